@@ -1,0 +1,222 @@
+"""From an audit to its run folder: words for the subject, the data and the provenance."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit import __version__, requests
+from audit.case import NotMeasured
+from audit.document import document
+from audit.folder import (
+    all_measurements,
+    environment,
+    picture_files,
+    predictions_table,
+    write_run,
+)
+from audit.limits import Policy, resolved
+from audit.progress import duration
+from audit.record import Report
+from audit.run import Audited, stage_seconds
+from audit.settings import Settings
+
+if TYPE_CHECKING:
+    from audit.data import Dataset
+    from audit.model.checkpoint import Subject
+
+
+def assemble(
+    found: Audited,
+    subject: "Subject",
+    dataset: "Dataset",
+    settings: Settings,
+    policy: Policy,
+    out: Path,
+    *,
+    command: str,
+    started: float,
+    log: Sequence[str],
+) -> Report:
+    """Write the run folder and return the report.
+
+    Args:
+        found: The audit.
+        subject: What was audited.
+        dataset: On what.
+        settings: As resolved.
+        policy: That judged.
+        out: The run folder, which must not exist.
+        command: That repeats the audit.
+        started: Seconds since the epoch.
+        log: Lines for log.txt.
+    """
+    captions, groups, pixels = pictures(found)
+    files, words = picture_files(found.case, captions, groups, pixels)
+    report = Report(
+        document=document(
+            found.setup,
+            found.measurements,
+            found.findings,
+            found.crashed,
+            subject=about_subject(subject, settings),
+            data=about_data(found, dataset, settings),
+            provenance=provenance(found, subject, dataset, started),
+            command=command,
+            pictures={"accuracy_gap": words},
+            caveats=caveats(found, subject, settings),
+        ),
+        measurements=all_measurements(found.measurements),
+        findings=found.findings,
+        policy=resolved(policy),
+    )
+    write_run(
+        out,
+        report,
+        predictions_csv=predictions_table(found.case, dataset.eval.paths),
+        pictures=files,
+        config={
+            **settings.model_dump(mode="json"),
+            "profile_fields": found.setup.profile.model_dump(mode="json"),
+        },
+        log=log,
+    )
+    return report
+
+
+def pictures(found: Audited) -> tuple[list[str], list[str], NDArray[np.uint8]]:
+    """Captions, groups and pixels of the example images, if they were drawn."""
+    null, none = found.setup.null("bagnet", found.setup.gating_q), np.zeros((0, 1, 1, 3), np.uint8)
+    if null is None:
+        return [], [], none
+    try:
+        outcome = found.case.result(requests.pictures(found.setup, null))
+    except NotMeasured:
+        return [], [], none
+    return outcome.values["captions"], outcome.values["groups"], outcome.arrays["pictures"]
+
+
+def about_subject(subject: "Subject", settings: Settings) -> dict[str, str]:
+    """What was audited."""
+    view = subject.preprocessing
+    parameters = sum(p.numel() for p in subject.model.parameters())
+    return {
+        "file": subject.name,
+        "architecture": subject.spec.architecture
+        + (f" ({subject.spec.kwargs})" if subject.spec.kwargs else ""),
+        "container": subject.container,
+        "weights": subject.weights,
+        "parameters": f"{parameters:,}",
+        "input": f"{view.in_chans} x {view.img_size} x {view.img_size}, crop {view.crop_pct:g}, "
+        f"{view.interpolation}, mean {rounded(view.mean)}, std {rounded(view.std)}",
+        "SHA-256 of the file": subject.file_digest,
+        "SHA-256 of the weights": subject.weights_digest,
+        "pre-trained on other data": pretrained(subject, settings),
+    }
+
+
+def pretrained(subject: "Subject", settings: Settings) -> str:
+    """What is known of it: the user's word before the checkpoint's."""
+    if settings.pretrained_on != "unknown":
+        return "no" if settings.pretrained_on == "none" else settings.pretrained_on
+    return {"yes": "yes, says the checkpoint", "no": "no, says the checkpoint"}.get(
+        subject.pretrained, "unknown"
+    )
+
+
+def rounded(values: Sequence[float]) -> str:
+    """(0.49, 0.48, 0.45)."""
+    return "(" + ", ".join(f"{v:.3g}" for v in values) + ")"
+
+
+def about_data(found: Audited, dataset: "Dataset", settings: Settings) -> dict[str, str]:
+    """On what it was audited."""
+    setup = found.setup
+    classes = ", ".join(setup.classes[:12]) + (" …" if len(setup.classes) > 12 else "")
+    return {
+        "source": dataset.source,
+        "images": f"{setup.n_train:,} training, {setup.n_eval:,} evaluation",
+        "classes": f"{len(setup.classes)}: {classes}",
+        "channels": "grey" if setup.channels == 1 else "colour",
+        "left out": f"{len(dataset.skipped)} files" if dataset.skipped else "nothing",
+        "nulls see": f"{setup.side} x {setup.side} pixels"
+        + (
+            f" (the model sees {setup.subject_side}: finer texture was lost to the nulls)"
+            if setup.side < setup.subject_side
+            else ""
+        ),
+        "evaluation images were used to choose the model": settings.evaluation_chose_subject,
+        "SHA-256 of the data": dataset.digest,
+    }
+
+
+def provenance(
+    found: Audited, subject: "Subject", dataset: "Dataset", started: float
+) -> dict[str, str]:
+    """Versions, seeds and times."""
+    environment_ = environment()
+    stages = ", ".join(f"{kind} {duration(s)}" for kind, s in stage_seconds(found).items())
+    return {
+        "tool": f"null-audit {__version__}",
+        "date": time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(started)),
+        "seed": str(found.setup.seed),
+        "profile": str(found.setup.profile.model_dump()),
+        "time": duration(found.seconds),
+        "time by stage": stages or "everything was found in the cache",
+        "jobs": f"{len(found.jobs)}, of which {len(found.done.reused)} from the cache",
+        "nulls": "; ".join(null_facts(found)),
+        **{f"version of {name}": version for name, version in environment_.items()},
+    }
+
+
+def null_facts(found: Audited) -> list[str]:
+    """Recipe, size and proof of every trained null."""
+    setup, facts = found.setup, []
+    for null in (n for n in setup.nulls if n.trained):
+        try:
+            chosen = found.case.result(requests.choose(setup, null)).values
+            fitted = found.case.result(requests.fit(setup, null)).values
+        except NotMeasured as missing:
+            facts.append(f"{null.title}: {missing}")
+            continue
+        if "recipe" not in chosen or "proofs" not in fitted:
+            facts.append(f"{null.title}: {fitted.get('reason') or chosen.get('reason')}")
+            continue
+        recipe = chosen["recipe"]
+        proofs = ", ".join(
+            f"{name.replace('_', ' ')} {'proved' if proof['holds'] else 'REFUTED'} "
+            f"({proof['checked']} tries, largest change {proof['largest']:.0e})"
+            for name, proof in fitted["proofs"].items()
+        )
+        facts.append(
+            f"{null.title}: {fitted['parameters']:,} parameters, {recipe['images_seen']:,} images "
+            f"seen, rate {recipe['rate']:g}, augmentation {recipe['augment']}, held-out accuracy "
+            f"{chosen['heldout_accuracy']:.3f}, budget doubled {chosen['doublings']} times; "
+            f"{proofs or 'control, no proof needed'}"
+        )
+    return facts
+
+
+def caveats(found: Audited, subject: "Subject", settings: Settings) -> list[str]:
+    """What this audit in particular does not establish."""
+    said = []
+    if settings.evaluation_chose_subject != "no":
+        answer = "were" if settings.evaluation_chose_subject == "yes" else "may have been"
+        said.append(
+            f"How the model does on fresh data: the evaluation images {answer} used to choose it, "
+            "which flatters it."
+        )
+    if not pretrained(subject, settings).startswith("no"):
+        said.append(
+            "That the gap needs arrangement: the model was, or may have been, trained on other "
+            "data before, and the nulls were not. It beats a local model trained on these data, "
+            "no more."
+        )
+    if found.setup.gating_q is None:
+        said.append(
+            "Anything about patches: the images are too small for a gating receptive field."
+        )
+    return said

@@ -1,0 +1,164 @@
+"""All that a check may see: what was set up, and what the jobs found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.config import Profile
+from audit.work import Job
+from baselines import CONTROLS, TITLES
+from reports.words import Role, Word
+
+if TYPE_CHECKING:
+    from audit.store import Outcome
+
+
+class Null(Word):
+    """A null or a control, as checks know it.
+
+    Attributes:
+        name: "bagnet-9".
+        kind: "bagnet".
+        title: "BagNet-9".
+        role: Null or control.
+        blind_to: In words.
+        q: Receptive field in pixels of its input, None where the notion does not apply.
+        claim: Whether the verdict rests on it.
+        side: Of its input, in pixels.
+    """
+
+    name: str
+    kind: str
+    title: str
+    role: Literal["null", "control"]
+    blind_to: str
+    q: int | None
+    claim: bool
+    side: int
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is a network with seeds (the trivial rungs are convex, the stack too)."""
+        return self.q is not None
+
+
+class CutPoint(Word):
+    """A place where the subject may be cut in two.
+
+    Attributes:
+        name: Of the module that ends there.
+        depth: Share of multiply-adds before the cut.
+        head: Whether only the classifier lies behind it.
+    """
+
+    name: str
+    depth: float
+    head: bool
+
+
+class Setup(Word):
+    """What is audited, on what, and how much is measured: plain data.
+
+    Attributes:
+        profile: How much.
+        seed: Of everything random; the nulls' seeds are derived from it.
+        subject: Name for people.
+        architecture: timm's name for it.
+        subject_digest: Of its weights and architecture.
+        subject_side: Side of its input in pixels.
+        view: Digest of the subject's preprocessing.
+        data_digest: Of the images and labels.
+        classes: Names, in label order.
+        n_train: Training images.
+        n_eval: Evaluation images.
+        channels: Of the nulls' input: 1 if all images are grey, else 3.
+        side: Of the images that the nulls see, before each rounds it to its stride.
+        nulls: The ladder.
+        cuts: Where the transfer curve cuts the subject, in order of depth.
+    """
+
+    profile: Profile
+    seed: int
+    subject: str
+    architecture: str
+    subject_digest: str
+    subject_side: int
+    view: str
+    data_digest: str
+    classes: tuple[str, ...]
+    n_train: int
+    n_eval: int
+    channels: int
+    side: int
+    nulls: tuple[Null, ...]
+    cuts: tuple[CutPoint, ...] = ()
+
+    def null(self, kind: str, q: int | None = None) -> Null | None:
+        """The null of that kind with that q, or the one with the largest q, if there is one."""
+        found = [n for n in self.nulls if n.kind == kind and q in (None, n.q)]
+        return max(found, key=lambda n: n.q or 0) if found else None
+
+    @property
+    def gating_q(self) -> int | None:
+        """The largest receptive field that the verdict rests on."""
+        return max((n.q for n in self.nulls if n.q and n.claim), default=None)
+
+
+class NotMeasured(Exception):
+    """A result that a check asked for is missing; the message says why."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the jobs found, and the truth about the evaluation images.
+
+    Attributes:
+        setup: What was set up.
+        labels: (n,) of the evaluation images.
+        groups: (n,) equal for near duplicates.
+        outcomes: Results by job key.
+        failures: Reasons by job key, for jobs that could not be done.
+    """
+
+    setup: Setup
+    labels: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    outcomes: Mapping[str, "Outcome"]
+    failures: Mapping[str, str]
+
+    def result(self, job: Job) -> "Outcome":
+        """The outcome of a job.
+
+        Raises:
+            NotMeasured: If there is none.
+        """
+        if job.key in self.outcomes:
+            return self.outcomes[job.key]
+        raise NotMeasured(self.failures.get(job.key, f"{job.label} was not part of this audit"))
+
+    def errors(self, job: Job) -> NDArray[np.float64]:
+        """1.0 where the job's predictions are wrong, else 0.0: (n,)."""
+        predicted = self.result(job).arrays["logits"].argmax(axis=1)
+        return (predicted != self.labels).astype(np.float64)
+
+    def value(self, job: Job, name: str) -> Any:
+        """One plain value of a job's outcome."""
+        return self.result(job).values[name]
+
+
+def title_of(name: str) -> str:
+    """What a model is called in a report: "bagnet-9" -> "BagNet-9", "subject" -> "this model"."""
+    if name == "subject":
+        return "this model"
+    kind, _, q = name.partition("-")
+    return TITLES[kind].format(q=q) if kind in TITLES else name
+
+
+def role_of(name: str) -> Role:
+    """Colour and kind of a model in every chart."""
+    if name == "subject":
+        return "subject"
+    return "control" if name.partition("-")[0] in CONTROLS else "null"

@@ -1,0 +1,422 @@
+"""The accuracy gap: what the model gets right that no blind model does.
+
+What it measures:
+    Errors of the model and of every null on the same evaluation images: the gap in accuracy, the
+    gain (the share of a null's errors that the model removes), and the part of the gap that is the
+    price of blindness, by a sighted twin of the null's network and recipe.
+
+Why it matters:
+    An accuracy that a model blind to arrangement reaches too is no evidence of having learned
+    objects. The gain over every claim rung decides the gate.
+
+How it can mislead:
+    - A null that was trained badly makes any model look good. A pass is therefore judged against
+      the null plus what more training might add to it, and badly trained nulls block a pass.
+    - A pass does not exclude shortcuts: a mark on 60 % of the images leaves a large gain. The
+      accuracy on the images that the nulls get wrong is reported beside it.
+    - A small gap means "explained by evidence local to q pixels", whether colour, texture or local
+      shape; it does not say which.
+    - Where the subject was pre-trained on other data, the gap shows that too, not arrangement only.
+
+References:
+    Brendel & Bethge (2019), ICLR, arXiv:1904.00760
+    Liu et al. (2018), NeurIPS, arXiv:1807.03247
+    Geirhos et al. (2020), NeurIPS, arXiv:2006.16736 (error consistency)
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit import predictions, requests
+from audit.case import Case, Null, Setup, role_of, title_of
+from audit.predictions import Ladder, read_ladder
+from audit.record import Finding, Measurement
+from audit.stats import (
+    Pair,
+    balanced_weights,
+    gain_interval,
+    gap_interval,
+    kappa,
+    mcnemar,
+    needs_balanced,
+    pair,
+    paired_difference,
+    proportion_interval,
+    quantile,
+)
+from audit.work import Job
+from reports.text import interval, number
+from reports.words import Cell, Chart, Picture, Section, Series
+
+NAME = "accuracy_gap"
+
+
+def needs(setup: Setup) -> tuple[Job, ...]:
+    """Predictions of all models, and example pictures where a local null has them."""
+    null = setup.null("bagnet", setup.gating_q)
+    drawn = (requests.pictures(setup, null),) if null else ()
+    return (*predictions.needs(setup), *drawn)
+
+
+def measure(case: Case) -> list[Measurement]:
+    """Accuracies, gaps, gains, and what may be wrong with the nulls."""
+    ladder = read_ladder(case)
+    subject = case.errors(requests.subject_outputs(case.setup))
+    pairs = {null.name: ladder.pair(null, subject) for null in case.setup.nulls}
+    found = [accuracy_of_subject(case, subject)]
+    for null in case.setup.nulls:
+        found += against(ladder, null, pairs[null.name], subject)
+    found += balanced(ladder, subject) + twins(ladder)
+    strongest = strongest_null(pairs.values())
+    if strongest:
+        found += halves(case, ladder.errors[strongest.null][0], subject, strongest.null)
+        found += per_class(case, ladder.errors[strongest.null], subject, strongest.null)
+    return found
+
+
+def accuracy_of_subject(case: Case, errors: NDArray[np.float64]) -> Measurement:
+    """Accuracy of the subject with its cluster-robust interval."""
+    own = pair("", errors, errors, case.groups, claim=False, allowance=0.0, seed_variance=0.0)
+    half = quantile(max(1.0, min(60.0, own.groups - 1))) * own.var_subject**0.5
+    value = 1 - own.error_subject
+    low, high = proportion_interval(len(errors) - errors.sum(), len(errors))
+    return Measurement(
+        name=f"{NAME}.accuracy.subject",
+        value=value,
+        unit="fraction",
+        low=min(low, value - half),
+        high=max(high, min(1.0, value + half)),
+        n=own.groups,
+    )
+
+
+def against(
+    ladder: Ladder, null: Null, pair: Pair, subject: NDArray[np.float64]
+) -> list[Measurement]:
+    """What is measured against one null."""
+    note = ladder.broken.get(null.name, "")
+    nan = float("nan")
+    if pair.status == "missing":
+        gain = Measurement(
+            name=f"{NAME}.gain.{null.name}",
+            value=nan,
+            unit="gain",
+            note=note,
+            detail=pair.to_detail(),
+        )
+        return [gain]
+    error = pair.error_null
+    half = quantile(pair.df) * (pair.var_null + pair.seed_variance / pair.seeds) ** 0.5
+    allowance = ladder.allowance(null)
+    gap, share = gap_interval(pair), gain_interval(pair)
+    errors = ladder.errors[null.name]
+    rows: list[tuple[str, float, str, float, float]] = [
+        ("accuracy", 1 - error, "fraction", max(0.0, 1 - error - half), min(1.0, 1 - error + half)),
+        ("gap", gap[0], "points", gap[1], gap[2]),
+        ("gain", share[0], "gain", share[1], share[2]),
+        ("kappa", kappa(subject, errors[0]), "ratio", nan, nan),
+        ("mcnemar", mcnemar(subject, errors[0]), "fraction", nan, nan),
+    ]
+    if null.trained:
+        rows.append(("allowance", allowance, "points", nan, nan))
+    return [
+        Measurement(
+            name=f"{NAME}.{quantity}.{null.name}",
+            value=value,
+            unit=unit,  # type: ignore[arg-type]
+            low=low,
+            high=high,
+            n=pair.groups,
+            note=note or pair.note if quantity in ("accuracy", "gain", "allowance") else "",
+            detail=pair.to_detail() | {"q": float(null.q or 0)} if quantity == "gain" else {},
+        )
+        for quantity, value, unit, low, high in rows
+    ]
+
+
+def balanced(ladder: Ladder, subject: NDArray[np.float64]) -> list[Measurement]:
+    """The gain in balanced accuracy where classes are uneven; the nulls lose their log prior."""
+    case = ladder.case
+    if not needs_balanced(case.labels, len(case.setup.classes)):
+        return []
+    counts = np.array(case.value(requests.facts(case.setup), "train_counts"), dtype=float)
+    prior = np.log((counts + 1) / (counts + 1).sum())
+    found = []
+    for null in (n for n in case.setup.nulls if n.claim and n.name in ladder.errors):
+        rows = []
+        for seed in predictions.seeds(case.setup, null):
+            logits = case.result(requests.null_outputs(case.setup, null, seed)).arrays["logits"]
+            rows.append(((logits - prior).argmax(axis=1) != case.labels).astype(np.float64))
+        shifted = Ladder(
+            case,
+            ladder.errors | {null.name: np.stack(rows)},
+            ladder.broken,
+            ladder.tau2,
+            ladder.adequacy,
+        )
+        pair = shifted.pair(null, subject, balanced_weights(case.labels))
+        value, low, high = gain_interval(pair)
+        found.append(
+            Measurement(
+                name=f"{NAME}.balanced_gain.{null.name}",
+                value=value,
+                unit="gain",
+                low=low,
+                high=high,
+                n=pair.groups,
+                detail=pair.to_detail(),
+            )
+        )
+    return found
+
+
+def twins(ladder: Ladder) -> list[Measurement]:
+    """The sighted twin in the subject's place: does the price of blindness exist on these data?"""
+    setup = ladder.case.setup
+    twin = setup.null("sighted")
+    if twin is None or twin.name not in ladder.errors or twin.name in ladder.broken:
+        return []
+    errors = ladder.errors[twin.name].mean(axis=0)
+    pairs = [ladder.pair(n, errors) for n in setup.nulls if n.claim and n.name in ladder.errors]
+    found = [
+        Measurement(
+            name=f"{NAME}.twin_gain.{p.null}",
+            value=gain_interval(p)[0],
+            unit="gain",
+            low=gain_interval(p)[1],
+            high=gain_interval(p)[2],
+            n=p.groups,
+            detail=p.to_detail(),
+        )
+        for p in pairs
+    ]
+    strongest = strongest_null(pairs)
+    if strongest:
+        extra = ladder.tau2 * (1 / len(ladder.errors[twin.name]) + 1 / strongest.seeds)
+        value, low, high = paired_difference(
+            ladder.errors[strongest.null], errors, ladder.case.groups, extra_variance=extra
+        )
+        found.append(
+            Measurement(
+                name=f"{NAME}.twin_minus_null",
+                value=value,
+                unit="points",
+                low=low,
+                high=high,
+                n=strongest.groups,
+                note=f"against {title_of(strongest.null)}",
+            )
+        )
+    return found
+
+
+def strongest_null(pairs: Iterable[Pair]) -> Pair | None:
+    """The claim null with the fewest errors; for display only, it decides nothing."""
+    claims = [p for p in pairs if p.claim and p.status != "missing"]
+    return min(claims, key=lambda p: p.error_null, default=None)
+
+
+def halves(
+    case: Case, null: NDArray[np.float64], subject: NDArray[np.float64], name: str
+) -> list[Measurement]:
+    """Accuracy of the subject where the strongest null is wrong, and where it is right already."""
+    found = []
+    for half, member in (("null_wrong", null == 1), ("null_right", null == 0)):
+        n, right = int(member.sum()), float((1 - subject[member]).sum())
+        low, high = proportion_interval(right, n)
+        found.append(
+            Measurement(
+                name=f"{NAME}.{half}.subject",
+                value=right / n if n else float("nan"),
+                unit="fraction",
+                low=low,
+                high=high,
+                n=n,
+                note=f"images that {title_of(name)} gets {half.removeprefix('null_')}",
+            )
+        )
+    return found
+
+
+def per_class(
+    case: Case, null: NDArray[np.float64], subject: NDArray[np.float64], name: str
+) -> list[Measurement]:
+    """Gap over the strongest null, class by class."""
+    found = []
+    for label, title in enumerate(case.setup.classes):
+        member = case.labels == label
+        if member.sum() < 2:
+            continue
+        value, low, high = paired_difference(null[:, member], subject[member], case.groups[member])
+        found.append(
+            Measurement(
+                name=f"{NAME}.class_gap.{label}",
+                value=value,
+                unit="points",
+                low=low,
+                high=high,
+                n=int(member.sum()),
+                note=title,
+                detail={"accuracy": float(1 - subject[member].mean())},
+            )
+        )
+    return found
+
+
+def section(
+    measurements: Sequence[Measurement],
+    findings: Sequence[Finding],
+    pictures: Sequence[Picture] = (),
+) -> Section:
+    """Put the gap into words; see `audit.checks.Check`."""
+    by_name = {m.name.removeprefix(f"{NAME}."): m for m in measurements}
+    return Section(
+        name=NAME,
+        title="What blind models reach on the same images",
+        verdict=None,
+        summary=summary(by_name),
+        rows=tuple(row(by_name, name) for name in models(by_name)),
+        charts=(ladder_chart(by_name), *class_chart(by_name)),
+        pictures=tuple(pictures),
+        caveats=(
+            "A pass does not exclude shortcuts: a mark on 60 % of the images leaves a large gain. "
+            "Compare the accuracy on the images that the null gets wrong.",
+            "A small gap means that evidence local to q pixels explains the accuracy, be it "
+            "colour, texture or local shape. It does not say which of them the model uses.",
+            "The gap over a null is two gaps: model minus sighted twin is recipe, budget, capacity "
+            "or pre-training; only sighted twin minus null is the price of blindness.",
+            "A null can be under-trained. Allowance is the accuracy that more training might add "
+            "to it, and a pass is judged against the null with its allowance.",
+        ),
+        references=(
+            "Brendel & Bethge (2019), ICLR, arXiv:1904.00760",
+            "Liu et al. (2018), NeurIPS, arXiv:1807.03247",
+            "Geirhos et al. (2020), NeurIPS, arXiv:2006.16736",
+        ),
+    )
+
+
+def models(by_name: dict[str, Measurement]) -> list[str]:
+    """Names of all models with a gain or an accuracy, in ladder order, the subject last."""
+    names = [k.split(".", 1)[1] for k in by_name if k.startswith(("gain.", "accuracy."))]
+    ordered = [n for n in dict.fromkeys(names) if n != "subject"]
+    return [*ordered, "subject"]
+
+
+def summary(by_name: dict[str, Measurement]) -> str:
+    """One or two sentences, for a reader who knows no statistics."""
+    subject = by_name.get("accuracy.subject")
+    claims = [
+        m
+        for k, m in by_name.items()
+        if k.startswith("gain.") and m.detail.get("claim") and m.value == m.value
+    ]
+    if subject is None or not claims:
+        return "The model could not be compared with any null."
+    closest = min(claims, key=lambda m: m.value)
+    name = closest.name.split(".", 2)[2]
+    text = (
+        f"The model is right on {number(subject.value, 'fraction')} of {subject.n:,} images. The "
+        f"strongest blind model, {title_of(name)}, reaches "
+        f"{number(by_name[f'accuracy.{name}'].value, 'fraction')}: the model removes "
+        f"{number(closest.value, 'fraction')} of its errors "
+        f"(95 % interval {interval(closest.low, closest.high, 'fraction')})."
+    )
+    twin = by_name.get("twin_minus_null")
+    if twin is not None and twin.low <= 0:
+        text += (
+            " A sighted network trained the same way does not clearly beat the blind one on these "
+            "data, so the gap says: it beats a local model trained on these data, no more."
+        )
+    return text
+
+
+def row(by_name: dict[str, Measurement], name: str) -> dict[str, Cell]:
+    """One model's line of the table."""
+
+    def cell(quantity: str) -> Cell:
+        m = by_name.get(f"{quantity}.{name}")
+        return None if m is None else number(m.value, m.unit)
+
+    def span(quantity: str) -> Cell:
+        m = by_name.get(f"{quantity}.{name}")
+        return None if m is None else interval(m.low, m.high, m.unit)
+
+    gain = by_name.get(f"gain.{name}")
+    return {
+        "model": title_of(name),
+        "accuracy": cell("accuracy"),
+        "95 % interval": span("accuracy"),
+        "gap": cell("gap"),
+        "gap interval": span("gap"),
+        "gain": cell("gain"),
+        "gain interval": span("gain"),
+        "allowance": cell("allowance"),
+        "McNemar p": cell("mcnemar"),
+        "kappa": cell("kappa"),
+        "counts for the verdict": "yes" if gain and gain.detail.get("claim") else "no",
+        "n": (by_name.get(f"accuracy.{name}") or by_name[f"gain.{name}"]).n,
+        "note": gain.note if gain else "",
+    }
+
+
+def ladder_chart(by_name: dict[str, Measurement]) -> Chart:
+    """Accuracy of every rung, the subject last."""
+    series = []
+    for name in models(by_name):
+        m = by_name.get(f"accuracy.{name}")
+        value, low, high = (m.value, m.low, m.high) if m else (float("nan"),) * 3
+        series.append(
+            Series(
+                name=title_of(name),
+                role=role_of(name),
+                x=(title_of(name),),
+                y=(value,),
+                low=(low,),
+                high=(high,),
+            )
+        )
+    return Chart(
+        title="Accuracy of the model and of models that cannot see objects",
+        description="Each row is a model; the dot is its accuracy on the same evaluation images, "
+        "the bar its 95 % interval. Rows are ordered from the most to the least blind.",
+        kind="interval",
+        x_label="accuracy",
+        y_label="model",
+        series=tuple(series),
+        percent=True,
+    )
+
+
+def class_chart(by_name: dict[str, Measurement]) -> tuple[Chart, ...]:
+    """Gap over the strongest null by class, at most 30 classes."""
+    found = [m for k, m in by_name.items() if k.startswith("class_gap.")]
+    if not found:
+        return ()
+    shown = sorted(found, key=lambda m: m.value)[:30]
+    return (
+        Chart(
+            title="Gap over the strongest null, class by class"
+            + (f" (the 30 smallest of {len(found)})" if len(found) > 30 else ""),
+            description="Each row is a class: accuracy of the model minus that of the strongest "
+            "null on its images, with the 95 % interval. Zero means that the null does as well.",
+            kind="interval",
+            x_label="gap in points",
+            y_label="class",
+            series=tuple(
+                Series(
+                    name=m.note,
+                    role="subject",
+                    x=(m.note,),
+                    y=(m.value,),
+                    low=(m.low,),
+                    high=(m.high,),
+                )
+                for m in shown
+            ),
+            limits=((0.0, "no gap"),),
+            percent=True,
+        ),
+    )

@@ -1,0 +1,235 @@
+"""Intrinsic dimension: on how many directions do the last layer's features really vary?
+
+What it measures:
+    The TwoNN estimate on the last hidden layer of the model, of each trained null, and of an
+    untrained twin of each, on the same evaluation images; and the logarithm of the ratio to the own
+    untrained twin, paired.
+
+Why it matters:
+    Training compresses: among networks of one family a lower last-layer dimension goes with a
+    better accuracy (Ansuini et al.). A model whose dimension is that of its untrained twin has left
+    its features as it found them.
+
+How it can mislead:
+    - It has no side that is good by itself: briefly trained networks and blind nulls show the same
+      values. It informs and does not gate.
+    - It is biased low where the dimension is high: above about 20 read it as a lower bound.
+    - It depends on the number of images: compare models on the same images only.
+    - Features after a ReLU and features after a layer norm are not comparable in absolute terms.
+
+References:
+    Facco et al. (2017), Sci. Rep. 7:12140, doi:10.1038/s41598-017-11873-y
+    Ansuini et al. (2019), NeurIPS, arXiv:1905.12784
+"""
+
+from collections.abc import Sequence
+
+from audit import requests
+from audit.case import Case, NotMeasured, Setup, role_of, title_of
+from audit.record import Finding, Measurement
+from audit.work import Job
+from reports.text import interval, number
+from reports.words import Cell, Chart, Picture, Section, Series
+
+NAME = "intrinsic_dimension"
+MOST_IMAGES = 10_000  # the estimate changes little beyond, its cost grows with the square
+
+
+def sources(setup: Setup) -> dict[str, tuple[Job, Job]]:
+    """Trained and untrained outputs by model."""
+    found = {
+        "subject": (
+            requests.subject_outputs(setup),
+            requests.subject_outputs(setup, untrained=True),
+        )
+    }
+    for null in setup.nulls:
+        if null.trained:
+            found[null.name] = (
+                requests.null_outputs(setup, null),
+                requests.null_outputs(setup, null, untrained=True),
+            )
+    return found
+
+
+def needs(setup: Setup) -> tuple[Job, ...]:
+    """Features of all trained models and their untrained twins."""
+    return tuple(job for pair in sources(setup).values() for job in pair)
+
+
+def measure(case: Case) -> list[Measurement]:
+    """Dimension, scale curve and ratio to the untrained twin for each model."""
+    found: list[Measurement] = []
+    for name, (trained, untrained) in sources(case.setup).items():
+        try:
+            features = [case.result(job).arrays["features"] for job in (trained, untrained)]
+        except (NotMeasured, KeyError) as missing:
+            found.append(
+                Measurement(
+                    name=f"{NAME}.last_layer.{name}",
+                    value=float("nan"),
+                    unit="dimensions",
+                    note=f"not measured: {missing}",
+                )
+            )
+            continue
+        found += of_model(name, *features)
+    return found
+
+
+def of_model(name: str, trained: object, untrained: object) -> list[Measurement]:
+    """All measurements of one model; features are (N, D) arrays."""
+    import torch
+
+    from audit.kernels.twonn import intrinsic_dimension, log_ratio
+
+    x, y = (torch.as_tensor(f)[:: max(1, len(f) // MOST_IMAGES)] for f in (trained, untrained))  # type: ignore[arg-type]
+    found = []
+    for kind, features in (("last_layer", x), ("untrained", y)):
+        e = intrinsic_dimension(features)
+        note = e.reason or (f"{e.duplicates} duplicates merged" if e.duplicates else "")
+        if not e.reason and e.value > 20:
+            note = f"a lower bound: the estimate is biased low above 20. {note}".strip()
+        found.append(
+            Measurement(
+                name=f"{NAME}.{kind}.{name}",
+                value=e.value,
+                unit="dimensions",
+                low=e.low,
+                high=e.high,
+                n=e.n,
+                note=note,
+                detail={"second_estimator": e.second} if e.second == e.second else {},
+            )
+        )
+        if kind == "last_layer":
+            found += [
+                Measurement(
+                    name=f"{NAME}.scale.{name}", value=value, unit="dimensions", n=n, at=float(n)
+                )
+                for n, value in e.curve
+            ]
+    value, low, high = log_ratio(x, y)
+    found.append(
+        Measurement(
+            name=f"{NAME}.log_ratio.{name}", value=value, unit="nats", low=low, high=high, n=len(x)
+        )
+    )
+    return found
+
+
+def section(
+    measurements: Sequence[Measurement],
+    findings: Sequence[Finding],
+    pictures: Sequence[Picture] = (),
+) -> Section:
+    """Put the dimensions into words; see `audit.checks.Check`."""
+    by_name = {m.name.removeprefix(f"{NAME}."): m for m in measurements if m.at is None}
+    names = [k.split(".", 1)[1] for k in by_name if k.startswith("last_layer.")]
+    subject = by_name.get("last_layer.subject")
+    twin = by_name.get("untrained.subject")
+    if subject is None or subject.value != subject.value:
+        summary = "The dimension of the model's last layer could not be measured."
+    else:
+        summary = (
+            f"The last layer's features vary along about {number(subject.value)} directions "
+            f"(95 % interval {interval(subject.low, subject.high)}"
+            + (f"; untrained twin {number(twin.value)})." if twin is not None else ").")
+            + " This informs; by itself it is neither good nor bad."
+        )
+    return Section(
+        name=NAME,
+        title="Intrinsic dimension of the last layer",
+        verdict=None,
+        summary=summary,
+        rows=tuple(row(by_name, name) for name in names),
+        charts=(dimension_chart(by_name, names), *scale_chart(measurements)),
+        pictures=tuple(pictures),
+        caveats=(
+            "It has no good side by itself: blind nulls and the model often show the same values.",
+            "Above about 20 the estimate is biased low: read it as a lower bound.",
+            "It depends on the number of images: compare models on the same images only.",
+            "Features after a ReLU and after a layer norm are not comparable in absolute terms.",
+        ),
+        references=(
+            "Facco et al. (2017), Sci. Rep. 7:12140",
+            "Ansuini et al. (2019), NeurIPS, arXiv:1905.12784",
+        ),
+    )
+
+
+def row(by_name: dict[str, Measurement], name: str) -> dict[str, Cell]:
+    """One model's line of the table."""
+    own, twin = by_name[f"last_layer.{name}"], by_name.get(f"untrained.{name}")
+    ratio = by_name.get(f"log_ratio.{name}")
+    return {
+        "model": title_of(name),
+        "dimension": number(own.value, "dimensions"),
+        "95 % interval": interval(own.low, own.high, "dimensions"),
+        "second estimator": number(own.detail.get("second_estimator", float("nan")), "dimensions"),
+        "untrained twin": number(twin.value, "dimensions") if twin else None,
+        "log ratio to it": number(ratio.value, "nats") if ratio else None,
+        "ratio interval": interval(ratio.low, ratio.high, "nats") if ratio else None,
+        "n": own.n,
+        "note": own.note,
+    }
+
+
+def dimension_chart(by_name: dict[str, Measurement], names: Sequence[str]) -> Chart:
+    """Every model beside its untrained twin."""
+    series = []
+    for name in names:
+        for kind, suffix in (("last_layer", ""), ("untrained", ", untrained")):
+            m = by_name.get(f"{kind}.{name}")
+            if m is None:
+                continue
+            title = title_of(name) + suffix
+            series.append(
+                Series(
+                    name=title,
+                    role="untrained" if suffix else role_of(name),
+                    x=(title,),
+                    y=(m.value,),
+                    low=(m.low,),
+                    high=(m.high,),
+                )
+            )
+    return Chart(
+        title="Intrinsic dimension of the last hidden layer",
+        description="Each row is a network, trained or with fresh weights, on the same images; the "
+        "dot is the TwoNN estimate, the bar its 95 % interval.",
+        kind="interval",
+        x_label="dimensions",
+        y_label="network",
+        series=tuple(series),
+    )
+
+
+def scale_chart(measurements: Sequence[Measurement]) -> tuple[Chart, ...]:
+    """The estimate against the number of images it rests on."""
+    by_model: dict[str, list[Measurement]] = {}
+    for m in measurements:
+        if m.at is not None and m.name.startswith(f"{NAME}.scale."):
+            by_model.setdefault(m.name.split(".", 2)[2], []).append(m)
+    if not by_model:
+        return ()
+    return (
+        Chart(
+            title="The same estimate on fewer images",
+            description="A flat curve means that the estimate does not depend on the scale at "
+            "which it is taken; a falling one means that it is inflated by noise at small scales.",
+            kind="line",
+            x_label="images",
+            y_label="dimensions",
+            series=tuple(
+                Series(
+                    name=title_of(name),
+                    role=role_of(name),
+                    x=tuple(m.at for m in points if m.at is not None),
+                    y=tuple(m.value for m in points),
+                )
+                for name, found in by_model.items()
+                for points in [sorted(found, key=lambda m: m.n)]
+            ),
+        ),
+    )

@@ -1,0 +1,227 @@
+"""Transfer fragility: do the model's layers work only together?
+
+What it measures:
+    The model is cut at several depths. BnB keeps the layers before the cut frozen and learns fresh
+    ones behind it on the same data; BnB+ lets all of them learn. Co-adaptation at a cut is BnB+
+    minus BnB, on the same evaluation images.
+
+Why it matters:
+    Neighbouring layers that are co-adapted cannot be found again by learning one side alone. The
+    model then depends on details of its own training, and breaks when it is fine-tuned or adapted.
+
+How it can mislead:
+    - All networks of the curve learn from fewer images and steps than the model did. So the cut
+      before the classifier must return to the model's accuracy within 1 point and BnB+ within 2;
+      otherwise the curve says little, and co-adaptation is not measured.
+    - A frozen prefix with fresh weights is drawn beside it: that much needs no learned layers.
+    - One seed of the fresh layers. The intervals hold the images' part of the variance only.
+
+References:
+    Yosinski et al. (2014), NeurIPS, arXiv:1411.1792
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit import requests
+from audit.case import Case, CutPoint, NotMeasured, Setup
+from audit.record import Finding, Measurement
+from audit.stats import paired_difference, simultaneous_quantile
+from audit.work import Job
+from reports.text import interval, number
+from reports.words import Chart, Picture, Role, Section, Series
+
+NAME = "transfer"
+MODES = {
+    "frozen": "BnB: frozen, the rest learned anew",
+    "tuned": "BnB+: all learned",
+    "untrained": "frozen with fresh weights (control)",
+}
+ROLES: dict[str, Role] = {"frozen": "subject", "tuned": "control", "untrained": "untrained"}
+HEAD_RETURNS, TUNED_RETURNS = 0.01, 0.02  # how far from the model the controls may end
+
+
+def needs(setup: Setup) -> tuple[Job, ...]:
+    """Three networks a cut, and the model itself."""
+    jobs = [requests.transfer(setup, cut, mode) for cut in setup.cuts for mode in MODES]
+    return (requests.facts(setup), requests.subject_outputs(setup), *jobs) if jobs else ()
+
+
+def measure(case: Case) -> list[Measurement]:
+    """Accuracy of every network of the curve, and co-adaptation at every cut."""
+    cuts = case.setup.cuts
+    if not cuts:
+        return []
+    base = case.errors(requests.subject_outputs(case.setup))
+    found = [point("base", base, base, case, 0.0, 1)]
+    reached: dict[tuple[str, str], NDArray[np.float64]] = {}
+    for cut in cuts:
+        for mode in MODES:
+            outcome = case.result(requests.transfer(case.setup, cut, mode))
+            if "errors" not in outcome.arrays:
+                raise NotMeasured(f"{mode} at {cut.name}: {outcome.values['reason']}")
+            errors = outcome.arrays["errors"]
+            reached[cut.name, mode] = errors
+            values = outcome.values
+            note = (
+                f"{values['images']} training images, {values['seen']} seen, "
+                f"rate {values['rate']:g}"
+            )
+            found.append(point(f"{mode}.{cut.name}", errors, base, case, cut.depth, 1, note))
+    trouble = controls(cuts, reached, base)
+    return found + [coadaptation(case, cut, reached, trouble) for cut in cuts]
+
+
+def point(
+    name: str,
+    errors: NDArray[np.float64],
+    base: NDArray[np.float64],
+    case: Case,
+    depth: float,
+    cuts: int,
+    note: str = "",
+) -> Measurement:
+    """Accuracy of one network of the curve."""
+    zero = np.zeros_like(errors)
+    lost, low, high = paired_difference(errors, zero, case.groups)
+    return Measurement(
+        name=f"{NAME}.{name}",
+        value=1 - lost,
+        unit="fraction",
+        low=max(0.0, 1 - high),
+        high=min(1.0, 1 - low),
+        n=len(errors),
+        at=depth,
+        note=note,
+        detail={"base_minus_this": float(errors.mean() - base.mean())},
+    )
+
+
+def controls(
+    cuts: Sequence[CutPoint],
+    reached: dict[tuple[str, str], NDArray[np.float64]],
+    base: NDArray[np.float64],
+) -> str:
+    """Why the curve cannot be trusted; empty if the controls hold."""
+    for cut in cuts:
+        lost = float(reached[cut.name, "tuned"].mean() - base.mean())
+        if lost > TUNED_RETURNS:
+            return (
+                f"BnB+ at {cut.name} ends {100 * lost:.1f} points below the model (2 are allowed): "
+                "the retraining budget is too small to tell"
+            )
+        lost = float(reached[cut.name, "frozen"].mean() - base.mean())
+        if cut.head and lost > HEAD_RETURNS:
+            return (
+                f"learning only the classifier anew ends {100 * lost:.1f} points below the model "
+                "(1 is allowed): the retraining budget is too small to tell"
+            )
+    return ""
+
+
+def coadaptation(
+    case: Case,
+    cut: CutPoint,
+    reached: dict[tuple[str, str], NDArray[np.float64]],
+    trouble: str,
+) -> Measurement:
+    """BnB+ minus BnB, paired, with an interval that holds for all cuts together."""
+    value, low, high = paired_difference(
+        reached[cut.name, "frozen"], reached[cut.name, "tuned"], case.groups
+    )
+    widen = simultaneous_quantile(len(case.setup.cuts)) / simultaneous_quantile(1)
+    nan = float("nan")
+    return Measurement(
+        name=f"{NAME}.coadaptation.{cut.name}",
+        value=nan if trouble else value,
+        unit="points",
+        low=nan if trouble else value - widen * (value - low),
+        high=nan if trouble else value + widen * (high - value),
+        n=len(case.labels),
+        note=f"not measured: {trouble}" if trouble else "",
+        at=cut.depth,
+        detail={"raw": value},
+    )
+
+
+def section(
+    measurements: Sequence[Measurement],
+    findings: Sequence[Finding],
+    pictures: Sequence[Picture] = (),
+) -> Section:
+    """Put the curve into words; see `audit.checks.Check`."""
+    curve = [m for m in measurements if m.name.split(".")[1] in MODES]
+    drops = [m for m in measurements if m.name.startswith(f"{NAME}.coadaptation.")]
+    measured = [m for m in drops if m.value == m.value]
+    if measured:
+        worst = max(measured, key=lambda m: m.value)
+        summary = (
+            f"Freezing the earlier layers and learning the rest anew costs at most "
+            f"{number(worst.value, 'points')} ({interval(worst.low, worst.high, 'points')}, for "
+            f"all cuts together), at {worst.name.split('.', 2)[2]}."
+        )
+    elif drops:
+        summary = f"Co-adaptation was {drops[0].note}."
+    else:
+        summary = "Not measured: the model could not be cut, or the profile leaves it out."
+    return Section(
+        name=NAME,
+        title="Do the layers work only together?",
+        verdict=None,
+        summary=summary,
+        rows=tuple(
+            {
+                "network": ".".join(m.name.split(".")[1:]),
+                "relative depth": None if m.at is None else round(m.at, 3),
+                "value": number(m.value, m.unit),
+                "95 % interval": interval(m.low, m.high, m.unit),
+                "model minus this": number(m.detail["base_minus_this"], "points")
+                if "base_minus_this" in m.detail
+                else None,
+                "n": m.n,
+                "note": m.note,
+            }
+            for m in measurements
+        ),
+        charts=(curve_chart(curve, measurements),) if curve else (),
+        pictures=tuple(pictures),
+        caveats=(
+            "All networks of the curve learn from fewer images and steps than the model did. If "
+            "learning only the classifier anew does not return to the model's accuracy within 1 "
+            "point, or BnB+ within 2, co-adaptation is not measured.",
+            "One seed of the fresh layers: the intervals hold the images' part of the variance.",
+            "A drop says that layers depend on each other, not that the model is wrong.",
+        ),
+        references=("Yosinski et al. (2014), NeurIPS, arXiv:1411.1792",),
+    )
+
+
+def curve_chart(curve: Sequence[Measurement], measurements: Sequence[Measurement]) -> Chart:
+    """Accuracy of the three kinds of network against the depth of the cut."""
+    series = []
+    for mode, title in MODES.items():
+        points = [m for m in curve if m.name.split(".")[1] == mode and m.at is not None]
+        series.append(
+            Series(
+                name=title,
+                role=ROLES[mode],
+                x=tuple(m.at for m in points if m.at is not None),
+                y=tuple(m.value for m in points),
+                low=tuple(m.low for m in points),
+                high=tuple(m.high for m in points),
+            )
+        )
+    base = next((m for m in measurements if m.name == f"{NAME}.base"), None)
+    return Chart(
+        title="Accuracy after the layers behind a cut were learned anew",
+        description="For each cut, by the share of computation before it: accuracy with the layers "
+        "before it frozen, with all layers learning, and with a frozen prefix of fresh weights.",
+        kind="line",
+        x_label="depth of the cut (share of multiply-adds before it)",
+        y_label="accuracy",
+        series=tuple(series),
+        limits=((base.value, "the model as it is"),) if base else (),
+        percent=True,
+    )

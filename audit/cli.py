@@ -1,0 +1,114 @@
+"""The command line. Heavy imports wait until a command runs; `audit --help` takes no torch."""
+
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from audit import __version__
+from audit.record import AuditError
+
+COMMANDS = {  # name -> module in audit.commands with an object of that name
+    "run": "run",
+    "demo": "demo",
+}
+MAIN = "run"
+
+HELP = """Has this image classifier learned anything that a stupid model could not?
+
+\b
+  audit model.pt --data DIR     audit a timm checkpoint on a folder of images
+  audit demo                    train a small model on embedded images and audit it
+
+A first argument that is not a command is a model, so `audit model.pt` is `audit run model.pt`;
+`audit run --help` lists the options.
+
+\b
+Exit codes: 0 every gate passed, 1 a gate failed, 3 none failed but one is undecided or a check
+crashed, 2 nothing was judged (usage, input refused, environment).
+"""
+
+
+class Commands(click.Group):
+    """Loads a command when it is called, and takes an unknown first argument for a model."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import the command's module."""
+        if name not in COMMANDS:
+            return None
+        return getattr(importlib.import_module(f"audit.commands.{COMMANDS[name]}"), name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """`audit model.pt …` is `audit run model.pt …`."""
+        if args and args[0] not in COMMANDS:
+            args = [MAIN, *args]
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=Commands, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="audit")
+def audit() -> None:
+    """Entry of all commands."""
+
+
+def main() -> None:
+    """Run, and turn what the user can mend into one sentence and exit code 2."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve shared machines
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        code = audit(standalone_mode=False)
+    except AuditError as error:
+        fail(str(error))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        resumed = "what is finished is kept: the same command continues"
+        print(f"audit: stopped; {resumed}", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        crash(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def fail(message: str) -> None:
+    """One sentence on stderr, exit code 2."""
+    print(f"audit: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def crash(error: Exception) -> None:
+    """A fault of the tool: where the details are, and exit code 2; never a verdict."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="audit-crash-", suffix=".txt", delete=False
+    ) as file:
+        traceback.print_exc(file=file)
+    fail(
+        f"INTERNAL: a fault of this tool, not of your input ({type(error).__name__}); nothing was "
+        f"judged. Please report it with {file.name}."
+    )
+
+
+def stop(number: int, frame: FrameType | None) -> None:
+    """SIGTERM: end like an interrupt, with its own code."""
+    print("audit: stopped; what is finished is kept: the same command continues", file=sys.stderr)
+    os._exit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Profiles: how much evidence an audit gathers, and what it costs."""
+
+from typing import Literal
+
+from audit.record import AuditError
+from reports.words import Word
+
+ProfileName = Literal["quick", "default", "full"]
+
+
+class Profile(Word):
+    """How much is measured.
+
+    Attributes:
+        name: As in `--profile`.
+        gating: How many of the largest gating q are trained.
+        drawn: Whether larger q, up to 60 % of the side, are trained too and drawn.
+        circular: Whether the circular twin (control of position) is trained.
+        sighted_each: Whether every q has its own sighted twin, or only the largest gating one.
+        seeds: Fits of each trained null.
+        images_seen: Budget of one fit: training images seen, repetitions counted.
+        doublings: How often an inadequate null's budget may be doubled.
+        rates: Learning rates that are tried.
+        cuts: Cut points of the transfer curve, the head-only cut included.
+        transfer_images: Training images used by the transfer curve, at most.
+        transfer_seen: Budget of one retraining: training images seen.
+        transfer_rates: Shares of the recipe's rate that are tried for the retrained part.
+    """
+
+    name: str
+    gating: int
+    drawn: bool
+    circular: bool
+    sighted_each: bool
+    seeds: int
+    images_seen: int
+    doublings: int
+    rates: tuple[float, ...] = (0.05, 0.1, 0.2)
+    cuts: int
+    transfer_images: int
+    transfer_seen: int
+    transfer_rates: tuple[float, ...] = (1.0, 0.3, 0.1)
+
+
+PROFILES: dict[str, Profile] = {
+    "quick": Profile(
+        name="quick",
+        gating=1,
+        drawn=False,
+        circular=False,
+        sighted_each=False,
+        seeds=1,
+        images_seen=100_000,
+        doublings=0,
+        cuts=2,
+        transfer_images=2_000,
+        transfer_seen=10_000,
+    ),
+    "default": Profile(
+        name="default",
+        gating=2,
+        drawn=False,
+        circular=True,
+        sighted_each=False,
+        seeds=3,
+        images_seen=400_000,
+        doublings=3,
+        cuts=4,
+        transfer_images=10_000,
+        transfer_seen=100_000,
+    ),
+    "full": Profile(
+        name="full",
+        gating=9,
+        drawn=True,
+        circular=True,
+        sighted_each=True,
+        seeds=5,
+        images_seen=1_600_000,
+        doublings=3,
+        cuts=99,
+        transfer_images=10_000,
+        transfer_seen=200_000,
+    ),
+}
+
+
+def profile(name: str, **changes: int | bool) -> Profile:
+    """A profile by name, with some of its fields replaced.
+
+    Raises:
+        AuditError: PROFILE_UNKNOWN.
+    """
+    if name not in PROFILES:
+        known = ", ".join(PROFILES)
+        raise AuditError(
+            "PROFILE_UNKNOWN", f"--profile needs one of {known}, but got '{name}'. Name one."
+        )
+    base = PROFILES[name]
+    if any(getattr(base, field) != value for field, value in changes.items()):
+        changes["name"] = f"{name} (changed)"  # type: ignore[assignment]
+    return base.model_copy(update=changes)

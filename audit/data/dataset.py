@@ -1,0 +1,146 @@
+"""What a data set is to the rest of the audit: labels, digests, and images that open on demand."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from audit.data.images import quiet_pillow
+from audit.record import AuditError
+
+
+class Source(Protocol):
+    """Where a split's images come from."""
+
+    def read(self, index: int) -> tuple[Image.Image, str]:
+        """Image `index` in mode "L" or "RGB", and the digest of what was read for it."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """Some images of another source.
+
+    Attributes:
+        source: That other source.
+        index: (n,) positions there.
+    """
+
+    source: Source
+    index: NDArray[np.int64]
+
+    def read(self, index: int) -> tuple[Image.Image, str]:
+        """Image `index` of those picked."""
+        return self.source.read(int(self.index[index]))
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of the data, in an order that depends on content alone: label, then digest.
+
+    Attributes:
+        name: "train" or "eval".
+        labels: (N,) int64, positions in the data set's list of classes.
+        paths: N names for display, relative to the split; always valid Unicode.
+        digests: N sha256 in hex, of the file's bytes, or of shape and pixels without a file.
+        pixel_digests: N sha256 in hex, of the decoded image (mode, size, pixels).
+        source: Opens the images; index i there is index i here.
+    """
+
+    name: str
+    labels: NDArray[np.int64]
+    paths: tuple[str, ...]
+    digests: tuple[str, ...]
+    pixel_digests: tuple[str, ...]
+    source: Source
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def digest(self) -> str:
+        """Sha256 in hex over labels and image digests: names and places do not matter."""
+        pairs = sorted(zip(self.labels.tolist(), self.digests, strict=True))
+        text = "".join(f"{label} {digest}\n" for label, digest in pairs)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def select(self, index: NDArray[np.int64]) -> "Split":
+        """The images at `index` (n,), in that order."""
+        chosen = index.tolist()
+        return Split(
+            self.name,
+            self.labels[index],
+            tuple(self.paths[i] for i in chosen),
+            tuple(self.digests[i] for i in chosen),
+            tuple(self.pixel_digests[i] for i in chosen),
+            Picked(self.source, index),
+        )
+
+    def read(self, index: int) -> Image.Image:
+        """Image `index` in mode "L" or "RGB"; for threads, inside `quiet_pillow`.
+
+        Raises:
+            AuditError: DATA_CHANGED if the file is not the one that was checked on loading.
+        """
+        image, digest = self.source.read(index)
+        if digest != self.digests[index]:
+            raise AuditError(
+                "DATA_CHANGED",
+                f"the audit needs images that stay as they are, but {self.paths[index]!r} has "
+                "changed since it was first read. Run the audit again on the new data.",
+            )
+        return image
+
+    def open_image(self, index: int) -> Image.Image:
+        """Image `index` in mode "L" or "RGB". Not for threads: it sets warning filters.
+
+        Raises:
+            AuditError: DATA_CHANGED, DATA_UNREADABLE: the file changed or went away.
+        """
+        with quiet_pillow():
+            return self.read(index)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training split, if there is one, and an evaluation split with the same classes.
+
+    Attributes:
+        classes: K names; a label is a position here.
+        train: None if only evaluation images were given.
+        eval: The images that the subject is judged on.
+        digest: Sha256 in hex over class names and the splits' digests.
+        grey: Whether every image has a single channel.
+        skipped: Names of what was left out: system files, files that are no images, and
+            unreadable images up to the number that the policy allows.
+        source: In words: "image folder", "idx files", "embedded Fashion-MNIST".
+    """
+
+    classes: tuple[str, ...]
+    train: Split | None
+    eval: Split
+    digest: str
+    grey: bool
+    skipped: tuple[str, ...]
+    source: str
+
+
+def dataset_digest(classes: tuple[str, ...], train: Split | None, evaluation: Split) -> str:
+    """Sha256 in hex of all that a measurement can depend on; file names and places are not."""
+    parts = [*classes, train.digest if train else "", evaluation.digest]
+    lengths = "".join(f"{len(part.encode())}:{part}" for part in parts)  # unambiguous
+    return hashlib.sha256(lengths.encode()).hexdigest()
+
+
+def pixel_digest(image: Image.Image) -> str:
+    """Sha256 in hex of mode, size and pixels of a decoded image."""
+    head = f"{image.mode} {image.width} {image.height}\n".encode()
+    return hashlib.sha256(head + image.tobytes()).hexdigest()
+
+
+def canonical_order(labels: list[int], digests: list[str], paths: list[str]) -> list[int]:
+    """Positions by label, digest, then name: the order of a split does not depend on its place."""
+    return sorted(range(len(labels)), key=lambda i: (labels[i], digests[i], paths[i]))

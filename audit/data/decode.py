@@ -1,0 +1,148 @@
+"""From files to arrays, once: the geometry of timm's evaluation transform, in uint8.
+
+timm resizes the shortest side to floor(side / crop_pct), keeping the aspect ratio (the other side
+is cut to whole pixels), then cuts a square from the centre. Images are equal to those of
+`timm.data.create_transform(..., is_training=False, normalize=False)` bit for bit.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from audit.data.dataset import Split
+from audit.data.folder import workers
+from audit.data.images import quiet_pillow
+from audit.record import AuditError
+
+Pixels = NDArray[np.uint8]
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+MODES = {1: "L", 3: "RGB"}
+CHUNK = 128
+
+
+def decode(
+    split: Split,
+    side: int,
+    channels: int,
+    *,
+    crop_pct: float = 1.0,
+    interpolation: str = "bicubic",
+    progress: Callable[[int], None] | None = None,
+) -> Pixels:
+    """All images of a split as the subject would see them, before normalisation.
+
+    Args:
+        split: N images.
+        side: Of the square that comes out, in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        crop_pct: Share of the resized shortest side that the crop keeps, in (0, 1].
+        interpolation: A key of FILTERS.
+        progress: Called with the number of images just finished.
+
+    Returns:
+        (N, C, side, side).
+
+    Raises:
+        AuditError: MODEL_PREPROCESSING for settings that are not supported; DATA_CHANGED,
+            DATA_UNREADABLE if a file changed or went away.
+    """
+    _check_settings(side, channels, crop_pct, interpolation)
+    resample, mode = FILTERS[interpolation], MODES[channels]
+    short = math.floor(side / crop_pct)
+    out = np.empty((len(split), channels, side, side), dtype=np.uint8)
+
+    def fill(start: int) -> int:
+        stop = min(start + CHUNK, len(split))
+        for i in range(start, stop):
+            image = fit(split.read(i).convert(mode), short, side, resample)
+            out[i] = np.asarray(image).reshape(side, side, channels).transpose(2, 0, 1)
+        return stop - start
+
+    _run(fill, range(0, len(split), CHUNK), progress)
+    return out
+
+
+def fit(image: Image.Image, short: int, side: int, resample: Image.Resampling) -> Image.Image:
+    """Resize the shortest side to `short` pixels and cut `side` x `side` from the centre."""
+    width, height = image.size
+    if min(width, height) != short:
+        long = int(short * max(width, height) / min(width, height))
+        size = (short, long) if width <= height else (long, short)
+        image = image.resize(size, resample)
+    left, top = round((image.width - side) / 2), round((image.height - side) / 2)
+    return image.crop((left, top, left + side, top + side))
+
+
+def thumbnails(
+    split: Split, side: int, channels: int, progress: Callable[[int], None] | None = None
+) -> Pixels:
+    """All images, each squeezed whole into a square: (N, side, side, C)."""
+    out = np.empty((len(split), side, side, channels), dtype=np.uint8)
+
+    def fill(start: int) -> int:
+        stop = min(start + CHUNK, len(split))
+        for i in range(start, stop):
+            image = split.read(i).convert(MODES[channels])
+            if image.size != (side, side):
+                image = image.resize((side, side), Image.Resampling.BICUBIC)
+            out[i] = np.asarray(image).reshape(side, side, channels)
+        return stop - start
+
+    _run(fill, range(0, len(split), CHUNK), progress)
+    return out
+
+
+def resize(images: Pixels, side: int, interpolation: str = "bicubic") -> Pixels:
+    """Resize square images, with antialiasing: (N, C, s, s) -> (N, C, side, side)."""
+    if images.shape[-1] == side:
+        return images
+    n, channels, s, _ = images.shape
+    out = np.empty((n, channels, side, side), dtype=np.uint8)
+    flat, flat_out = images.reshape(-1, s, s), out.reshape(-1, side, side)
+
+    def fill(start: int) -> int:
+        for i in range(start, min(start + CHUNK, len(flat))):
+            image = Image.fromarray(flat[i]).resize((side, side), FILTERS[interpolation])
+            flat_out[i] = np.asarray(image)
+        return 0
+
+    _run(fill, range(0, len(flat), CHUNK), None)
+    return out
+
+
+def _run(
+    fill: Callable[[int], int], starts: Iterable[int], progress: Callable[[int], None] | None
+) -> None:
+    with quiet_pillow(), ThreadPoolExecutor(workers()) as pool:
+        for done in pool.map(fill, starts):
+            if progress:
+                progress(done)
+
+
+def _check_settings(side: int, channels: int, crop_pct: float, interpolation: str) -> None:
+    problem = ""
+    if side < 1:
+        problem = f"a side of {side} pixels"
+    elif channels not in MODES:
+        problem = f"{channels} channels"
+    elif not 0 < crop_pct <= 1:
+        problem = f"a crop of {crop_pct} of the image"
+    elif interpolation not in FILTERS:
+        problem = f"the interpolation {interpolation!r}"
+    if problem:
+        raise AuditError(
+            "MODEL_PREPROCESSING",
+            f"the audit prepares images with 1 or 3 channels, a crop of at most the whole image "
+            f"and the interpolations {', '.join(FILTERS)}, but the model asks for {problem}.",
+        )

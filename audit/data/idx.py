@@ -1,0 +1,166 @@
+"""Data in MNIST's idx format: four files, plain or gzipped.
+
+Format: http://yann.lecun.com/exdb/mnist/ (two zero bytes, type 8 = unsigned byte, number of
+dimensions, each dimension as a big-endian 32-bit number, then the bytes).
+"""
+
+import gzip
+import hashlib
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from audit.data.dataset import Split, canonical_order, pixel_digest
+from audit.record import AuditError
+
+MAX_IDX_BYTES = 4 * 2**30
+PREFIXES = {"train": "train", "eval": "t10k"}
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySource:
+    """Images in memory.
+
+    Attributes:
+        images: (N, H, W) grey or (N, H, W, 3) colour, in the split's order.
+        digests: N, of shape and pixels, as computed on loading.
+    """
+
+    images: Bytes
+    digests: tuple[str, ...]
+
+    def read(self, index: int) -> tuple[Image.Image, str]:
+        """Image `index`; what is in memory cannot have changed."""
+        return Image.fromarray(self.images[index]), self.digests[index]
+
+
+def find_idx(folder: Path) -> dict[str, tuple[Path, Path]] | None:
+    """Image and label file of both splits, or None if any of the four is missing."""
+    found = {}
+    for split, prefix in PREFIXES.items():
+        images, labels = _find(folder, f"{prefix}-images", 3), _find(folder, f"{prefix}-labels", 1)
+        if images is None or labels is None:
+            return None
+        found[split] = (images, labels)
+    return found
+
+
+def read_idx(path: Path, dimensions: int) -> Bytes:
+    """One idx file of unsigned bytes.
+
+    Args:
+        path: Plain or gzipped; told by content.
+        dimensions: 3 for images (N, H, W), 1 for labels (N,).
+
+    Raises:
+        AuditError: DATA_UNREADABLE if it is damaged, cut short, too long, or something else;
+            DATA_IMAGE_TOO_LARGE if it declares more than MAX_IDX_BYTES.
+    """
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as opened:
+            return _read_open(cast("IO[bytes]", opened), path, dimensions)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _unreadable(path, "is damaged or cut short") from error
+
+
+def array_split(name: str, images: Bytes, labels: NDArray[np.int64], paths: list[str]) -> Split:
+    """A split of images in memory, brought into canonical order.
+
+    Args:
+        name: "train" or "eval".
+        images: (N, H, W) or (N, H, W, 3).
+        labels: (N,).
+        paths: N display names.
+    """
+    shape = repr(images.shape[1:]).encode()
+    digests = [hashlib.sha256(shape + image.tobytes()).hexdigest() for image in images]
+    order = canonical_order(labels.tolist(), digests, paths)
+    kept = tuple(digests[i] for i in order)
+    images = images[order]
+    pixels = tuple(pixel_digest(Image.fromarray(image)) for image in images)
+    names = tuple(paths[i] for i in order)
+    return Split(name, labels[order], names, kept, pixels, ArraySource(images, kept))
+
+
+def load_idx(
+    files: dict[str, tuple[Path, Path]], classes: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], Split, Split]:
+    """Class names and both splits.
+
+    Args:
+        files: From `find_idx`.
+        classes: Names of the labels 0, 1, …; without them the numbers are the names.
+
+    Raises:
+        AuditError: DATA_UNREADABLE, DATA_CLASS_MISMATCH.
+    """
+    images = {split: read_idx(paths[0], 3) for split, paths in files.items()}
+    labels = {split: read_idx(paths[1], 1) for split, paths in files.items()}
+    for split, paths in files.items():
+        if len(images[split]) != len(labels[split]):
+            raise _unreadable(paths[1], f"has {len(labels[split])} labels for other images")
+    known = np.unique(labels["train"])
+    if classes is not None and not np.array_equal(known, np.arange(len(classes))):
+        raise _mismatch(f"{len(classes)} class names are given for the labels {known.tolist()}")
+    if not np.array_equal(known, np.unique(labels["eval"])):
+        raise _mismatch("the labels of the evaluation images are not those of the training images")
+    names = classes or tuple(str(label) for label in known)
+    train, evaluation = (
+        array_split(
+            split,
+            images[split],
+            np.searchsorted(known, labels[split]).astype(np.int64),
+            [f"{split}/{i:05d}" for i in range(len(images[split]))],
+        )
+        for split in ("train", "eval")
+    )
+    return names, train, evaluation
+
+
+def _find(folder: Path, stem: str, dimensions: int) -> Path | None:
+    for joint in ("-", "."):
+        for ending in ("", ".gz"):
+            path = folder / f"{stem}{joint}idx{dimensions}-ubyte{ending}"
+            if path.is_file():
+                return path
+    return None
+
+
+def _read_open(file: IO[bytes], path: Path, dimensions: int) -> Bytes:
+    head = file.read(4 + 4 * dimensions)
+    if len(head) < 4 + 4 * dimensions or head[:4] != bytes((0, 0, 8, dimensions)):
+        raise _unreadable(path, f"is no idx file of {dimensions}-dimensional bytes")
+    shape = struct.unpack(f">{dimensions}I", head[4:])
+    size = math.prod(shape)
+    if size > MAX_IDX_BYTES:
+        raise AuditError(
+            "DATA_IMAGE_TOO_LARGE",
+            f"the audit reads idx files of at most 4 GB, but {path.name!r} declares {size} bytes. "
+            "Use an image folder.",
+        )
+    content = file.read(size + 1)
+    if len(content) != size:
+        raise _unreadable(path, f"does not hold the {size} bytes that it declares")
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+
+
+def _unreadable(path: Path, what: str) -> AuditError:
+    return AuditError(
+        "DATA_UNREADABLE", f"the audit needs idx files, but {path.name!r} {what}. Fetch it again."
+    )
+
+
+def _mismatch(what: str) -> AuditError:
+    return AuditError(
+        "DATA_CLASS_MISMATCH", f"the audit needs one list of classes for both splits, but {what}."
+    )

@@ -1,0 +1,225 @@
+"""Where data come in: find the splits, settle the list of classes, refuse what cannot be judged.
+
+The labels follow one fixed list of classes, never what a split happens to hold.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from audit.data.dataset import Dataset, Split, dataset_digest
+from audit.data.embedded import load_embedded
+from audit.data.folder import load_split, scan_folder
+from audit.data.idx import find_idx, load_idx
+from audit.data.scan import Scan, is_junk, twin_key
+from audit.record import AuditError
+
+TRAIN_NAMES = ("train", "training")
+EVAL_NAMES = ("val", "validation", "valid", "test")  # the first that exists
+MIN_EVAL = 50  # fewer decide nothing: a tenth of a point is then a fifth of an image
+MIN_EVAL_PER_CLASS = 2
+MIN_TRAIN = 50
+MIN_TRAIN_PER_CLASS = 5  # so that a fifth held out still shows every class
+Progress = Callable[[int], None]
+
+
+def load_dataset(
+    data: Path | None,
+    *,
+    train: Path | None = None,
+    evaluation: Path | None = None,
+    max_bad_images: int = 0,
+    classes: tuple[str, ...] | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Read a data set and check it: every image is opened, decoded and digested once.
+
+    Args:
+        data: A folder with `train/` and `val/` (or `validation/`, `test/`), or with idx files, or
+            one that only wraps such a folder, or the word "embedded".
+        train: Instead: the folder of the training split. None: no training images.
+        evaluation: Instead: the folder of the evaluation split.
+        max_bad_images: So many unreadable images are left out and named; one more is an error.
+        classes: Names in the order of the subject's outputs. Without: sorted by code point.
+        progress: Called with the number of images just finished.
+
+    Raises:
+        AuditError: DATA_NOT_FOUND, DATA_NO_IMAGES, DATA_UNREADABLE, DATA_IMAGE_TOO_LARGE,
+            DATA_LINK_OUTSIDE, DATA_CLASS_MISMATCH, DATA_EMPTY_CLASS, DATA_ONE_CLASS,
+            DATA_TOO_SMALL.
+    """
+    if data is not None and (train is not None or evaluation is not None):
+        raise _usage("both a data folder and a folder of one split are given")
+    if data is None:
+        if evaluation is None:
+            raise _usage("no folder of evaluation images is given")
+        return _from_folders(train, evaluation, None, classes, max_bad_images, progress)
+    if str(data) == "embedded" and not data.exists():
+        return load_embedded()
+    root = _unwrap(_existing(data))
+    files = find_idx(root)
+    if files is not None:
+        return _from_idx(files, classes)
+    train, evaluation = _named(root, TRAIN_NAMES), _named(root, EVAL_NAMES)
+    if evaluation is None:
+        raise AuditError(
+            "DATA_NOT_FOUND",
+            f"the audit needs evaluation images, but {str(root)!r} holds none of the folders "
+            f"{', '.join(EVAL_NAMES)}, and no idx files. Rename the folder of evaluation images, "
+            "or give it with --eval-data.",
+        )
+    return _from_folders(train, evaluation, root, classes, max_bad_images, progress)
+
+
+def timm_class_order(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """The order in which timm's own training script numbers the same folders.
+
+    It ignores capitals and compares runs of digits as numbers, so that "10" comes after "9": where
+    this differs from `classes`, a model's outputs may be meant in either order.
+    """
+
+    def key(name: str) -> list[tuple[bool, int, str]]:
+        parts = re.split(r"(\d+)", name.lower())
+        return [(p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
+
+    return tuple(sorted(classes, key=key))
+
+
+def _from_folders(
+    train: Path | None,
+    evaluation: Path,
+    root: Path | None,
+    classes: tuple[str, ...] | None,
+    max_bad_images: int,
+    progress: Progress | None,
+) -> Dataset:
+    """Scan both splits, settle the classes, and only then read; `root` bounds links."""
+    scans = {
+        name: scan_folder(path, root or path)
+        for name, path in (("train", train), ("eval", evaluation))
+        if path is not None
+    }
+    names = classes or tuple(sorted(scans.get("train", scans["eval"]).files))
+    for split, scan in scans.items():
+        _check_classes(names, scan, split, given=classes is not None)
+    loaded = {}
+    allowed = max_bad_images
+    for split, scan in scans.items():
+        loaded[split] = load_split(split, scan, names, allowed, progress)
+        allowed -= loaded[split].bad
+    return _finish(
+        names,
+        loaded["train"].split if "train" in loaded else None,
+        loaded["eval"].split,
+        grey=all(part.grey for part in loaded.values()),
+        skipped=tuple(f"{split}/{s}" for split, part in loaded.items() for s in part.skipped),
+        source="image folder",
+    )
+
+
+def _from_idx(files: dict[str, tuple[Path, Path]], classes: tuple[str, ...] | None) -> Dataset:
+    names, train, evaluation = load_idx(files, classes)
+    return _finish(names, train, evaluation, grey=True, skipped=(), source="idx files")
+
+
+def _finish(
+    classes: tuple[str, ...],
+    train: Split | None,
+    evaluation: Split,
+    *,
+    grey: bool,
+    skipped: tuple[str, ...],
+    source: str,
+) -> Dataset:
+    if len(classes) < 2:
+        raise AuditError(
+            "DATA_ONE_CLASS",
+            f"an audit needs at least two classes, but the data have only {classes[0]!r}. Give "
+            "the folder that holds one folder a class.",
+        )
+    if train is not None:
+        _check_size(train, classes, MIN_TRAIN, MIN_TRAIN_PER_CLASS)
+    _check_size(evaluation, classes, MIN_EVAL, MIN_EVAL_PER_CLASS)
+    digest = dataset_digest(classes, train, evaluation)
+    return Dataset(classes, train, evaluation, digest, grey, skipped, source)
+
+
+def _check_classes(classes: tuple[str, ...], scan: Scan, split: str, *, given: bool) -> None:
+    """The folders of a split are exactly the classes, each with an image, none a twin."""
+    expected = "the given list of classes" if given else "the folders of the training images"
+    twins = [key for key, n in Counter(map(twin_key, scan.files)).items() if n > 1]
+    pair = sorted(name for name in scan.files if twins and twin_key(name) == twins[0])
+    missing = sorted(set(classes) - set(scan.files))
+    unknown = sorted(set(scan.files) - set(classes))
+    problem = ""
+    if pair:
+        problem = f"{_some(pair)} differ only by capitals or Unicode form"
+    elif missing:
+        problem = f"{_some(missing)} of {expected} is not among its folders"
+    elif unknown:
+        problem = f"its folder {_some(unknown)} is not among {expected}"
+    if problem:
+        raise AuditError(
+            "DATA_CLASS_MISMATCH",
+            f"the audit needs the same classes everywhere, but in the {split} split {problem}. "
+            "Use the same folder names in both splits.",
+        )
+    empty = sorted(name for name, files in scan.files.items() if not files)
+    if empty:
+        raise AuditError(
+            "DATA_EMPTY_CLASS",
+            f"the audit needs images of every class, but in the {split} split {_some(empty)} has "
+            "none. Add images, or remove the class from both splits and from the model.",
+        )
+
+
+def _check_size(split: Split, classes: tuple[str, ...], total: int, each: int) -> None:
+    counts = np.bincount(split.labels, minlength=len(classes))
+    rarest = int(counts.argmin())
+    if len(split) < total or counts[rarest] < each:
+        raise AuditError(
+            "DATA_TOO_SMALL",
+            f"the audit needs {total} images in the {split.name} split and {each} of every class, "
+            f"but there are {len(split)}, and {counts[rarest]} of {classes[rarest]!r}. Add images.",
+        )
+
+
+def _existing(data: Path) -> Path:
+    if not data.is_dir():
+        what = "is not a folder" if data.exists() else "does not exist"
+        raise AuditError(
+            "DATA_NOT_FOUND",
+            f"the audit needs a folder of data, but {str(data)!r} {what}. Check the path.",
+        )
+    return data
+
+
+def _unwrap(root: Path) -> Path:
+    """Where `root` holds nothing but one folder with splits or idx files in it, that folder."""
+    if _named(root, EVAL_NAMES) or _named(root, TRAIN_NAMES) or find_idx(root):
+        return root
+    below = [path for path in root.iterdir() if path.is_dir() and not is_junk(path.name)]
+    if len(below) == 1 and not below[0].is_symlink():
+        inner = below[0]
+        if _named(inner, EVAL_NAMES) or find_idx(inner):
+            return inner
+    return root
+
+
+def _named(root: Path, names: tuple[str, ...]) -> Path | None:
+    return next((root / name for name in names if (root / name).is_dir()), None)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(repr(name) for name in names[:3]) + more
+
+
+def _usage(what: str) -> AuditError:
+    return AuditError(
+        "DATA_NOT_FOUND",
+        f"the audit needs --data, or --eval-data with or without --train-data, but {what}.",
+    )

@@ -1,0 +1,177 @@
+"""The run folder: everything that an audit leaves behind, written whole or not at all."""
+
+import csv
+import gzip
+import io
+import json
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit import __version__, predictions, requests
+from audit.case import Case, NotMeasured
+from audit.record import AuditError, Measurement, Report
+from reports import FORMATS
+from reports import yaml as plain_yaml
+from reports.files import write_atomic
+from reports.text import visible
+from reports.words import Picture
+
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pillow", "imagehash")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def claim_folder(out: Path) -> None:
+    """Check, before any work, that the run folder can be made; nothing is left behind.
+
+    Raises:
+        AuditError: OUT_EXISTS or OUT_UNUSABLE.
+    """
+    if out.exists() or out.is_symlink():
+        raise AuditError(
+            "OUT_EXISTS",
+            f"the audit needs a new folder for its report, but {visible(str(out))} exists. Name "
+            "another with --out, or remove it.",
+        )
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    try:
+        probe = Path(tempfile.mkdtemp(prefix=".audit-", dir=parent))
+        probe.rmdir()
+    except OSError as error:
+        raise AuditError(
+            "OUT_UNUSABLE",
+            f"the audit needs to write its report, but {visible(str(parent))} gave "
+            f"'{error.strerror}'. Name another place with --out.",
+        ) from None
+
+
+def write_run(
+    out: Path,
+    report: Report,
+    *,
+    predictions_csv: bytes,
+    pictures: Mapping[str, NDArray[np.uint8]],
+    config: Mapping[str, object],
+    log: Sequence[str],
+) -> None:
+    """Write all files under a temporary name, then rename the folder.
+
+    Args:
+        out: Must not exist.
+        report: Goes to report.yaml, and its document to every format.
+        predictions_csv: Gzipped.
+        pictures: (H, W, 3) uint8 by file name under the folder.
+        config: As resolved.
+        log: Lines.
+
+    Raises:
+        AuditError: OUT_UNUSABLE if writing fails; nothing is left behind then.
+    """
+    claim_folder(out)
+    parent = out.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=parent))
+    try:
+        (folder / "evidence").mkdir()
+        for name, pixels in pictures.items():
+            write_atomic(folder / name, png(pixels))
+        write_atomic(folder / "report.yaml", dumped(report.model_dump(mode="python")))
+        write_atomic(folder / "predictions.csv.gz", predictions_csv)
+        write_atomic(folder / "config.yaml", dumped(dict(config)))
+        write_atomic(folder / "environment.json", json.dumps(environment(), indent=2).encode())
+        write_atomic(folder / "log.txt", ("\n".join(log) + "\n").encode())
+        for write in FORMATS:
+            write(report.document, folder)
+        folder.chmod(0o755)
+        folder.rename(out)
+    except OSError as error:
+        raise AuditError(
+            "OUT_UNUSABLE",
+            f"the report needs to be written to {visible(str(out))}, but the system gave "
+            f"'{error.strerror}'. Make room or name another place with --out.",
+        ) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def dumped(data: dict[str, object]) -> bytes:
+    """YAML of plain data; tuples become lists."""
+    return plain_yaml.dump(plain(data)).encode()  # type: ignore[arg-type]
+
+
+def plain(value: object) -> object:
+    """Tuples as lists, recursively."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode a picture; nothing of the original file's metadata travels."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def environment() -> dict[str, str]:
+    """Versions that may matter for repeating the audit."""
+    found = {"null-audit": __version__, "python": platform.python_version()}
+    found |= {name: metadata.version(name) for name in PACKAGES}
+    return found | {"platform": platform.platform(), "machine": platform.machine()}
+
+
+def predictions_table(case: Case, paths: Sequence[str]) -> bytes:
+    """One line per evaluation image: path, label, the subject's class, each null's by seed."""
+    setup = case.setup
+    columns: dict[str, Sequence[object]] = {
+        "path": [quoted(p) for p in paths],
+        "group": case.groups.tolist(),
+        "label": case.labels.tolist(),
+    }
+    jobs = {"subject": requests.subject_outputs(setup)}
+    for null in setup.nulls:
+        for seed in predictions.seeds(setup, null):
+            jobs[f"{null.name}.{seed}"] = requests.null_outputs(setup, null, seed)
+    for name, job in jobs.items():
+        try:
+            columns[name] = case.result(job).arrays["logits"].argmax(axis=1).tolist()
+        except (NotMeasured, KeyError):
+            continue
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return gzip.compress(text.getvalue().encode(), mtime=0)
+
+
+def quoted(cell: str) -> str:
+    """A file name that no spreadsheet takes for a formula, control characters visible."""
+    shown = visible(cell, limit=1000)
+    return f"'{shown}" if shown.startswith(FORMULA) else shown
+
+
+def picture_files(
+    case: Case, captions: Sequence[str], groups: Sequence[str], pixels: NDArray[np.uint8]
+) -> tuple[dict[str, NDArray[np.uint8]], list[Picture]]:
+    """Names for the pictures of the evidence, and their words."""
+    files, words = {}, []
+    for i, (caption, group) in enumerate(zip(captions, groups, strict=True)):
+        name = f"evidence/{i:02d}.png"
+        files[name] = pixels[i]
+        words.append(Picture(file=name, caption=caption, group=group))
+    return files, words
+
+
+def all_measurements(by_check: Mapping[str, Sequence[Measurement]]) -> tuple[Measurement, ...]:
+    """Every check's, in report order."""
+    return tuple(m for found in by_check.values() for m in found)

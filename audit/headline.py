@@ -1,0 +1,113 @@
+"""One sentence for a reader who knows no statistics: why the verdict is what it is.
+
+It says what a blind model can do, never how the subject works: a small gap means that local
+evidence explains the accuracy, be it colour, texture or local shape.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from audit.limits import GAIN_PREFIXES
+from audit.pairs import Pair
+from audit.record import Finding, Measurement
+from audit.verdict import solves
+from reports.text import number
+
+PATCH = re.compile(r"(bagnet|coordconv)\D*(\d+)", re.IGNORECASE)
+BLIND = {
+    "prior": "guesses by class frequency, without looking",
+    "colour": "sees only how often each colour occurs",
+    "moments": "sees only where brightness lies",
+    "pixels": "compares small copies of the images pixel by pixel",
+    "stack": "combines all the models that cannot see objects",
+}
+
+
+def headline(findings: Sequence[Finding], measurements: Sequence[Measurement]) -> str:
+    """Say in one sentence why the gates are passed, failed or undecided.
+
+    Args:
+        findings: From `judge`.
+        measurements: What was judged; the pair behind the deciding gain is read from there.
+    """
+    gates = [finding for finding in findings if finding.severity == "gate"]
+    if not gates:
+        return "Nothing was decided: the policy has no gate."
+    known = {m.name: m for m in measurements}
+    for decided in ("fail", "inconclusive"):
+        hit = [finding for finding in gates if finding.verdict == decided]
+        if hit:
+            # A leak makes every accuracy on these images doubtful, so it is named first.
+            first = min(hit, key=lambda finding: (not _leak(finding), not _gain(finding)))
+            return _failed(first, known) if decided == "fail" else _undecided(first)
+    return _passed([finding for finding in gates if _gain(finding)], known)
+
+
+def _leak(finding: Finding) -> bool:
+    return any(name.endswith("_leaks") for name in finding.measurements)
+
+
+def _gain(finding: Finding) -> bool:
+    return any(name.startswith(GAIN_PREFIXES) for name in finding.measurements)
+
+
+def blind_model(null: str) -> str:
+    """A null in words that need no paper ("sees only 9×9-pixel patches")."""
+    found = PATCH.search(null)
+    if found:
+        told = " and is told where each lies" if found[1].lower() == "coordconv" else ""
+        return f"sees only {found[2]}×{found[2]}-pixel patches{told}"
+    return BLIND.get(null.lower().split(".")[0].split("-")[0], f"is as blind as the null {null}")
+
+
+def _pair(finding: Finding, known: Mapping[str, Measurement]) -> Pair:
+    """The pair that decided a finding on the gain."""
+    name = finding.measurements[0]
+    null = name.removeprefix(GAIN_PREFIXES[0]).removeprefix(GAIN_PREFIXES[1])
+    return Pair.from_detail(null, known[name].detail if name in known else {})
+
+
+def _failed(finding: Finding, known: Mapping[str, Measurement]) -> str:
+    if not _gain(finding):
+        if _leak(finding):
+            found = number(finding.value, finding.unit)
+            return (
+                f"Training images stand in the evaluation set ({found}): no accuracy on it counts."
+            )
+        return f"A limit is missed: {finding.statement}; measured {_value(finding)}."
+    pair = _pair(finding, known)
+    blind = blind_model(pair.null)
+    if solves(pair):
+        right = number(1 - pair.error_null, "fraction")
+        return (
+            f"A model that {blind} gets {right} of these images right: no accuracy on them can "
+            "show that more was learned."
+        )
+    text = f"A model that {blind} makes as few errors as this one"
+    if finding.value >= 0.005:
+        text = f"This model makes only {finding.value:.0%} fewer errors than one that {blind}"
+    if finding.reason == "DATA_LOCAL":
+        text += ", and training a sighted model on these data did not help either"
+    return text + "."
+
+
+def _undecided(finding: Finding) -> str:
+    return f"Undecided: {finding.explanation}"
+
+
+def _passed(gains: Sequence[Finding], known: Mapping[str, Measurement]) -> str:
+    """All gates passed. The sighted twin decides how much that says about seeing more."""
+    if not gains:
+        return "Every gate is passed; the gain over blind models is not among them."
+    closest = min(gains, key=lambda finding: finding.value)
+    blind = blind_model(_pair(closest, known).null)
+    text = f"This model makes {closest.value:.0%} fewer errors than one that {blind}"
+    twin = known.get("accuracy_gap.twin_minus_null")
+    if twin is None or not twin.low > 0:
+        return text + "; it beats a local model trained on these data, which is all that is shown."
+    return text + ", and training a sighted model on these data helps too."
+
+
+def _value(finding: Finding) -> str:
+    return "nothing" if math.isnan(finding.value) else number(finding.value, finding.unit)

@@ -1,0 +1,92 @@
+"""Executors by kind of job. Each is plain: a job, the workshop and earlier results in, data out."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from audit.jobs import nulls, outputs, pictures, transfer
+from audit.jobs.workshop import Tick, Workshop
+from audit.progress import Progress
+from audit.record import AuditError
+from audit.store import Outcome, Store
+from audit.work import Job
+
+Executor = Callable[[Job, Workshop, Mapping[str, Outcome], Tick], Outcome]
+
+KINDS: dict[str, Executor] = {
+    "facts": outputs.facts,
+    "choose": nulls.choose,
+    "fit": nulls.fit,
+    "stack": outputs.stack,
+    "null_outputs": outputs.null_outputs,
+    "subject_outputs": outputs.subject_outputs,
+    "transfer": transfer.transfer,
+    "pictures": pictures.pictures,
+}
+
+
+@dataclass
+class Done:
+    """What became of a list of jobs.
+
+    Attributes:
+        outcomes: By key.
+        failures: One sentence by key, for jobs that raised or lack what they build on.
+        seconds: By key, of the jobs that were done now.
+        reused: Keys of those found in the store.
+    """
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    reused: set[str] = field(default_factory=set)
+
+
+def execute(jobs: Sequence[Job], shop: Workshop, store: Store, progress: Progress) -> Done:
+    """Look every job up in the store and do the rest, in order.
+
+    A job that raises becomes a failure with its reason, and so do those that build on it; the
+    others go on.
+
+    Raises:
+        AuditError: If a job refuses its input: then nothing can be judged.
+    """
+    done = Done()
+    for job in jobs:
+        found = store.get(job.kind, job.key)
+        if found is not None:
+            done.outcomes[job.key] = found
+            done.reused.add(job.key)
+    rest = [job for job in jobs if job.key not in done.outcomes]
+    progress.start(sum(job.cost for job in rest))
+    try:
+        for job in rest:
+            do(job, shop, store, progress, done)
+    finally:
+        progress.stop()
+    return done
+
+
+def do(job: Job, shop: Workshop, store: Store, progress: Progress, done: Done) -> None:
+    """Do one job and store its outcome."""
+    lacking = [needed for needed in job.after if needed.key in done.failures]
+    if lacking:
+        done.failures[job.key] = f"{job.label} needs what failed: {done.failures[lacking[0].key]}"
+        return
+    progress.job(job.label, job.cost)
+    started = time.monotonic()
+    with store.lock(job.kind, job.key):
+        outcome = store.get(job.kind, job.key)  # another audit may have done it meanwhile
+        if outcome is None:
+            try:
+                outcome = KINDS[job.kind](job, shop, done.outcomes, progress.tick)
+            except Exception as error:  # one job must not take the others with it
+                if isinstance(error, AuditError) and error.reason.startswith("DATA_"):
+                    raise  # the input is at fault: nothing can be judged
+                done.failures[job.key] = f"{job.label} failed: {type(error).__name__}: {error}"
+                progress.say(done.failures[job.key])
+                return
+            store.put(job.kind, job.key, outcome)
+    done.outcomes[job.key] = outcome
+    done.seconds[job.key] = time.monotonic() - started
+    progress.finish_job()

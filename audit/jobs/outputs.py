@@ -1,0 +1,170 @@
+"""Executors that run models forward: one pass gives logits and the last hidden layer."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audit.data import facts as data_facts
+from audit.jobs.nulls import build, null_of, restore
+from audit.jobs.workshop import Tick, Workshop
+from audit.store import Outcome
+from audit.work import Job
+from baselines.linear import FEATURES, Linear, choose_strength, fit_linear
+from baselines.sibling import STRIDE
+from baselines.train import Images
+
+BATCH = 128
+
+
+def facts(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """What is in the data: counts, duplicates, leaks, conflicts, groups of near duplicates."""
+    total, seen = len(shop.split("train")) + len(shop.split("eval")), 0
+
+    def count(n: int) -> None:
+        nonlocal seen
+        seen += n
+        tick(seen / total)
+
+    found = data_facts.data_facts(shop.dataset, progress=count)
+    return Outcome(
+        {
+            "exact_leaks": [list(pair) for pair in found.exact_leaks],
+            "near_leaks": [list(pair) for pair in found.near_leaks],
+            "label_conflicts": len(found.label_conflicts),
+            "skipped": list(shop.dataset.skipped),
+            "unreadable": len(shop.dataset.skipped),
+            "train_counts": list(found.train_counts),
+            "eval_counts": list(found.eval_counts),
+        },
+        {
+            "train_groups": found.train_groups,
+            "eval_groups": found.eval_groups,
+            "eval_labels": shop.split("eval").labels,
+        },
+    )
+
+
+def forward(
+    model: Callable[[Tensor], tuple[Tensor, Tensor]], images: Images, shift: int, tick: Tick
+) -> Outcome:
+    """Run a model over images.
+
+    Args:
+        model: Maps (B, C, H, W) to pre-logits (B, D) and logits (B, K).
+        images: N of them.
+        shift: Pixels by which every image is rolled along both axes first.
+        tick: Told the share that is done.
+
+    Returns:
+        Arrays `features` (N, D) and `logits` (N, K), float32.
+    """
+    features, logits = [], []
+    with torch.inference_mode():
+        for index in torch.arange(len(images)).split(BATCH):
+            x = images.normalised(index)
+            hidden, scores = model(torch.roll(x, (shift, shift), (2, 3)) if shift else x)
+            features.append(hidden.float())
+            logits.append(scores.float())
+            tick(float(index[-1]) / len(images))
+    return Outcome(
+        {"finite": bool(torch.cat(logits).isfinite().all())},
+        {"features": torch.cat(features).numpy(), "logits": torch.cat(logits).numpy()},
+    )
+
+
+def quarter(side: int) -> int:
+    """The smallest multiple of the nulls' stride that is a quarter of the side or more."""
+    return -(-side // (4 * STRIDE)) * STRIDE
+
+
+def subject_outputs(
+    job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick
+) -> Outcome:
+    """The subject, or its untrained twin, on the evaluation images."""
+    from audit.model.architecture import outputs
+
+    subject = shop.subject
+    model = subject.model
+    if job.params["untrained"]:
+        model = subject.spec.build(int(job.params["seed"]))  # type: ignore[arg-type]
+    model = model.eval().to(memory_format=torch.channels_last)
+    shift = quarter(subject.preprocessing.img_size) if job.params["relocated"] else 0
+    return forward(lambda x: outputs(model, x), shop.subject_images("eval"), shift, tick)
+
+
+def null_outputs(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """A null, or its untrained twin, on the evaluation images."""
+    null = null_of(job, shop)
+    if job.params["untrained"]:
+        network = build(null, shop, int(job.params["seed"])).eval()  # type: ignore[arg-type]
+    else:
+        fitted = results[job.after[0].key]
+        if not fitted.arrays:
+            return Outcome(dict(fitted.values))
+        restored = restore(job.after[0], fitted, shop)
+        if isinstance(restored, Linear):
+            return linear_outputs(null.kind, restored, shop, null.side)
+        network = restored
+
+    def model(x: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = network.pooled(x)
+        return hidden, network.fc(hidden)
+
+    shift = quarter(null.side) if job.params["relocated"] else 0
+    return forward(model, shop.images("eval", null), shift, tick)
+
+
+def linear_outputs(kind: str, model: Linear, shop: Workshop, side: int) -> Outcome:
+    """A trivial rung on the evaluation images."""
+    n = len(shop.split("eval"))
+    features = (
+        np.zeros((n, 0), dtype=np.float32)
+        if kind == "prior"
+        else FEATURES[kind](shop.pixels("eval", side))
+    )
+    return Outcome({"finite": True}, {"logits": model.log_probabilities(features)})
+
+
+def stack(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """The best blind model: a logistic regression on the log-probabilities of all nulls.
+
+    Fitted on the held-out training images, with the networks that have not seen them; applied to
+    the refitted nulls' predictions. `after` holds pairs: a null's `choose`, then its `outputs`.
+    """
+    chosen = [results[j.key] for j in job.after[0::2]]
+    given = [results[j.key] for j in job.after[1::2]]
+    usable = [
+        (c, g)
+        for c, g in zip(chosen, given, strict=True)
+        if "heldout_logits" in c.arrays and "logits" in g.arrays
+    ]
+    held = usable[0][0].arrays["heldout"]
+    labels = shop.split("train").labels[held]
+    x = np.concatenate([log_softmax(c.arrays["heldout_logits"]) for c, _ in usable], axis=1)
+    half = np.arange(len(held)) % 2 == 0
+    classes = len(shop.setup.classes)
+    _, reached = model_and_score = choose_strength(
+        (x[half], labels[half]), (x[~half], labels[~half]), classes
+    )
+    model = fit_linear(x, labels, classes, model_and_score[0].strength)
+    z = np.concatenate([log_softmax(g.arrays["logits"]) for _, g in usable], axis=1)
+    missing = [
+        j.label for j, c in zip(job.after[1::2], given, strict=True) if "logits" not in c.arrays
+    ]
+    return Outcome(
+        {
+            "status": "failed" if missing else "ok",
+            "reason": f"it lacks {', '.join(missing)}" if missing else "",
+            "heldout_accuracy": reached,
+            "n_heldout": len(held),
+        },
+        {"logits": model.log_probabilities(z)},
+    )
+
+
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Row-wise: (N, K) -> (N, K)."""
+    return torch.from_numpy(logits).log_softmax(dim=1).numpy()

@@ -1,0 +1,92 @@
+"""What executors work with: the data, decoded once, and the subject."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from audit.case import Null, Setup
+from audit.data import Dataset, decode, resize, subset
+from audit.data.dataset import Split
+from audit.record import AuditError
+from baselines.train import Images, statistics
+
+if TYPE_CHECKING:
+    from audit.model.checkpoint import Subject
+    from audit.model.cuts import Cut
+
+Tick = Callable[[float], None]  # called with the share of the job that is done
+
+
+@dataclass
+class Workshop:
+    """Data and subject of one audit.
+
+    Attributes:
+        dataset: Both splits (the nulls need the training split).
+        subject: The loaded model.
+        setup: What is measured.
+        cuts: The cut points of `setup.cuts`, as the model's code needs them.
+    """
+
+    dataset: Dataset
+    subject: "Subject"
+    setup: Setup
+    cuts: "dict[str, Cut]" = field(default_factory=dict)
+    _decoded: dict[tuple[str, int], NDArray[np.uint8]] = field(default_factory=dict)
+
+    def split(self, name: str) -> Split:
+        """The split "train" or "eval"."""
+        if name == "eval":
+            return self.dataset.eval
+        if self.dataset.train is None:
+            raise AuditError(
+                "DATA_NO_TRAINING",
+                "nulls need the subject's training images, but only evaluation images were given. "
+                "Give them with --data or --train-data.",
+            )
+        return self.dataset.train
+
+    def pixels(self, name: str, side: int) -> NDArray[np.uint8]:
+        """All images of a split as nulls see them: (N, C, side, side), whole, uncropped."""
+        base = (name, self.setup.side)
+        if base not in self._decoded:
+            split = self.split(name)
+            self._decoded[base] = decode(split, self.setup.side, self.setup.channels)
+        if (name, side) not in self._decoded:
+            self._decoded[name, side] = resize(self._decoded[base], side)
+        return self._decoded[name, side]
+
+    def images(self, name: str, null: Null) -> Images:
+        """A split at the null's input side, with the statistics of the training split."""
+        train = torch.from_numpy(self.pixels("train", null.side))
+        mean, std = statistics(train)
+        pixels = train if name == "train" else torch.from_numpy(self.pixels(name, null.side))
+        return Images(pixels, torch.from_numpy(self.split(name).labels), mean, std)
+
+    def subject_images(self, name: str, index: NDArray[np.int64] | None = None) -> Images:
+        """Images with the subject's own geometry and normalisation.
+
+        Args:
+            name: "train" or "eval".
+            index: Which of them; all by default.
+        """
+        view = self.subject.preprocessing
+        split = self.split(name)
+        part = split if index is None else split.select(index)
+        pixels = decode(
+            part,
+            view.img_size,
+            view.in_chans,
+            crop_pct=view.crop_pct,
+            interpolation=view.interpolation,
+        )
+        mean, std = (torch.tensor(v[: view.in_chans]) for v in (view.mean, view.std))
+        return Images(torch.from_numpy(pixels), torch.from_numpy(part.labels), mean, std)
+
+    def some(self, name: str, n: int, seed: int) -> NDArray[np.int64]:
+        """A stratified choice of `n` positions of a split."""
+        return subset(self.split(name).labels, n, seed)

@@ -1,0 +1,1 @@
+"""Measures as pure functions of tensors: no paths, no policy, no model."""

@@ -1,0 +1,323 @@
+"""TwoNN: how many directions a cloud of points uses, from two neighbours of every point.
+
+Where the density is near constant out to the second neighbour, log(r2 / r1) is exponential with
+rate d, whatever the density (Facco et al. 2017, Sci. Rep. 7:12140). The estimate is biased low
+where d is large for the number of points (2,000 Gaussian points: 20 read 17, 50 read 32), so
+compare clouds of the same images only; no interval here covers that bias.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import optimize, special
+from torch import Tensor
+
+from audit.kernels.neighbours import Neighbours, nearest
+
+Array = NDArray[np.float64]
+Method = Literal["censored", "mle", "fit"]
+MIN_POINTS = 50
+RANK_SLACK = 1.25  # an estimate this much above the linear rank is no sampling error
+MAX_DUPLICATES = 0.2  # share of points that are copies of others
+COPY = 1e-3  # nearer than this share of the median neighbour distance: a copy, up to rounding
+NEIGHBOURS = 4  # the second estimator looks at the second and the fourth
+SMALLEST_BLOCK = 10  # points
+
+
+class CurvePoint(NamedTuple):
+    """The estimate on a part of the points.
+
+    Attributes:
+        n: Points in each part.
+        value: Mean over the disjoint parts.
+    """
+
+    n: int
+    value: float
+
+
+class IdEstimate(NamedTuple):
+    """An intrinsic dimension, or why there is none.
+
+    Attributes:
+        value: In dimensions; NaN if refused.
+        low: Lower end of the 95 % interval (disjoint blocks); NaN if refused.
+        high: Upper end.
+        n: Distinct points.
+        duplicates: Points that were merged into others.
+        second: A second estimator on neighbours 2 and 4 (GRIDE), which sees a larger scale.
+        curve: Estimates on fewer points, hence at larger scales; see `scale_curve`.
+        reason: One sentence if refused, else empty.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    duplicates: int
+    second: float
+    curve: tuple[CurvePoint, ...]
+    reason: str
+
+
+class _Cloud(NamedTuple):
+    """Distinct points.
+
+    Attributes:
+        x: (M, D).
+        kept: (M,) their places among all points.
+        found: Their neighbours.
+        duplicates: Points that were merged into others.
+        reason: Why there is no estimate, or empty; then `found` is empty.
+    """
+
+    x: Tensor
+    kept: Tensor
+    found: Neighbours
+    duplicates: int
+    reason: str = ""
+
+
+def two_nn(log_mu: Array, method: Method = "censored", discard: float = 0.1) -> float:
+    """Intrinsic dimension from log(r2 / r1) of every point.
+
+    Args:
+        log_mu: (N,), not negative, N >= 2.
+        method: "censored", the default: maximum likelihood in which the largest ratios count
+            only as "at least the largest one kept": (n - 1) / (sum of n kept + (N - n) * the
+            last kept), unbiased. Dropping them outright would give 1.34 d at 10 %. "mle":
+            (N - 1) / sum, not robust. "fit": the papers' line through the origin.
+        discard: Share of the largest ratios that is not trusted ("censored" and "fit").
+
+    Returns:
+        In dimensions; infinite if all ratios kept are 1, NaN if fewer than two are kept.
+    """
+    logs = np.sort(np.asarray(log_mu, dtype=float))
+    n = len(logs) if method == "mle" else math.floor((1 - discard) * len(logs) + 1e-9)
+    if n < 2:
+        return math.nan
+    if method == "fit":
+        n = min(n, len(logs) - 1)  # the last point would lie at infinity
+        survival = -np.log1p(-np.arange(1, n + 1) / len(logs))
+        squares = float((logs[:n] ** 2).sum())
+        return float((survival * logs[:n]).sum()) / squares if squares > 0 else math.inf
+    total = float(logs[:n].sum() + (len(logs) - n) * logs[n - 1])
+    return (n - 1) / total if total > 0 else math.inf
+
+
+def gride(log_mu: Array, n1: int = 2) -> float:
+    """Generalised ratio estimator on neighbours n1 and 2 n1 (Denti et al. 2022, GRIDE).
+
+    Solves N / d - (n2 - 1) sum(L) + (n2 - n1 - 1) sum(L / (1 - exp(-d L))) = 0 for d.
+
+    Args:
+        log_mu: (N,), L = log of the distance to neighbour n2 = 2 n1 over that to n1.
+        n1: 1 gives TwoNN's maximum likelihood (with N for N - 1).
+
+    Returns:
+        In dimensions; NaN if all ratios are 1.
+    """
+    logs = np.asarray(log_mu, dtype=float)
+    if not logs.sum() > 0:
+        return math.nan
+
+    def score(log_d: float) -> float:
+        d = math.exp(log_d)
+        # L / (1 - exp(-d L)) without 0 / 0: it is 1 / d at L = 0.
+        scaled = special.exprel(-d * logs)  # (1 - exp(-dL)) / (dL)
+        return (
+            len(logs) - (2 * n1 - 1) * d * float(logs.sum()) + (n1 - 1) * float((1 / scaled).sum())
+        )
+
+    return math.exp(optimize.brentq(score, math.log(1e-6), math.log(1e9)))
+
+
+def merge_duplicates(x: Tensor) -> tuple[Tensor, int]:
+    """Keep the first of every set of equal rows, in order.
+
+    Args:
+        x: (N, D).
+
+    Returns:
+        The distinct rows (M, D), and N - M.
+    """
+    kept = _first_of_equals(x)
+    return x[kept], len(x) - len(kept)
+
+
+def scale_curve(x: Tensor, fractions: Sequence[float], seed: int = 0) -> tuple[CurvePoint, ...]:
+    """Estimates on fewer points (decimation): a plateau says that the scale does not matter.
+
+    Args:
+        x: (N, D), distinct rows.
+        fractions: Sizes of the parts as shares of N, each in (0, 1]. The points are split at
+            random into as many disjoint parts as fit, and each is searched by itself.
+        seed: Of the split.
+
+    Returns:
+        One point a fraction; those that would leave fewer than 50 points are left out.
+    """
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x))).to(x.device)
+    points = []
+    for fraction in fractions:
+        size = math.floor(fraction * len(x) + 1e-9)
+        if size < MIN_POINTS:
+            continue
+        parts = torch.split(order, size)[: len(x) // size]
+        values = [two_nn(_log_ratios(nearest(x[part], 2))) for part in parts]
+        points.append(CurvePoint(size, float(np.mean(values))))
+    return tuple(points)
+
+
+def intrinsic_dimension(
+    x: Tensor, *, blocks: int = 20, seed: int = 0, fractions: Sequence[float] = (0.5, 0.25, 0.125)
+) -> IdEstimate:
+    """Estimate the intrinsic dimension of a cloud of points, or say why it has none.
+
+    The interval comes from the estimates on disjoint random blocks of points, each searched by
+    itself: they are independent, so the spread of log d over the blocks, divided by the root of
+    their number, is the standard error. Measured against the true spread of 200 draws of 400
+    points and 60 of 2,000 (Gaussians of 2 and 20, a cube of 5, a mixture of 3 and 15
+    dimensions): 0.91 to 1.19 times, coverage 93 to 98 %. Deleting one block at a time instead
+    gives 0.76 to 1.18 times (85 to 100 %) with all neighbours held fixed, and 1.55 to 2.2 times
+    with the neighbours found again.
+
+    Args:
+        x: (N, D), any float dtype. Copies of a point, exact or up to rounding, are merged.
+        blocks: Blocks, fewer where they would hold less than 10 points.
+        seed: Of the blocks and of the curve.
+        fractions: Of the curve; empty to save its time (about as much as the estimate's).
+
+    Returns:
+        NaN with a reason for values that are not finite, fewer than 50 distinct points, more
+        than 20 % copies, equal distances (quantised features), or a linear rank below the
+        interval and below 4/5 of the estimate.
+    """
+    cloud = _cloud(x)
+    if cloud.reason:
+        return _refused(cloud, cloud.reason)
+    value = two_nn(_log_ratios(cloud.found))
+    if not 0 < value < math.inf:
+        return _refused(cloud, "First and second neighbours are equally far: quantised values.")
+    margin = _margin(_in_blocks(cloud, len(x), blocks, seed))
+    if not math.isfinite(margin):
+        return _refused(cloud, "Some blocks of points have no estimate: too few distinct points.")
+    low, high = value * math.exp(-margin), value * math.exp(margin)
+    rank = _rank(cloud.x, 2 * math.ceil(low) + 20)
+    if rank < min(low, value / RANK_SLACK):
+        text = f"The points span {rank} dimensions, fewer than the estimate of {value:.1f}."
+        return _refused(cloud, text)
+    curve = (CurvePoint(len(cloud.x), value), *scale_curve(cloud.x, fractions, seed))
+    r2, r4 = cloud.found.distances[:, [1, 3]].cpu().numpy().T
+    second = gride(np.log(r4 / r2))
+    n, copies = len(cloud.x), cloud.duplicates
+    return IdEstimate(value, low, high, n, copies, second, curve, "")
+
+
+def log_ratio(
+    x_a: Tensor, x_b: Tensor, blocks: int = 20, seed: int = 0
+) -> tuple[float, float, float]:
+    """log(d_a / d_b) of two models' features of the same images, with its interval.
+
+    Args:
+        x_a: (N, D_a), one row an image.
+        x_b: (N, D_b), the same images in the same order.
+        blocks: Disjoint blocks of images, the same for both, hence paired.
+        seed: Of the blocks.
+
+    Returns:
+        In nats, with the ends of the 95 % interval; all NaN if either is refused.
+
+    Raises:
+        ValueError: If the numbers of images differ.
+    """
+    if len(x_a) != len(x_b):
+        raise ValueError(f"features of {len(x_a)} and {len(x_b)} images are not paired")
+    clouds = [_cloud(x_a), _cloud(x_b)]
+    if any(cloud.reason for cloud in clouds):
+        return math.nan, math.nan, math.nan
+    values = [two_nn(_log_ratios(cloud.found)) for cloud in clouds]
+    if not all(0 < value < math.inf for value in values):
+        return math.nan, math.nan, math.nan
+    a, b = (_in_blocks(cloud, len(x_a), blocks, seed) for cloud in clouds)
+    ratio, margin = math.log(values[0] / values[1]), _margin(a - b)
+    return ratio, ratio - margin, ratio + margin
+
+
+def _cloud(x: Tensor) -> _Cloud:
+    """Distinct points and their neighbours, or a reason."""
+    empty = _Cloud(x[:0], torch.arange(0), Neighbours(torch.empty(0, 0), torch.empty(0, 0)), 0)
+    if x.ndim != 2 or not x.numel() or not bool(torch.isfinite(x).all()):
+        return empty._replace(reason="Some features are not finite, or there are none.")
+    kept = _first_of_equals(x)
+    while True:
+        copies = len(x) - len(kept)
+        reason = _too_few(len(kept), copies)
+        if reason:
+            return empty._replace(x=x[kept], duplicates=copies, reason=reason)
+        found = nearest(x[kept], NEIGHBOURS)
+        # A copy up to rounding would count as a ratio of thousands.
+        near = found.distances <= COPY * found.distances[:, -1].median()
+        place = torch.arange(len(kept), device=x.device)
+        again = (near & (found.indices < place[:, None])).any(1)
+        if not bool(again.any()):
+            break
+        kept = kept[~again]
+    return _Cloud(x[kept], kept, found, copies)
+
+
+def _too_few(distinct: int, copies: int) -> str:
+    """Why there are too few distinct points, or nothing."""
+    if distinct < MIN_POINTS:
+        return f"{distinct} distinct points are too few; {MIN_POINTS} are needed."
+    if copies > MAX_DUPLICATES * (distinct + copies):
+        share = copies / (distinct + copies)
+        return f"{share:.0%} of the points are copies of others; at most {MAX_DUPLICATES:.0%} may."
+    return ""
+
+
+def _refused(cloud: _Cloud, reason: str) -> IdEstimate:
+    nan = math.nan
+    return IdEstimate(nan, nan, nan, len(cloud.x), cloud.duplicates, nan, (), reason)
+
+
+def _first_of_equals(x: Tensor) -> Tensor:
+    """Places (M,), ascending, of the first of every set of equal rows."""
+    _, inverse = torch.unique(x, dim=0, return_inverse=True)  # (N,)
+    first = torch.full((int(inverse.max()) + 1,), len(x), device=x.device)
+    first.scatter_reduce_(0, inverse, torch.arange(len(x), device=x.device), "amin")
+    return first.sort().values
+
+
+def _log_ratios(found: Neighbours) -> Array:
+    """(N,) log(r2 / r1)."""
+    r1, r2 = found.distances[:, :2].cpu().numpy().T
+    return np.log(r2 / r1)
+
+
+def _in_blocks(cloud: _Cloud, images: int, blocks: int, seed: int) -> Array:
+    """(B,) log estimates on disjoint random blocks of the images, each searched by itself."""
+    count = max(2, min(blocks, images // SMALLEST_BLOCK))
+    block = np.random.default_rng(seed).permutation(images) % count
+    own = torch.from_numpy(block).to(cloud.kept.device)[cloud.kept]  # (M,)
+    parts = [cloud.x[own == b] for b in range(count)]
+    values = [two_nn(_log_ratios(nearest(part, 2))) if len(part) > 2 else 0.0 for part in parts]
+    return np.log(np.array(values), out=np.full(count, math.nan), where=np.array(values) > 0)
+
+
+def _margin(in_blocks: Array) -> float:
+    """Half the 95 % interval of an estimate on all points, from (B,) blocks of them."""
+    count = len(in_blocks)
+    t = float(special.stdtrit(count - 1, 0.975))
+    return t * float(in_blocks.std(ddof=1)) / math.sqrt(count)
+
+
+def _rank(x: Tensor, most: int) -> int:
+    """Linear rank of the centred points, counted up to `most`, on as many random points."""
+    rows = np.random.default_rng(0).permutation(len(x))[: most + 1]
+    part = x[torch.from_numpy(rows).to(x.device)].double()
+    return int(torch.linalg.matrix_rank(part - part.mean(0)))

@@ -1,0 +1,1 @@
+"""The audited model: safe loading, and where its layers may be cut."""

@@ -1,0 +1,231 @@
+"""Measurements held against the limits of a policy, and summed up in a verdict.
+
+The judge never sees a check: it reads names of measurements. It fails closed: what is missing,
+NaN or without an interval is inconclusive, and so is an audit without a gate.
+"""
+
+import math
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from audit.headline import headline
+from audit.limits import GAIN_PREFIXES, Limit, Policy, load_policy, parse_policy, resolved
+from audit.record import Finding, Measurement
+from audit.stats import Pair, gain_interval, missing_pair
+from audit.verdict import GainVerdict, judge_gain
+from reports.text import interval, number
+from reports.words import Verdict
+
+__all__ = [
+    "Limit",
+    "Policy",
+    "headline",
+    "judge",
+    "load_policy",
+    "parse_policy",
+    "resolved",
+    "verdict",
+]
+
+GAIN, BALANCED = GAIN_PREFIXES
+TWIN = "accuracy_gap.twin_gain."
+EXACT = ("count", "images")  # units of which a value without an interval is the whole truth
+WORST_FIRST = ("fail", "inconclusive", "pass")
+SIDES = {"at_least": "at least", "at_most": "at most", "above": "above", "below": "below"}
+
+
+def judge(measurements: Sequence[Measurement], policy: Policy) -> tuple[Finding, ...]:
+    """Hold every limit of a policy against the measurements whose names it matches.
+
+    Args:
+        measurements: Of all checks.
+        policy: From `load_policy`.
+
+    Returns:
+        One finding a limit, in the policy's order. The first of its `measurements` is the one
+        that decided it.
+    """
+    return tuple(_finding(limit, measurements) for limit in policy.limits)
+
+
+def verdict(findings: Sequence[Finding], crashed: Sequence[str] = ()) -> tuple[Verdict, int]:
+    """Sum up the gates.
+
+    Args:
+        findings: From `judge`.
+        crashed: Names of checks that did not finish.
+
+    Returns:
+        ("fail", 1) if a gate failed; ("inconclusive", 3) if one is undecided, a check crashed
+        or there is no gate at all; ("pass", 0) if every gate passed.
+    """
+    gates = [finding.verdict for finding in findings if finding.severity == "gate"]
+    if "fail" in gates:
+        return "fail", 1
+    if crashed or not gates or any(gate != "pass" for gate in gates):
+        return "inconclusive", 3
+    return "pass", 0
+
+
+def _finding(limit: Limit, measurements: Sequence[Measurement]) -> Finding:
+    """Judge one limit: gains by their own rules, everything else by its interval."""
+    matched = [m for m in measurements if fnmatchcase(m.name, limit.measure)]
+    if not matched:
+        return _absent(limit)
+    gains = [m for m in matched if m.name.startswith(GAIN_PREFIXES)]
+    others = [m for m in matched if m not in gains]
+    found = [_interval_finding(limit, m) for m in others]
+    if gains and limit.comparator in ("at_least", "above"):
+        found.append(_gain_finding(limit, gains, measurements))
+    else:
+        found += [_interval_finding(limit, m) for m in gains]
+    return _worst(limit, found)
+
+
+def _absent(limit: Limit) -> Finding:
+    """Nothing was measured: never a pass; only an optional limit stops gating."""
+    why = "No measurement of this audit has the name that this limit asks for"
+    hint = "this profile does not measure it" if limit.optional else "see the log of the audit"
+    return Finding(
+        limit=limit.name,
+        statement=_statement(limit, ""),
+        measurements=(),
+        verdict="inconclusive",
+        severity="warn" if limit.optional and limit.severity == "gate" else limit.severity,
+        reason="NOT_MEASURED",
+        explanation=f"{why}: {hint}.",
+    )
+
+
+def _worst(limit: Limit, found: Sequence[Finding]) -> Finding:
+    """The worst of several findings on one limit, with the names of all that were judged."""
+    sign = 1.0 if limit.comparator in ("at_least", "above") else -1.0
+
+    def badness(finding: Finding) -> tuple[int, float]:
+        value = sign * finding.value
+        return WORST_FIRST.index(finding.verdict), -math.inf if math.isnan(value) else value
+
+    worst = min(found, key=badness)
+    names = [*worst.measurements, *(name for finding in found for name in finding.measurements)]
+    return worst.model_copy(update={"measurements": tuple(dict.fromkeys(names))})
+
+
+def _interval_finding(limit: Limit, m: Measurement) -> Finding:
+    """Step 8: the whole interval has to lie on the right side, or on the wrong one."""
+    low, high = m.low, m.high
+    exact = m.unit in EXACT or m.name.startswith("data.")
+    if exact and math.isnan(low) and math.isnan(high):
+        low = high = m.value
+    reason = ""
+    if not math.isfinite(m.value) or not low <= high:  # false for NaN, too
+        decided: Verdict = "inconclusive"
+        reason = "NOT_MEASURED" if not math.isfinite(m.value) else "NO_INTERVAL"
+    elif _meets(limit, low) and _meets(limit, high):
+        decided = "pass"
+    elif _meets(limit, low) or _meets(limit, high):
+        decided, reason = "inconclusive", "UNDECIDED"
+    else:
+        decided = "fail"
+    return Finding(
+        limit=limit.name,
+        statement=_statement(limit, m.unit),
+        measurements=(m.name,),
+        verdict=decided,
+        severity=limit.severity,
+        reason=reason,
+        explanation=_explanation(limit, m, low, high, decided, reason),
+        value=m.value,
+        low=low,
+        high=high,
+        n=m.n,
+        unit=m.unit,
+    )
+
+
+def _meets(limit: Limit, value: float) -> bool:
+    """Whether one number meets the limit; false for NaN."""
+    return {
+        "at_least": value >= limit.bound,
+        "at_most": value <= limit.bound,
+        "above": value > limit.bound,
+        "below": value < limit.bound,
+    }[limit.comparator]
+
+
+def _explanation(
+    limit: Limit, m: Measurement, low: float, high: float, decided: Verdict, reason: str
+) -> str:
+    """One sentence: the number, its interval, the limit."""
+    if reason == "NOT_MEASURED":
+        return f"{m.name} was not measured" + (f": {m.note}" if m.note else ".")
+    if reason == "NO_INTERVAL":
+        return f"{m.name} is {number(m.value, m.unit)}, but has no interval to be judged by."
+    words = number(m.value, m.unit)
+    if low != high:
+        words += f" ({interval(low, high, m.unit)})"
+    place = "" if m.at is None else f" at {m.at:.2f}"
+    asked = f"{SIDES[limit.comparator]} {number(limit.bound, m.unit)}"
+    if decided == "inconclusive":
+        return f"{words}{place}, {asked} asked: the interval holds the limit, so nothing is shown."
+    return f"{words}{place}, {asked} asked."
+
+
+def _statement(limit: Limit, unit: str) -> str:
+    """The limit in words."""
+    bound = number(limit.bound, "fraction" if unit == "gain" else unit)
+    if limit.statement:
+        return limit.statement.replace("{limit}", bound)
+    return f"{limit.measure} is {SIDES[limit.comparator]} {bound}"
+
+
+def _gain_finding(
+    limit: Limit, gains: Sequence[Measurement], measurements: Sequence[Measurement]
+) -> Finding:
+    """Steps 2 to 7: plain accuracy and, where it was measured, balanced accuracy."""
+    plain = _pairs(gains, GAIN)
+    measured = _pairs(measurements, BALANCED)
+    wanted = (plain or _pairs(gains, BALANCED)) if measured else {}
+    balanced = {  # a null that the balanced accuracy lacks was not measured there
+        name: measured.get(name, missing_pair(name, claim=pair.claim))
+        for name, pair in wanted.items()
+    }
+    twins = [*_pairs(measurements, TWIN).values()]
+    found = [
+        _gain_words(limit, prefix, pairs, judge_gain([*pairs.values()], limit.bound, twins=twins))
+        for prefix, pairs in ((GAIN, plain), (BALANCED, balanced))
+        if pairs
+    ]
+    return min(found, key=lambda finding: WORST_FIRST.index(finding.verdict))
+
+
+def _pairs(measurements: Sequence[Measurement], prefix: str) -> dict[str, Pair]:
+    """The pairs behind measurements with this prefix, by the null's name; NaN is missing."""
+    named = [(m.name.removeprefix(prefix), m) for m in measurements if m.name.startswith(prefix)]
+    pairs = {}
+    for name, m in named:
+        found = Pair.from_detail(name, m.detail)
+        broken = math.isnan(m.value) and found.error_null != 0
+        pairs[name] = missing_pair(name, claim=found.claim, note=m.note) if broken else found
+    return pairs
+
+
+def _gain_words(limit: Limit, prefix: str, pairs: dict[str, Pair], judged: GainVerdict) -> Finding:
+    """A verdict on the gain as a finding."""
+    names = [pair.null for pair in pairs.values() if pair.claim]
+    names.sort(key=lambda name: name != judged.null)
+    decider = pairs.get(judged.null)
+    value, low, high = gain_interval(decider) if decider else (math.nan,) * 3
+    return Finding(
+        limit=limit.name,
+        statement=_statement(limit, "gain") + (" (balanced)" if prefix == BALANCED else ""),
+        measurements=tuple(prefix + name for name in names),
+        verdict=judged.verdict,
+        severity=limit.severity,
+        reason=judged.reason,
+        explanation=judged.explanation,
+        value=value,
+        low=low,
+        high=high,
+        n=decider.n if decider else 0,
+        unit="gain",
+    )

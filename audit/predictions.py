@@ -1,0 +1,186 @@
+"""Errors of the subject and the nulls on the evaluation images, read from a case.
+
+Several checks need the same things: the errors of each null over its seeds, whether the null was
+trained well enough to be believed, and the pairs that the verdict rests on.
+"""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit import requests
+from audit.case import Case, NotMeasured, Null, Setup
+from audit.stats import (
+    Adequacy,
+    Pair,
+    adequacy,
+    missing_pair,
+    nesting_violations,
+    pair,
+    pooled_seed_variance,
+)
+from audit.work import Job
+
+Errors = NDArray[np.float64]
+
+
+def seeds(setup: Setup, null: Null) -> range:
+    """Seeds of a null: those of the profile, or one where nothing is random."""
+    return range(setup.profile.seeds if null.trained or null.kind == "stack" else 1)
+
+
+def needs(setup: Setup) -> tuple[Job, ...]:
+    """The predictions of all models on the evaluation images."""
+    jobs = [requests.subject_outputs(setup)]
+    for null in setup.nulls:
+        jobs += [requests.null_outputs(setup, null, s) for s in seeds(setup, null)]
+    return tuple(jobs)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """What is known of all nulls of a case.
+
+    Attributes:
+        case: Where it was read.
+        errors: (S, n) by the null's name; nulls that could not be run are absent.
+        broken: Reasons by name, for nulls that were not trained properly or are missing.
+        adequacy: By name, for trained nulls.
+        tau2: Variance over seeds of a trained null's mean error.
+    """
+
+    case: Case
+    errors: dict[str, Errors]
+    broken: dict[str, str]
+    tau2: float
+    adequacy: dict[str, Adequacy] = field(default_factory=dict)
+
+    @property
+    def trained(self) -> int:
+        """How many trained nulls the seed variance was pooled over."""
+        return sum(null.trained and null.name in self.errors for null in self.case.setup.nulls)
+
+    def allowance(self, null: Null) -> float:
+        """U: what more training might have added; the stack takes its worst member's."""
+        if null.kind == "stack":
+            members = [
+                self.adequacy[n.name]
+                for n in self.case.setup.nulls
+                if n.trained and n.claim and n.name in self.adequacy
+            ]
+            return max((a.allowance for a in members), default=0.0)
+        return self.adequacy[null.name].allowance if null.trained else 0.0
+
+    def pair(self, null: Null, subject: Errors, weights: NDArray[np.float64] | None = None) -> Pair:
+        """The subject's (or a twin's) errors against a null's."""
+        if null.name not in self.errors:
+            return missing_pair(null.name, claim=null.claim, note=self.broken[null.name])
+        fitted = null.trained or null.kind == "stack"
+        return pair(
+            null.name,
+            subject,
+            self.errors[null.name],
+            self.case.groups,
+            claim=null.claim,
+            allowance=self.allowance(null),
+            seed_variance=self.tau2 if fitted else 0.0,
+            trained_nulls=max(self.trained, 1),
+            weights=weights,
+            failed=null.name in self.broken,
+            note=self.broken.get(null.name, ""),
+        )
+
+
+def read_ladder(case: Case) -> Ladder:
+    """Read all nulls of a case; nothing raises, what is missing is in `broken`."""
+    errors: dict[str, Errors] = {}
+    broken: dict[str, str] = {}
+    for null in case.setup.nulls:
+        try:
+            errors[null.name] = null_errors(case, null)
+            reason = status(case, null)
+        except NotMeasured as missing:
+            reason = str(missing)
+        if reason:
+            broken[null.name] = reason
+    trained = [errors[n.name] for n in case.setup.nulls if n.trained and n.name in errors]
+    tau2 = pooled_seed_variance(trained)
+    known = {n.name: measured_adequacy(case, n, tau2) for n in case.setup.nulls if n.trained}
+    for violation in nesting_violations(
+        nesting(case.setup), errors, case.groups, seed_variance=tau2
+    ):
+        broken.setdefault(
+            violation.upper,
+            f"it is {100 * violation.difference:.1f} points worse than the blinder "
+            f"{violation.lower}: it was not trained properly",
+        )
+    return Ladder(case, errors, broken, tau2, known)
+
+
+def null_errors(case: Case, null: Null) -> Errors:
+    """(S, n), one row a seed.
+
+    Raises:
+        NotMeasured: If a seed is missing.
+    """
+    rows = []
+    for seed in seeds(case.setup, null):
+        job = requests.null_outputs(case.setup, null, seed)
+        outcome = case.result(job)
+        if "logits" not in outcome.arrays:
+            raise NotMeasured(outcome.values.get("reason") or f"{job.label} gave nothing")
+        rows.append(case.errors(job))
+    return np.stack(rows)
+
+
+def status(case: Case, null: Null) -> str:
+    """Why a null that gave predictions is not to be trusted; empty if it is."""
+    jobs = (
+        [requests.stack(case.setup, s) for s in seeds(case.setup, null)]
+        if null.kind == "stack"
+        else [requests.fit(case.setup, null, s) for s in seeds(case.setup, null)]
+    )
+    for job in jobs:
+        values = case.result(job).values
+        if values["status"] != "ok":
+            return str(values["reason"])
+    return ""
+
+
+def measured_adequacy(case: Case, null: Null, tau2: float) -> Adequacy:
+    """Adequacy of a trained null, from its one rehearsal on held-out training images."""
+    try:
+        outcome = case.result(requests.choose(case.setup, null))
+        curve = [point["accuracy"] for point in outcome.values["curve"]]
+    except (NotMeasured, KeyError):
+        return adequacy(np.nan, np.nan, np.nan, np.nan, 0, tau2, 1)
+    n = len(outcome.arrays["heldout"])
+    quarter, half, full = curve[-3:]
+    return adequacy(quarter, half, full, outcome.values["discordant"], n, tau2, 1)
+
+
+def nesting(setup: Setup) -> list[tuple[str, str]]:
+    """(blinder, less blind): BagNet-q <= larger q <= sighted twin, and so on."""
+    bagnets = sorted((n for n in setup.nulls if n.kind == "bagnet"), key=lambda n: n.q or 0)
+    order = [("prior", "colour")]
+    order += [(a.name, b.name) for a, b in pairwise(bagnets)]
+    for sighted in (n for n in setup.nulls if n.kind == "sighted"):
+        order += [(b.name, sighted.name) for b in bagnets if b.q == sighted.q]
+    circular = [n for n in setup.nulls if n.kind == "circular"]
+    return order + [(n.name, f"coordconv-{n.q}") for n in circular]
+
+
+def stacked(case: Case, null: Null, *, relocated: bool) -> Errors:
+    """(S, n) errors of a trained null on relocated images.
+
+    Raises:
+        NotMeasured: If a seed is missing.
+    """
+    return np.stack(
+        [
+            case.errors(requests.null_outputs(case.setup, null, seed, relocated=relocated))
+            for seed in seeds(case.setup, null)
+        ]
+    )

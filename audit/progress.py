@@ -1,0 +1,113 @@
+"""Progress for people: a bar with the remaining time on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+FIRST_GUESS = 1 / 2500  # seconds per unit of cost, before anything was measured
+PLAIN_EVERY = 15.0  # seconds between plain lines
+
+
+@dataclass
+class Progress:
+    """Tells how far an audit is, and how long it will still take.
+
+    The remaining time is the remaining cost at the speed seen so far; the first guess counts as a
+    little evidence, so that the first seconds do not decide it.
+
+    Attributes:
+        quiet: Whether nothing is shown; messages are still kept.
+        lines: All messages, for the log.
+    """
+
+    quiet: bool = False
+    lines: list[str] = field(default_factory=list)
+    _total: float = 0.0
+    _done: float = 0.0
+    _started: float = field(default_factory=time.monotonic)
+    _shown: float = 0.0
+    _bar: Any = None
+    _task: Any = None
+    _current: tuple[str, float] = ("", 0.0)
+
+    def start(self, total: float) -> None:
+        """Begin; `total` is the cost of all jobs that are not in the store."""
+        self._total, self._done, self._started = total, 0.0, time.monotonic()
+        if not self.quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[eta]}"),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("starting", total=max(total, 1e-9), eta="")
+
+    def say(self, message: str) -> None:
+        """A line for people, kept for the log."""
+        self.lines.append(f"{time.strftime('%H:%M:%S')} {message}")
+        if self.quiet:
+            return
+        if self._bar is not None:
+            self._bar.console.print(message, highlight=False, markup=False)
+        else:
+            print(message, file=sys.stderr, flush=True)
+
+    def job(self, label: str, cost: float) -> None:
+        """A job begins."""
+        self.lines.append(f"{time.strftime('%H:%M:%S')} {label}")
+        self._current = (label, cost)
+        self._show(0.0, force=True)
+
+    def tick(self, share: float) -> None:
+        """The current job is done to this share."""
+        self._show(min(1.0, share))
+
+    def finish_job(self) -> None:
+        """The current job is done."""
+        self._done += self._current[1]
+        self._current = ("", 0.0)
+        self._show(0.0)
+
+    def stop(self) -> None:
+        """The bar goes away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def remaining(self, share: float = 0.0) -> float:
+        """Seconds, from what was seen so far."""
+        done = self._done + share * self._current[1]
+        prior = 0.02 * self._total
+        elapsed = time.monotonic() - self._started + prior * FIRST_GUESS
+        return (self._total - done) * elapsed / max(done + prior, 1e-9)
+
+    def _show(self, share: float, force: bool = False) -> None:
+        if self.quiet:
+            return
+        label, cost = self._current
+        eta = f"about {duration(self.remaining(share))} left"
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(
+                self._task, completed=self._done + share * cost, description=label, eta=eta
+            )
+        elif label and (now - self._shown > PLAIN_EVERY or (force and now - self._shown > 5)):
+            self._shown = now
+            done = (self._done + share * cost) / max(self._total, 1e-9)
+            print(f"{done:4.0%}  {eta:<22} {label}", file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """In words: "40 s", "3 min", "1 h 20 min"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds / 5) * 5)} s" if seconds > 5 else "a few s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,95 @@
+"""What an audit writes down. Imports nothing of this project except the report's words."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from reports.words import Document, Severity, Verdict, Word
+
+SCHEMA_VERSION = 1
+Unit = Literal["fraction", "gain", "points", "dimensions", "ratio", "nats", "count", "images"]
+
+
+class AuditError(Exception):
+    """The audit cannot go on, and the user can fix why. Printed without a traceback, exit code 2.
+
+    Args:
+        reason: Stable code ("MODEL_UNSAFE", "DATA_ONE_CLASS"), the first word of the message.
+        message: One sentence: who needs what, what was given, what to change.
+    """
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+
+
+class Measurement(Word):
+    """One number, with what a sceptical reader needs to doubt it.
+
+    Attributes:
+        name: Stable dotted name, "<check>.<quantity>.<model>"; policy files refer to it.
+        value: The estimate, in `unit`. NaN means "not measurable", and `note` then says why.
+        unit: "points" are percentage points / 100 (a difference of fractions).
+        low: Lower end of the 95 % interval, in `unit`; NaN if there is none.
+        high: Upper end.
+        n: Number of images (or groups of near duplicates) that the value rests on.
+        note: One sentence; empty when there is nothing to add.
+        at: Coordinate of a point of a curve (relative depth, share of the budget), else None.
+        detail: Sufficient statistics that the judge needs beside the interval, by name.
+    """
+
+    name: str
+    value: float
+    unit: Unit
+    low: float = float("nan")
+    high: float = float("nan")
+    n: int = 0
+    note: str = ""
+    at: float | None = None
+    detail: dict[str, float] = {}
+
+
+class Finding(Word):
+    """What became of one limit of the policy.
+
+    Attributes:
+        limit: The policy's key for the limit ("gain").
+        statement: The limit in words.
+        measurements: Names of the measurements that were judged.
+        verdict: Pass, fail or inconclusive; never pass where something was not measured.
+        severity: "gate", "warn" or "info".
+        reason: Stable code ("NO_HEADROOM", "NOT_MEASURED"), or empty.
+        explanation: One sentence for the reader: why, and what to do.
+        value: The measurement that decided it, with its interval, n and unit.
+    """
+
+    limit: str
+    statement: str
+    measurements: tuple[str, ...]
+    verdict: Verdict
+    severity: Severity
+    reason: str = ""
+    explanation: str = ""
+    value: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+    n: int = 0
+    unit: str = ""
+
+
+class Report(Word):
+    """The content of `report.yaml`.
+
+    Attributes:
+        schema_version: Of this record, not of the package.
+        document: What readers see, in words.
+        measurements: Every number, for `judge` and `compare`.
+        findings: Every limit's verdict.
+        policy: The policy that judged, as resolved.
+    """
+
+    schema_version: int = Field(default=SCHEMA_VERSION)
+    document: Document
+    measurements: tuple[Measurement, ...]
+    findings: tuple[Finding, ...]
+    policy: dict[str, object]

@@ -1,0 +1,66 @@
+"""Names of work: what a job is, and the jobs that checks ask for.
+
+A job is plain data, named by the digest of all that determines its result: its parameters (which
+hold digests of the data and, where it matters, of the model), the version of the code that does
+it, and the jobs that it builds on. Paths, times and the package's version are no part of it.
+"""
+
+import hashlib
+import json
+
+from pydantic import Field
+
+from reports.words import Word
+
+VERSIONS = {  # raise one where a kind's result changes; old entries of the store are then ignored
+    "facts": 1,
+    "choose": 1,
+    "fit": 1,
+    "stack": 1,
+    "null_outputs": 1,
+    "subject_outputs": 1,
+    "transfer": 1,
+    "pictures": 1,
+}
+Plain = str | int | float | bool | None | list[float] | list[str]
+
+
+class Job(Word):
+    """One unit of expensive work.
+
+    Attributes:
+        kind: Which executor does it (a key of `VERSIONS`).
+        label: For people, in progress bars and messages; no part of the key.
+        params: Everything that determines the result, beside `after`.
+        after: Jobs whose results it needs.
+        cost: Expected work in units of one forward and backward pass of one image through a small
+            null; only for the estimate of the remaining time, no part of the key.
+    """
+
+    kind: str
+    label: str
+    params: dict[str, Plain] = Field(default_factory=dict)
+    after: tuple["Job", ...] = ()
+    cost: float = 1.0
+
+    @property
+    def key(self) -> str:
+        """Digest of all that determines the result, 40 hex digits."""
+        content = [self.kind, VERSIONS[self.kind], self.params, [job.key for job in self.after]]
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+def merged(jobs: tuple[Job, ...]) -> list[Job]:
+    """All jobs and those they need, each once, every job behind the ones that it needs."""
+    ordered: dict[str, Job] = {}
+
+    def visit(job: Job) -> None:
+        if job.key not in ordered:
+            for needed in job.after:
+                visit(needed)
+            ordered[job.key] = job
+
+    for job in jobs:
+        visit(job)
+    return list(ordered.values())

@@ -1,0 +1,238 @@
+"""The one training loop: every null and every control is trained by `train`.
+
+Images stay decoded (uint8) in memory; a batch is gathered, augmented and normalised at once. The
+rate warms up, stays constant and falls linearly to zero over the last fifth, so that finished
+accuracies at a quarter and half of the budget are cheap branches of one run: a copy of the network
+is cooled down at these points, and the run goes on as if nothing had happened.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+WARM_UP = 0.05  # share of the budget
+COOL_DOWN = 0.2
+
+
+@dataclass(frozen=True)
+class Images:
+    """Decoded images with labels.
+
+    Attributes:
+        pixels: (N, C, H, W) uint8.
+        labels: (N,) int64.
+        mean: (C,) of the training images, in [0, 1].
+        std: (C,) likewise.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, index: Tensor, augment: str, generator: torch.Generator) -> Tensor:
+        """A batch to train on: (B,) indices -> (B, C, H, W) float32, channels last.
+
+        Args:
+            index: Which images.
+            augment: "none", "mirror" (half of them) or "mirror-crop" (shifts by up to an eighth of
+                the side as well).
+            generator: Draws mirrors and shifts.
+        """
+        if augment == "mirror-crop":
+            pixels = augmented(self.pixels, index, generator)
+        else:
+            pixels = self.pixels[index]
+        if augment == "mirror":
+            flip = torch.rand(len(index), generator=generator) < 0.5
+            pixels = torch.where(flip.view(-1, 1, 1, 1), pixels.flip(3), pixels)
+        return normalise(pixels, self.mean, self.std)
+
+    def normalised(self, index: Tensor) -> Tensor:
+        """Images as networks take them: (B,) indices -> (B, C, H, W) float32, channels last."""
+        return normalise(self.pixels[index], self.mean, self.std)
+
+    def subset(self, index: Tensor) -> "Images":
+        """The images at `index` (M,), normalised by the same statistics."""
+        return Images(self.pixels[index], self.labels[index], self.mean, self.std)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        images_seen: Budget: training images seen, repetitions counted.
+        rate: Peak learning rate.
+        weight_decay: On weights of two or more dimensions only.
+        augment: "none", "mirror" or "mirror-crop" (see `Images.batch`).
+        batch: Images per step.
+        optimizer: "sgd" (momentum 0.9, Nesterov) or "adamw".
+    """
+
+    images_seen: int
+    rate: float = 0.1
+    weight_decay: float = 5e-4
+    augment: str = "none"
+    batch: int = 64
+    optimizer: str = "sgd"
+
+
+class Data(Protocol):
+    """What the loop needs of training data."""
+
+    @property
+    def labels(self) -> Tensor:
+        """(N,) int64."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Tensor, augment: str, generator: torch.Generator) -> Any:
+        """What the network takes, for the images at `index`."""
+        ...
+
+
+class Diverged(Exception):
+    """The loss was not finite."""
+
+
+def normalise(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """(B, C, H, W) uint8 -> float32, channels last, mean 0 and standard deviation 1."""
+    shape = (1, -1, 1, 1)
+    scale = 1 / (255 * std.view(shape))
+    x = pixels.float().contiguous(memory_format=torch.channels_last)
+    return x.mul_(scale).sub_((mean / std).view(shape))
+
+
+def statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel in [0, 1], from at most 5,000 images."""
+    sample = pixels[:: max(1, len(pixels) // 5000)].float().div_(255)
+    return sample.mean(dim=(0, 2, 3)), sample.std(dim=(0, 2, 3)).clamp_min(1e-3)
+
+
+def augmented(pixels: Tensor, index: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror half of the images and shift each by up to an eighth of its side, reflected.
+
+    Args:
+        pixels: (N, C, H, W) uint8.
+        index: (B,) which of them.
+        generator: Draws shifts and mirrors.
+
+    Returns:
+        (B, C, H, W) uint8, by one gather.
+    """
+    n, side = len(index), pixels.shape[-1]
+    pad = max(1, side // 8)
+    shift = torch.randint(-pad, pad + 1, (2, n, 1), generator=generator)
+    rows, cols = torch.arange(side) + shift  # (B, side) each
+    cols = torch.where(torch.rand((n, 1), generator=generator) < 0.5, cols.flip(1), cols)
+    rows, cols = ((side - 1) - ((side - 1) - r.abs()).abs() for r in (rows, cols))
+    picked = pixels.permute(0, 2, 3, 1)[index[:, None, None], rows[:, :, None], cols[:, None, :]]
+    return picked.permute(0, 3, 1, 2)
+
+
+def train(
+    network: nn.Module,
+    data: Data,
+    recipe: Recipe,
+    *,
+    seed: int,
+    branches: Sequence[float] = (),
+    on_branch: Callable[[float, nn.Module], None] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> nn.Module:
+    """Train in place, to the last epoch, and return the network in eval mode.
+
+    Args:
+        network: Maps what `data.batch` gives to (B, K) logits; parameters that take no gradient
+            stay as they are.
+        data: All of it is used; nothing is held out here.
+        recipe: See `Recipe`.
+        seed: Decides the order of images and the augmentation, not the initial weights.
+        branches: Shares of the budget at which a finished (cooled-down) copy is wanted.
+        on_branch: Called with the share and the finished copy.
+        progress: Called with the number of images seen after each step.
+
+    Raises:
+        Diverged: If the loss is not finite.
+    """
+    steps = math.ceil(recipe.images_seen / recipe.batch)
+    generator = torch.Generator().manual_seed(seed)
+    batches = endless(len(data), recipe.batch, generator)
+    network.train().to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(network, recipe)
+    starts = {round(share * steps * (1 - COOL_DOWN)): share for share in branches}
+
+    def step(net: nn.Module, opt: torch.optim.Optimizer, rate: float) -> None:
+        for group in opt.param_groups:
+            group["lr"] = rate
+        index = next(batches)
+        logits = net(data.batch(index, recipe.augment, generator))
+        loss = F.cross_entropy(logits, data.labels[index])
+        if not torch.isfinite(loss):
+            raise Diverged
+        opt.zero_grad(set_to_none=True)
+        loss.backward()
+        opt.step()
+        if progress:
+            progress(len(index))
+
+    def cool_down(net: nn.Module, opt: torch.optim.Optimizer, length: int) -> nn.Module:
+        for k in range(length):
+            step(net, opt, recipe.rate * (1 - (k + 0.5) / length))
+        return net.eval()
+
+    for done in range(round(steps * (1 - COOL_DOWN))):
+        if done in starts and on_branch:
+            copied = copy.deepcopy(network)
+            twin = make_optimizer(copied, recipe)
+            twin.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+            length = round(starts[done] * steps * COOL_DOWN)
+            on_branch(starts[done], cool_down(copied, twin, max(1, length)))
+        step(network, optimizer, recipe.rate * min(1, (done + 1) / (WARM_UP * steps)))
+    return cool_down(network, optimizer, max(1, steps - round(steps * (1 - COOL_DOWN))))
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser; biases and batch norm are not decayed."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.rate)
+    return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9, nesterov=True)
+
+
+def endless(n: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Indices of batch after batch; every image once per epoch, a fresh order each."""
+    order = torch.empty(0, dtype=torch.int64)
+    while True:
+        while len(order) < batch:
+            order = torch.cat([order, torch.randperm(n, generator=generator)])
+        yield order[:batch]
+        order = order[batch:]
+
+
+@torch.no_grad()
+def predict(network: nn.Module, data: Images, batch: int = 256) -> Tensor:
+    """Logits (N, K), float32, in eval mode."""
+    network.eval()
+    parts = torch.arange(len(data)).split(batch)
+    return torch.cat([network(data.normalised(index)).float() for index in parts])
+
+
+def accuracy(network: nn.Module, data: Images) -> float:
+    """Share of images whose largest logit is the label's."""
+    return float((predict(network, data).argmax(1) == data.labels).double().mean())

@@ -1,0 +1,16 @@
+"""Writers of reports. A leaf: plain words in, files out; no torch, no knowledge of audits.
+
+words: the vocabulary, a `Document`. text: hostile names made visible, numbers in words.
+html, markdown, junit: the formats. charts: inline SVG. yaml: what is stored. files: safe writing.
+Adding a format is one file and one name in `FORMATS`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from reports.html import write_html
+from reports.junit import write_junit
+from reports.markdown import write_markdown
+from reports.words import Document
+
+FORMATS: tuple[Callable[[Document, Path], Path], ...] = (write_html, write_markdown, write_junit)

@@ -1,0 +1,90 @@
+r"""`junit.xml`: one test case a limit, for build servers.
+
+A gate that fails is a `<failure>`; a gate that is undecided is an `<error>`, because it must not
+look green. A limit that only warns or informs is `<skipped>` with its sentence when it is not
+met: build servers show that beside the passes without turning red, while the output of a passing
+case is hidden by most of them.
+"""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from reports.files import write_atomic
+from reports.text import interval, number, visible
+from reports.words import Document, Gate
+
+Element = ElementTree.Element
+
+
+def write_junit(document: Document, folder: Path) -> Path:
+    """Write `junit.xml` into the run folder.
+
+    If the verdict is not a pass although no gate says why (a check crashed), one more case named
+    "verdict" carries the error: the file is green only if the audit passed.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    root = Element("testsuites")
+    suite = ElementTree.SubElement(root, "testsuite", name=f"audit {visible(document.title)}")
+    listed = ElementTree.SubElement(suite, "properties")
+    facts = {"verdict": document.verdict, "exit_code": str(document.exit_code)}
+    for name, value in (facts | document.subject).items():
+        ElementTree.SubElement(listed, "property", name=visible(name), value=visible(value, 600))
+    for gate in document.gates:
+        _add_case(suite, gate)
+    decided = any(g.severity == "gate" and g.verdict != "pass" for g in document.gates)
+    if document.verdict != "pass" and not decided:
+        _add_case(suite, _whole(document))
+    _count(root, suite)
+    ElementTree.indent(root)
+    path = folder / "junit.xml"
+    write_atomic(path, ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
+    return path
+
+
+def _whole(document: Document) -> Gate:
+    """A gate that stands for a verdict which no gate explains."""
+    return Gate(
+        name="verdict",
+        statement="the audit as a whole",
+        verdict="fail" if document.verdict == "fail" else "inconclusive",
+        severity="gate",
+        explanation=document.headline,
+    )
+
+
+def _add_case(suite: Element, gate: Gate) -> None:
+    name = visible(gate.name)
+    case = ElementTree.SubElement(
+        suite, "testcase", classname=f"audit.{gate.severity}", name=name, time="0"
+    )
+    if gate.verdict != "pass":
+        kind = "failure" if gate.verdict == "fail" else "error"
+        if gate.severity != "gate":
+            kind = "skipped"
+        message = f"{gate.verdict}: {gate.explanation or gate.statement}"
+        result = ElementTree.SubElement(case, kind, message=visible(message, 1000))
+        if kind != "skipped":
+            result.set("type", visible(gate.reason or gate.verdict.upper()))
+        result.text = _told(gate)
+    ElementTree.SubElement(case, "system-out").text = _told(gate)
+
+
+def _told(gate: Gate) -> str:
+    """The limit and its number in one line."""
+    figures = f"{number(gate.value, gate.unit)}, 95 % {interval(gate.low, gate.high, gate.unit)}"
+    return f"{visible(gate.statement, 600)}: {visible(figures)}, n = {gate.n:,}"
+
+
+def _count(root: Element, suite: Element) -> None:
+    """Set the totals that build servers read."""
+    cases = suite.findall("testcase")
+    totals = {"tests": len(cases)}
+    for plural, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        totals[plural] = sum(case.find(kind) is not None for case in cases)
+    for name, total in totals.items():
+        suite.set(name, str(total))
+        if name != "skipped":  # the outer element has no such attribute
+            root.set(name, str(total))
+    suite.set("time", "0")

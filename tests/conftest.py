@@ -1,0 +1,112 @@
+"""A tiny data set with planted classes, a tiny model, and one whole audit that tests read."""
+
+import argparse
+import os
+import sys
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TINY = {
+    "images_seen": 1500,
+    "transfer_images": 120,
+    "transfer_seen": 240,
+    "gating": 1,
+    "cuts": 2,
+    "seeds": 1,
+    "doublings": 0,
+}
+KWARGS = {"channels": [8, 8, 16, 16], "stem_width": 8}
+CLASSES = ("left", "right", "striped")
+
+
+def picture(label, rng):
+    """Left or right half bright, or stripes: 16 x 16 grey, noisy."""
+    image = rng.normal(90, 30, (16, 16))
+    if label == 2:
+        image[::2] += 80
+    else:
+        image[:, 8 * label : 8 * label + 8] += 80
+    return Image.fromarray(image.clip(0, 255).astype(np.uint8))
+
+
+def make_folder(root, per_class, classes=CLASSES, seed=0):
+    """An image folder with train/ and val/."""
+    rng = np.random.default_rng(seed)
+    for split, count in per_class.items():
+        for label, name in enumerate(classes):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                picture(label, rng).save(folder / f"{i:03d}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp("data") / "set", {"train": 60, "val": 80})
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory, data):
+    """A checkpoint as timm's training script writes it, of a network that knows the classes."""
+    import timm
+    import torch
+
+    from audit.data import decode, load_dataset
+    from baselines.train import Images, Recipe, statistics, train
+
+    dataset = load_dataset(data)
+    pixels = torch.from_numpy(decode(dataset.train, 16, 1))
+    images = Images(pixels, torch.from_numpy(dataset.train.labels), *statistics(pixels))
+    torch.manual_seed(0)
+    net = timm.create_model("resnet10t", in_chans=1, num_classes=3, **KWARGS)
+    train(net, images, Recipe(images_seen=1500, rate=3e-3, optimizer="adamw"), seed=0)
+    args = argparse.Namespace(model="resnet10t", model_kwargs=KWARGS, num_classes=3, in_chans=1,
+                              img_size=16, mean=images.mean.tolist(), std=images.std.tolist(),
+                              crop_pct=1.0, pretrained=False)  # fmt: skip
+    path = tmp_path_factory.mktemp("model") / "model.pt"
+    torch.save({"arch": "resnet10t", "state_dict": net.state_dict(), "args": args}, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    """Runs the command line in this process: returns the exit code."""
+    from audit.cli import main
+
+    def run(*words):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["audit", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return stopped.value.code
+
+    return run
+
+
+def tiny_flags(data, cache, out):
+    changes = [word for item in TINY.items() for word in ("--set", "{}={}".format(*item))]
+    return ["--data", data, "--cache", cache, "--out", out, "--quick", "--threads", "2", *changes]
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, data, model, cache):
+    """The run folder of one whole audit."""
+    from click.testing import CliRunner
+
+    from audit.cli import audit
+
+    out = tmp_path_factory.mktemp("runs") / "first"
+    words = [str(model), *map(str, tiny_flags(data, cache, out)), "--pretrained-on", "none"]
+    result = CliRunner().invoke(audit, words, standalone_mode=False)
+    assert result.exception is None, result.output
+    return out, result

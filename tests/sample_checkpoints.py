@@ -1,0 +1,40 @@
+"""A small network and its checkpoints, for tests; `refusal` is what every bad file must give."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+from audit.model.checkpoint import load_subject
+from audit.record import AuditError
+
+ARCH = "test_resnet"
+
+
+def network() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return timm.create_model(ARCH, num_classes=5).eval()
+
+
+def training_args() -> argparse.Namespace:
+    return argparse.Namespace(
+        model=ARCH, num_classes=5, img_size=32, in_chans=3, mean=[0.5, 0.4, 0.3], std=[0.2] * 3,
+        crop_pct=1.0, interpolation="bilinear", model_kwargs={}, pretrained=False, lr=0.1,
+    )  # fmt: skip
+
+
+def saved(path: Path, content: object, **options) -> Path:
+    torch.save(content, path, **options)
+    return path
+
+
+def refusal(path: Path, **flags) -> AuditError:
+    with pytest.raises(AuditError) as caught:
+        load_subject(path, **{"model": ARCH, "img_size": 32} | flags)
+    text = str(caught.value)
+    assert text.startswith(caught.value.reason + ": ")
+    assert "weights_only" not in text
+    assert "Traceback" not in text
+    return caught.value

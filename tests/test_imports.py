@@ -1,0 +1,70 @@
+"""Imports flow one way, and what must be light stays light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+WORDS = {"audit.record", "audit.case", "audit.work", "audit.config"}
+CHECKS = WORDS | {"audit.stats", "audit.predictions", "audit.requests", "audit.kernels"}
+ALLOWED = {  # importer -> prefixes of what it may import of this project, beside itself
+    "reports": set(),
+    "baselines": set(),
+    "audit/kernels": set(),
+    "audit/data": {"audit.record"},
+    "audit/model": {"audit.record", "reports.text"},
+    "audit/checks": CHECKS | {"reports"},
+    "audit/jobs": WORDS
+    | {"baselines", "audit.kernels", "audit.model", "audit.data", "audit.store", "audit.stats"}
+    | {"audit.progress"},
+}
+LIGHT = (
+    "audit",
+    "audit.cli",
+    "audit.config",
+    "audit.settings",
+    "audit.policy",
+    "audit.record",
+    "audit.document",
+    "audit.checks",
+    "audit.commands.run",
+    "reports",
+)
+
+
+def imported(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module in ("audit", "audit.checks"):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_flow_one_way(package):
+    own = package.replace("/", ".")
+    for file in sorted((ROOT / package).glob("*.py")):
+        ours = {n for n in imported(file) if n.split(".")[0] in {"audit", "baselines", "reports"}}
+        bad = {n for n in ours if not n.startswith((own, *ALLOWED[package]))}
+        assert not bad, f"{file.name} must not import {sorted(bad)}"
+
+
+@pytest.mark.parametrize("check", sorted((ROOT / "audit/checks").glob("[a-z]*.py")))
+def test_checks_do_not_know_each_other(check):
+    assert not [name for name in imported(check) if name.startswith("audit.checks")]
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_no_torch_at_import(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_matplotlib_and_pandas_wait():
+    code = "import sys, audit.cli, audit.checks; sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

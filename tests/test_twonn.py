@@ -1,0 +1,244 @@
+"""TwoNN and its neighbours: closed forms, brute force, invariances, refusals."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from audit.kernels import neighbours, twonn
+from audit.kernels.neighbours import nearest, two_nearest
+from audit.kernels.twonn import gride, intrinsic_dimension, log_ratio, merge_duplicates, two_nn
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def uniform(*shape, seed=0):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def brute_force(x, k):
+    x = x.double()
+    squares = torch.stack([(x - row).square().sum(1) for row in x])
+    squares.fill_diagonal_(torch.inf)
+    return squares.topk(k, largest=False).values.sqrt()
+
+
+def assigned(n, clusters, seed=1):
+    return torch.randint(clusters, (n,), generator=torch.Generator().manual_seed(seed))
+
+
+CLOUDS = {
+    "plain": normal(700, 20),
+    "wide": normal(300, 700),
+    "far from the origin": normal(400, 30) + 1e4,
+    "tight clusters": normal(10, 64)[assigned(500, 10)] + 1e-6 * normal(500, 64, seed=2),
+    "tighter than float64 products": normal(5, 16).double()[assigned(400, 5)]
+    + 1e-11 * normal(400, 16, seed=2).double(),
+    "copies": normal(100, 16)[assigned(400, 100)],
+    "nearly copies": normal(300, 32).repeat(2, 1) + 1e-7 * normal(600, 32, seed=2),
+    "huge": normal(300, 8) * 1e30,
+    "tiny": normal(300, 8) * 1e-30,
+    "one outlier": torch.cat([normal(300, 8), torch.full((1, 8), 1e6)]),
+    "a line of equal steps": torch.arange(300.0)[:, None],
+    "three points": normal(3, 4),
+    "half precision": normal(300, 8).half(),
+}
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+def test_distances_equal_brute_force_in_float64(name, monkeypatch):
+    monkeypatch.setattr(neighbours, "TILE", 256)  # several tiles, the last one not full
+    x = CLOUDS[name]
+    k = min(4, len(x) - 1)
+
+    torch.testing.assert_close(nearest(x, k).distances, brute_force(x, k), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+def test_the_input_stays_as_it_was(dtype):
+    x = normal(100, 8).to(dtype)
+    copy = x.clone()
+    intrinsic_dimension(x)
+    assert torch.equal(x, copy)
+
+
+def test_indices_lead_to_the_distances():
+    x = CLOUDS["tight clusters"].double()
+    found = nearest(x, 4)
+
+    again = (x[:, None] - x[found.indices]).square().sum(2).sqrt()
+    torch.testing.assert_close(again, found.distances, rtol=1e-12, atol=0)
+    assert (found.indices != torch.arange(len(x))[:, None]).all()
+
+
+def test_hard_rows_are_searched_again(monkeypatch):
+    """Without the second search the answers on tight clusters are wrong: the proof is needed."""
+    x = CLOUDS["tight clusters"]
+    monkeypatch.setattr(neighbours, "_again", lambda *_: None)
+
+    assert not torch.allclose(nearest(x, 4).distances, brute_force(x, 4), rtol=1e-6)
+
+
+def test_coarse_products_are_found_out_and_the_answer_stays_exact(monkeypatch):
+    x, exact = CLOUDS["plain"], torch.addmm
+
+    def coarse(c, a, b, alpha):  # as a processor does that multiplies float32 in 8 bits
+        if a.dtype == torch.float64:
+            return exact(c, a, b, alpha=alpha)
+        return exact(c, a.bfloat16().float(), b.bfloat16().float(), alpha=alpha)
+
+    monkeypatch.setattr(torch, "addmm", coarse)
+    monkeypatch.setattr(neighbours, "_lost", lambda _: 2.0**-8)
+    torch.testing.assert_close(nearest(x, 2).distances, brute_force(x, 2), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("bad", [torch.zeros(2, 3), torch.tensor([[math.nan]] * 5)])
+def test_neighbours_of_too_few_or_broken_points_are_refused(bad):
+    with pytest.raises(ValueError, match="neighbours need"):
+        two_nearest(bad)
+
+
+def pareto(d, n, seed):
+    return np.random.default_rng(seed).exponential(1 / d, n)
+
+
+@pytest.mark.parametrize(("method", "kept"), [("mle", 1.0), ("censored", 0.9)])
+def test_exact_ratios_give_the_dimension_without_bias(method, kept):
+    """log mu ~ Exp(7): mean 7, standard deviation 7 / sqrt(n - 2) with n ratios kept."""
+    values = [two_nn(pareto(7, 500, seed), method) for seed in range(400)]
+
+    sd = 7 / math.sqrt(500 * kept - 2)
+    assert np.mean(values) == pytest.approx(7, abs=4 * sd / 20)
+    assert np.std(values) == pytest.approx(sd, rel=0.15)
+
+
+def test_line_fit_is_near():
+    assert np.mean([two_nn(pareto(7, 500, s), "fit") for s in range(100)]) == pytest.approx(7, 0.02)
+
+
+def test_estimators_by_hand():
+    logs = np.log([2.0, 2.0, 4.0, 1000.0])  # three of four kept; the last counts as 4
+    assert two_nn(logs, "censored", 0.25) == pytest.approx(2 / (6 * math.log(2)))
+    assert two_nn(logs[:3], "mle") == pytest.approx(2 / (4 * math.log(2)))
+    # -log(1 - F) at 1/4, 2/4 against log 2, log 2: half discarded
+    expected = (-math.log(0.75) - math.log(0.5)) * math.log(2) / (2 * math.log(2) ** 2)
+    assert two_nn(logs, "fit", 0.5) == pytest.approx(expected)
+
+
+def test_one_huge_ratio_hardly_moves_the_default():
+    logs = pareto(7, 500, 0)
+    spoiled = np.append(logs[:-1], 1e3)
+
+    assert two_nn(spoiled) == pytest.approx(two_nn(logs), rel=0.01)
+    assert two_nn(spoiled, "mle") < 1
+
+
+@pytest.mark.parametrize(("n1", "sd"), [(1, 0.159), (2, 0.112), (8, 0.049)])
+def test_gride_recovers_seven(n1, sd):
+    """Exact sampler: mu = (Gamma(n1) / Gamma(n1) + 1)^(1 / d)."""
+    rng = np.random.default_rng(0)
+    draws = [np.log(rng.gamma(n1, size=2000) / rng.gamma(n1, size=2000) + 1) for _ in range(60)]
+    values = [gride(logs / 7, n1) for logs in draws]
+
+    assert np.mean(values) == pytest.approx(7, abs=4 * sd / math.sqrt(60))
+    assert np.std(values) == pytest.approx(sd, rel=0.35)
+
+
+def test_flat_torus_has_two_dimensions_at_every_scale():
+    angles = 2 * math.pi * uniform(2000, 2)
+    found = intrinsic_dimension(torch.cat([angles.cos(), angles.sin()], 1))
+
+    assert found.low < 2 < found.high
+    assert found.second == pytest.approx(2, abs=0.15)
+    assert [point.n for point in found.curve] == [2000, 1000, 500, 250]
+    assert all(point.value == pytest.approx(2, abs=0.15) for point in found.curve)
+
+
+@pytest.mark.parametrize(("d", "mean", "sd"), [(2, 1.97, 0.12), (10, 8.38, 0.5), (20, 14.95, 0.9)])
+def test_cubes_read_low_by_the_known_bias(d, mean, sd):
+    """Means of 200 draws of 500 points, by the plain estimate (REFERENCE: cubes are worse)."""
+    draws = [two_nearest(uniform(500, d, seed=s)) for s in range(8)]
+    values = [two_nn((r2 / r1).log().numpy(), "mle") for r1, r2 in draws]
+
+    assert np.mean(values) == pytest.approx(mean, abs=4 * sd / math.sqrt(8))
+
+
+def test_rotation_scale_and_place_change_nothing():
+    x = normal(400, 5).double()
+    turn = torch.linalg.qr(normal(5, 5, seed=3).double()).Q
+    before, after = intrinsic_dimension(x), intrinsic_dimension(1e3 * x @ turn + 7)
+
+    assert after.value == pytest.approx(before.value, rel=1e-9)
+    assert after.low == pytest.approx(before.low, rel=1e-9)
+
+
+def test_duplicates_are_merged_in_order_and_counted():
+    x = normal(100, 3)
+    merged, copies = merge_duplicates(torch.cat([x, x[10:20]]))
+
+    assert torch.equal(merged, x)
+    assert copies == 10
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-7])
+def test_copies_up_to_rounding_change_nothing_but_the_count(noise):
+    x = normal(500, 5)
+    copied = torch.cat([x, x[:50] + noise * normal(50, 5, seed=4)])
+    clean, found = intrinsic_dimension(x), intrinsic_dimension(copied)
+
+    assert (found.n, found.duplicates) == (500, 50)
+    assert found.value == clean.value
+
+
+GRID = torch.cartesian_prod(torch.arange(20.0), torch.arange(20.0))
+REFUSED = {
+    "30 distinct points are too few": normal(30, 3),
+    "1 distinct points are too few": torch.ones(300, 3),
+    "not finite": torch.full((300, 3), math.inf),
+    "50% of the points are copies": normal(60, 4).repeat(2, 1),
+    "equally far": GRID,
+    "or there are none": torch.empty(0, 3),
+    "span 1 dimensions": torch.arange(400.0)[:, None] + 0.01 * uniform(400, 1),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_degenerate_clouds_are_refused_with_a_reason(reason):
+    found = intrinsic_dimension(REFUSED[reason])
+
+    assert math.isnan(found.value)
+    assert math.isnan(found.low)
+    assert reason in found.reason
+
+
+def test_interval_covers_the_mean_of_many_draws():
+    """Nominal 95 %; 40 draws: fewer than 34 hits once in 100 runs."""
+    found = [intrinsic_dimension(normal(300, 5, seed=s), fractions=()) for s in range(40)]
+    mean = np.exp(np.mean([math.log(f.value) for f in found]))
+    hits = sum(f.low <= mean <= f.high for f in found)
+
+    assert hits >= 34
+    assert all(1.1 < f.high / f.low < 2 for f in found)
+
+
+def test_log_ratio_of_twice_the_dimensions():
+    ratio, low, high = log_ratio(normal(600, 4), normal(600, 2, seed=1))
+
+    assert low < math.log(2) < high
+    assert 0.2 < ratio < 1
+
+
+def test_log_ratio_is_paired_and_antisymmetric():
+    x = normal(400, 6)
+    assert log_ratio(x, 2 * x) == pytest.approx((0, 0, 0), abs=1e-9)
+    ab, ba = log_ratio(x, x.tanh()), log_ratio(x.tanh(), x)
+    assert ab == pytest.approx((-ba[0], -ba[2], -ba[1]))
+    assert all(map(math.isnan, log_ratio(x, torch.zeros(400, 6))))
+
+
+def test_decimation_needs_enough_points():
+    sizes = [point.n for point in twonn.scale_curve(normal(200, 3), (1.0, 0.5, 0.1))]
+    assert sizes == [200, 100]

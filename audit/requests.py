@@ -148,3 +148,17 @@ def pictures(setup: Setup, null: Null) -> Job:
         after=after,
         cost=2000,
     )
+
+
+def dimension(setup: Setup, null: Null | None) -> Job:
+    """Intrinsic dimension of a null's last layer and its untrained twin's; None: the subject's."""
+    if null is None:
+        after = (subject_outputs(setup), subject_outputs(setup, untrained=True))
+    else:
+        after = (null_outputs(setup, null), null_outputs(setup, null, untrained=True))
+    return Job(
+        kind="dimension",
+        label=f"intrinsic dimension of {null.title if null else 'the model'}",
+        after=after,
+        cost=2e-5 * min(setup.n_eval, 10_000) ** 2 + 2000,
+    )

@@ -19,6 +19,7 @@ VERSIONS = {  # raise one where a kind's result changes; old entries of the stor
     "stack": 1,
     "null_outputs": 1,
     "subject_outputs": 1,
+    "dimension": 1,
     "transfer": 1,
     "pictures": 1,
 }

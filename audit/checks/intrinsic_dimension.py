@@ -22,7 +22,9 @@ References:
     Ansuini et al. (2019), NeurIPS, arXiv:1905.12784
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from audit import requests
 from audit.case import Case, NotMeasured, Setup, role_of, title_of
@@ -32,90 +34,78 @@ from reports.text import interval, number
 from reports.words import Cell, Chart, Picture, Section, Series
 
 NAME = "intrinsic_dimension"
-MOST_IMAGES = 10_000  # the estimate changes little beyond, its cost grows with the square
-
-
-def sources(setup: Setup) -> dict[str, tuple[Job, Job]]:
-    """Trained and untrained outputs by model."""
-    found = {
-        "subject": (
-            requests.subject_outputs(setup),
-            requests.subject_outputs(setup, untrained=True),
-        )
-    }
-    for null in setup.nulls:
-        if null.trained:
-            found[null.name] = (
-                requests.null_outputs(setup, null),
-                requests.null_outputs(setup, null, untrained=True),
-            )
-    return found
 
 
 def needs(setup: Setup) -> tuple[Job, ...]:
-    """Features of all trained models and their untrained twins."""
-    return tuple(job for pair in sources(setup).values() for job in pair)
+    """The dimensions of all trained models and their untrained twins."""
+    return tuple(jobs(setup).values())
+
+
+def jobs(setup: Setup) -> dict[str, Job]:
+    """By model."""
+    trained = [null for null in setup.nulls if null.trained]
+    found = {"subject": requests.dimension(setup, None)}
+    return found | {null.name: requests.dimension(setup, null) for null in trained}
 
 
 def measure(case: Case) -> list[Measurement]:
     """Dimension, scale curve and ratio to the untrained twin for each model."""
     found: list[Measurement] = []
-    for name, (trained, untrained) in sources(case.setup).items():
+    for name, job in jobs(case.setup).items():
         try:
-            features = [case.result(job).arrays["features"] for job in (trained, untrained)]
-        except (NotMeasured, KeyError) as missing:
+            values = case.result(job).values
+            reason = values.get("reason", "")
+        except NotMeasured as missing:
+            reason = str(missing)
+        if reason:
             found.append(
                 Measurement(
                     name=f"{NAME}.last_layer.{name}",
                     value=float("nan"),
                     unit="dimensions",
-                    note=f"not measured: {missing}",
+                    note=f"not measured: {reason}",
                 )
             )
-            continue
-        found += of_model(name, *features)
+        else:
+            found += of_model(name, values)
     return found
 
 
-def of_model(name: str, trained: object, untrained: object) -> list[Measurement]:
-    """All measurements of one model; features are (N, D) arrays."""
-    import torch
-
-    from audit.kernels.twonn import intrinsic_dimension, log_ratio
-
-    x, y = (torch.as_tensor(f)[:: max(1, len(f) // MOST_IMAGES)] for f in (trained, untrained))  # type: ignore[arg-type]
+def of_model(name: str, values: Mapping[str, Any]) -> list[Measurement]:
+    """All measurements of one model, from what its job found."""
     found = []
-    for kind, features in (("last_layer", x), ("untrained", y)):
-        e = intrinsic_dimension(features)
-        note = e.reason or (f"{e.duplicates} duplicates merged" if e.duplicates else "")
-        if not e.reason and e.value > 20:
+    for kind, key in (("last_layer", "trained"), ("untrained", "untrained")):
+        e = values[key]
+        note = e["reason"] or (f"{e['duplicates']} duplicates merged" if e["duplicates"] else "")
+        if not e["reason"] and e["value"] > 20:
             note = f"a lower bound: the estimate is biased low above 20. {note}".strip()
+        known = math.isfinite(e["second"])
         found.append(
             Measurement(
                 name=f"{NAME}.{kind}.{name}",
-                value=e.value,
+                value=e["value"],
                 unit="dimensions",
-                low=e.low,
-                high=e.high,
-                n=e.n,
+                low=e["low"],
+                high=e["high"],
+                n=e["n"],
                 note=note,
-                detail={"second_estimator": e.second} if e.second == e.second else {},
+                detail={"second_estimator": e["second"]} if known else {},
             )
         )
-        if kind == "last_layer":
-            found += [
-                Measurement(
-                    name=f"{NAME}.scale.{name}", value=value, unit="dimensions", n=n, at=float(n)
-                )
-                for n, value in e.curve
-            ]
-    value, low, high = log_ratio(x, y)
-    found.append(
-        Measurement(
-            name=f"{NAME}.log_ratio.{name}", value=value, unit="nats", low=low, high=high, n=len(x)
-        )
+    found += [
+        Measurement(name=f"{NAME}.scale.{name}", value=value, unit="dimensions", n=n, at=float(n))
+        for n, value in values["trained"]["curve"]
+    ]
+    value, low, high = values["log_ratio"]
+    ratio = Measurement(
+        name=f"{NAME}.log_ratio.{name}",
+        value=value,
+        unit="nats",
+        low=low,
+        high=high,
+        n=values["n"],
     )
-    return found
+    return [*found, ratio]
 
 
 def section(

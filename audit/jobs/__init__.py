@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from audit.jobs import nulls, outputs, pictures, transfer
+from audit.jobs import dimension, nulls, outputs, pictures, transfer
 from audit.jobs.workshop import Tick, Workshop
 from audit.progress import Progress
 from audit.record import AuditError
@@ -20,6 +20,7 @@ KINDS: dict[str, Executor] = {
     "stack": outputs.stack,
     "null_outputs": outputs.null_outputs,
     "subject_outputs": outputs.subject_outputs,
+    "dimension": dimension.dimension,
     "transfer": transfer.transfer,
     "pictures": pictures.pictures,
 }

@@ -1,0 +1,105 @@
+"""Executors: what they promise beyond their numbers."""
+
+import numpy as np
+import pytest
+import torch
+
+from audit.jobs import KINDS, execute
+from audit.jobs.nulls import beats_next, discordant_share
+from audit.jobs.outputs import quarter
+from audit.jobs.pictures import map_of, side_by_side
+from audit.jobs.transfer import Features
+from audit.progress import Progress, duration
+from audit.run import spread
+from audit.store import Outcome, Store
+from audit.work import VERSIONS, Job
+from baselines.sibling import Sibling
+
+
+def test_every_kind_has_an_executor_and_a_version():
+    assert set(KINDS) == set(VERSIONS)
+
+
+def test_a_job_that_raises_takes_only_those_that_need_it(monkeypatch):
+    def raising(*_):
+        raise RuntimeError("as planted")
+
+    monkeypatch.setitem(KINDS, "fit", raising)
+    monkeypatch.setitem(KINDS, "stack", lambda *_: Outcome({"done": 1}))
+    bad = Job(kind="fit", label="training x")
+    needy, other = Job(kind="facts", label="f", after=(bad,)), Job(kind="stack", label="s")
+    done = execute([bad, needy, other], None, Store(None), Progress(quiet=True))
+    assert "as planted" in done.failures[bad.key]
+    assert "needs what failed" in done.failures[needy.key]
+    assert done.outcomes[other.key].values == {"done": 1}
+
+
+def test_stored_jobs_are_not_done_again(monkeypatch):
+    store, calls = Store(None), []
+    monkeypatch.setitem(KINDS, "fit", lambda *_: calls.append(1) or Outcome({"n": 1}))
+    job = Job(kind="fit", label="x")
+    execute([job], None, store, Progress(quiet=True))
+    again = execute([job], None, store, Progress(quiet=True))
+    assert calls == [1]
+    assert again.reused == {job.key}
+
+
+@pytest.mark.parametrize(("side", "shift"), [(28, 8), (32, 8), (33, 12), (64, 16), (224, 56)])
+def test_relocation_is_a_quarter_or_more_and_fits_the_stride(side, shift):
+    assert quarter(side) == shift
+
+
+def test_discordance_counts_images_that_only_one_gets_right():
+    labels = torch.tensor([0, 0, 1, 1])
+    half, whole = torch.eye(2)[[0, 1, 1, 0]], torch.eye(2)[[0, 0, 0, 0]]
+    assert discordant_share({0.5: half, 1.0: whole}, labels) == 0.5
+
+
+def test_an_edge_counts_only_beyond_its_interval():
+    assert beats_next({0.1: 0.50, 0.2: 0.80}, 0.2, n=1000)
+    assert not beats_next({0.1: 0.79, 0.2: 0.80}, 0.2, n=1000)
+
+
+def test_features_give_one_view_of_each_image():
+    values = torch.arange(2 * 5 * 3.0).view(2, 5, 3)
+    data = Features((values,), torch.arange(5))
+    (got,) = data.batch(torch.tensor([1, 4]), "mirror", torch.Generator().manual_seed(0))
+    for row, i in zip(got, (1, 4), strict=True):
+        assert any(torch.equal(row, values[view, i]) for view in (0, 1))
+
+
+def test_evidence_map_of_a_constant_network_is_flat():
+    torch.manual_seed(0)
+    net = Sibling("bagnet", q=9, num_classes=3, in_chans=1, width=8, blocks=1).eval()
+    evidence = map_of(net, torch.zeros(1, 1, 29, 29), target=1)
+    assert evidence.shape == (29, 29)
+    assert np.ptp(evidence) == pytest.approx(0, abs=1e-6)
+    assert side_by_side(np.zeros((1, 29, 29), dtype=np.uint8), evidence).shape == (128, 256, 3)
+
+
+class FakeCut:
+    def __init__(self, name, before):
+        self.name, self.before = name, before
+
+
+def test_cuts_are_spread_and_end_before_the_classifier():
+    cuts = [FakeCut(str(i), (i,)) for i in range(6)] + [FakeCut("head", (5,))]
+    assert [c.name for c in spread(cuts, 99)] == ["0", "1", "2", "3", "4", "head"]
+    assert [c.name for c in spread(cuts, 2)][-1] == "head"
+    assert len(spread(cuts, 4)) == 4
+    assert [c.name for c in spread(cuts, 1)] == ["head"]
+
+
+def test_remaining_time_follows_what_was_seen():
+    progress = Progress(quiet=True)
+    progress.start(1000.0)
+    progress._started -= 10  # half is done in ten seconds
+    progress.job("x", 500.0)
+    progress.finish_job()
+    assert progress.remaining() == pytest.approx(10, rel=0.1)
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(2, "a few s"), (42, "40 s"), (600, "10 min"),
+                                                (5000, "83 min"), (7200, "2 h 0 min")])  # fmt: skip
+def test_durations_in_words(seconds, words):
+    assert duration(seconds) == words

@@ -1,0 +1,135 @@
+"""Which nulls are trained, and when one is not to be believed."""
+
+import numpy as np
+import pytest
+
+from audit import requests
+from audit.case import Case, CutPoint, Setup
+from audit.config import PROFILES
+from audit.ladder import drawn_qs, gating_qs, ladder
+from audit.policy import judge, load_policy, verdict
+from audit.predictions import needs, read_ladder
+from audit.store import Outcome
+from audit.work import merged
+
+N, CLASSES = 2000, 10
+
+
+@pytest.mark.parametrize(("side", "gating", "drawn"), [
+    (12, (), (5,)), (28, (5, 9), ()), (32, (5, 9), (17,)), (64, (5, 9, 17), (33,)),
+    (224, (5, 9, 17, 33), ()),
+])  # fmt: skip
+def test_which_q_gate(side, gating, drawn):
+    assert gating_qs(side) == gating
+    assert drawn_qs(side) == drawn
+
+
+def test_quick_ladder_at_32_pixels():
+    nulls = ladder(32, PROFILES["quick"])
+    assert [n.name for n in nulls] == ["prior", "colour", "moments", "pixels", "bagnet-9",
+                                       "coordconv-9", "stack", "sighted-9"]  # fmt: skip
+    assert [n.name for n in nulls if not n.claim] == ["sighted-9"]
+
+
+def test_drawn_q_make_no_claim():
+    nulls = ladder(32, PROFILES["full"])
+    assert {n.name for n in nulls if n.q == 17} == {"bagnet-17", "sighted-17"}
+    assert not any(n.claim for n in nulls if n.q == 17)
+
+
+def test_without_a_gating_q_nothing_counts():
+    assert not any(n.claim for n in ladder(12, PROFILES["quick"]))
+
+
+def setup():
+    return Setup(
+        profile=PROFILES["quick"], seed=0, subject="s", architecture="resnet18",
+        subject_digest="d", subject_side=32, view="v", data_digest="x",
+        classes=tuple("abcdefghij"), n_train=10_000, n_eval=N, channels=3, side=32,
+        nulls=ladder(32, PROFILES["quick"]), cuts=(CutPoint(name="head", depth=1.0, head=True),),
+    )  # fmt: skip
+
+
+def case(subject=0.02, null=0.3, final=0.70, broken=(), drop=()):
+    """A case with planted errors: shares wrong of the subject and of every null."""
+    plan, rng = setup(), np.random.default_rng(0)
+    labels = np.arange(N) % CLASSES
+
+    def logits(share):
+        said = np.where(rng.random(N) < share, (labels + 1) % CLASSES, labels)
+        return np.eye(CLASSES, dtype=np.float32)[said]
+
+    outcomes = {}
+    for job in merged((requests.facts(plan), *needs(plan))):
+        name = str(job.params.get("null", ""))
+        if job.kind == "choose":
+            curve = [{"accuracy": a} for a in (0.69, 0.699, final)]
+            outcomes[job.key] = Outcome(
+                {"curve": curve, "discordant": 0.05}, {"heldout": np.arange(2000)}
+            )
+        elif job.kind == "fit":
+            bad = name in broken
+            outcomes[job.key] = Outcome({"status": "failed" if bad else "ok", "reason": "it broke"})
+        elif job.kind == "subject_outputs":
+            outcomes[job.key] = Outcome({}, {"logits": logits(subject)})
+        elif job.kind in ("null_outputs", "stack") and name not in drop:
+            wrong = 0.9 if name == "prior" else 0.05 if name.startswith("sighted") else null
+            outcomes[job.key] = Outcome({"status": "ok"}, {"logits": logits(wrong)})
+    return Case(plan, labels, np.arange(N), outcomes, {})
+
+
+def verdict_of(**planted):
+    from audit.checks import accuracy_gap
+
+    measurements = accuracy_gap.measure(case(**planted))
+    finding = next(f for f in judge(measurements, load_policy()) if f.limit == "gain")
+    return finding.verdict, finding.reason
+
+
+def test_a_good_model_passes_and_a_bad_one_fails():
+    assert verdict_of() == ("pass", "")
+    assert verdict_of(subject=0.32) == ("fail", "SUBJECT_WEAK")
+
+
+def test_a_perfect_null_lets_nothing_pass():
+    assert verdict_of(null=0.0, subject=0.0) == ("fail", "DATA_LOCAL")
+
+
+def test_a_starved_null_lets_nothing_pass():
+    """It still gained 20 points over the second half of its budget."""
+    assert verdict_of(subject=0.2, final=0.9)[0] == "inconclusive"
+
+
+def test_a_null_that_failed_or_is_missing_lets_nothing_pass():
+    assert verdict_of(broken=("bagnet-9",))[0] == "inconclusive"
+    assert verdict_of(drop=("coordconv-9",))[0] == "inconclusive"
+
+
+def test_a_null_worse_than_a_blinder_one_is_broken():
+    """The sighted twin errs on 5 % and BagNet-9 on 0.5 %: the twin was not trained properly."""
+    found = read_ladder(case(null=0.005))
+    assert "sighted-9" in found.broken
+    assert "not trained properly" in found.broken["sighted-9"]
+    assert "sighted-9" not in read_ladder(case()).broken
+
+
+def test_a_crashed_check_is_never_a_pass():
+    from audit.run import measured
+
+    class Crashing:
+        NAME = "crashing"
+
+        @staticmethod
+        def measure(case):
+            raise ZeroDivisionError("as planted")
+
+    found, reason = measured(Crashing, case())
+    assert reason == "ZeroDivisionError: as planted"
+    assert np.isnan(found[0].value)
+    from audit.checks import accuracy_gap, data
+
+    policy = load_policy()
+    gates = [f for f in judge(accuracy_gap.measure(case()), policy) if f.limit == "gain"]
+    assert verdict(gates, ()) == ("pass", 0)
+    assert verdict(gates, ("crashing",)) == ("inconclusive", 3)
+    assert data.NAME == "data"

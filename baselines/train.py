@@ -83,7 +83,7 @@ class Recipe:
     rate: float = 0.1
     weight_decay: float = 5e-4
     augment: str = "none"
-    batch: int = 64
+    batch: int = 128
     optimizer: str = "sgd"
 
 

@@ -40,6 +40,11 @@ class Series(Word):
     high: tuple[float, ...] = ()
 
 
+def dot(name: str, role: Role, value: float, low: float, high: float) -> Series:
+    """One row of an "interval" chart: a value with its 95 % interval, labelled `name`."""
+    return Series(name=name, role=role, x=(name,), y=(value,), low=(low,), high=(high,))
+
+
 class Chart(Word):
     """A picture of numbers that stand in the report as measurements.
 

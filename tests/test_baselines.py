@@ -89,7 +89,7 @@ def test_sighted_twin_sees_the_whole_image():
     assert (x.grad.abs().sum((0, 1)) > 0).all()
 
 
-@pytest.mark.parametrize(("width", "blocks"), [(96, 3), (128, 4)])
+@pytest.mark.parametrize(("width", "blocks"), [(64, 3), (128, 4)])
 @pytest.mark.parametrize("q", QS)
 def test_sighted_twin_has_the_size_of_its_null(q, width, blocks):
     sizes = [

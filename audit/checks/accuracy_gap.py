@@ -48,7 +48,7 @@ from audit.stats import (
 )
 from audit.work import Job
 from reports.text import interval, number
-from reports.words import Cell, Chart, Picture, Section, Series
+from reports.words import Cell, Chart, Picture, Section, dot
 
 NAME = "accuracy_gap"
 
@@ -368,16 +368,7 @@ def ladder_chart(by_name: dict[str, Measurement]) -> Chart:
     for name in models(by_name):
         m = by_name.get(f"accuracy.{name}")
         value, low, high = (m.value, m.low, m.high) if m else (float("nan"),) * 3
-        series.append(
-            Series(
-                name=title_of(name),
-                role=role_of(name),
-                x=(title_of(name),),
-                y=(value,),
-                low=(low,),
-                high=(high,),
-            )
-        )
+        series.append(dot(title_of(name), role_of(name), value, low, high))
     return Chart(
         title="Accuracy of the model and of models that cannot see objects",
         description="Each row is a model; the dot is its accuracy on the same evaluation images, "
@@ -405,17 +396,7 @@ def class_chart(by_name: dict[str, Measurement]) -> tuple[Chart, ...]:
             kind="interval",
             x_label="gap in points",
             y_label="class",
-            series=tuple(
-                Series(
-                    name=m.note,
-                    role="subject",
-                    x=(m.note,),
-                    y=(m.value,),
-                    low=(m.low,),
-                    high=(m.high,),
-                )
-                for m in shown
-            ),
+            series=tuple(dot(m.note, "subject", m.value, m.low, m.high) for m in shown),
             limits=((0.0, "no gap"),),
             percent=True,
         ),

@@ -31,7 +31,7 @@ from audit.case import Case, NotMeasured, Setup, role_of, title_of
 from audit.record import Finding, Measurement
 from audit.work import Job
 from reports.text import interval, number
-from reports.words import Cell, Chart, Picture, Section, Series
+from reports.words import Cell, Chart, Picture, Role, Section, Series, dot
 
 NAME = "intrinsic_dimension"
 
@@ -174,16 +174,8 @@ def dimension_chart(by_name: dict[str, Measurement], names: Sequence[str]) -> Ch
             if m is None:
                 continue
             title = title_of(name) + suffix
-            series.append(
-                Series(
-                    name=title,
-                    role="untrained" if suffix else role_of(name),
-                    x=(title,),
-                    y=(m.value,),
-                    low=(m.low,),
-                    high=(m.high,),
-                )
-            )
+            role: Role = "untrained" if suffix else role_of(name)
+            series.append(dot(title, role, m.value, m.low, m.high))
     return Chart(
         title="Intrinsic dimension of the last hidden layer",
         description="Each row is a network, trained or with fresh weights, on the same images; the "

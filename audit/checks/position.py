@@ -30,7 +30,7 @@ from audit.record import Finding, Measurement
 from audit.stats import paired_difference
 from audit.work import Job
 from reports.text import interval, number
-from reports.words import Chart, Picture, Section, Series
+from reports.words import Chart, Picture, Section, dot
 
 NAME = "position"
 LIMIT = 0.01  # one point, on each of the four tests
@@ -160,19 +160,11 @@ def relocation_chart(costs: Sequence[Measurement]) -> tuple[Chart, ...]:
     """What relocation costs each model."""
     if not costs:
         return ()
-    series = []
-    for m in costs:
-        name = m.name.split(".", 2)[2]
-        series.append(
-            Series(
-                name=title_of(name),
-                role=role_of(name),
-                x=(title_of(name),),
-                y=(m.value,),
-                low=(m.low,),
-                high=(m.high,),
-            )
-        )
+    names = [m.name.split(".", 2)[2] for m in costs]
+    series = tuple(
+        dot(title_of(name), role_of(name), m.value, m.low, m.high)
+        for name, m in zip(names, costs, strict=True)
+    )
     return (
         Chart(
             title="What relocating every image costs",
@@ -181,7 +173,7 @@ def relocation_chart(costs: Sequence[Measurement]) -> tuple[Chart, ...]:
             kind="interval",
             x_label="loss in points",
             y_label="model",
-            series=tuple(series),
+            series=series,
             limits=((LIMIT, "1 point"),),
             percent=True,
         ),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ARCHITECTURE = "resnet10t"
 KWARGS = {"channels": [32, 64, 128, 256], "stem_width": 16}
 SIDE = 28
-EPOCHS = 6
+EPOCHS = 8
 
 
 @click.command("demo")
@@ -47,10 +47,10 @@ def demo(out: Path | None, threads: int | None, quiet: bool, no_cache: bool) -> 
     progress.say("this takes about five minutes on two processor cores")
     set_threads(threads)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.absolute().parent))
-    from audit.data import load_embedded, write_embedded_folder
+    from audit.data import load_dataset, write_embedded_folder
 
     write_embedded_folder(temporary / "data")
-    train_subject(load_embedded(), temporary / "model.pt", progress)
+    train_subject(load_dataset(temporary / "data"), temporary / "model.pt", progress)
     temporary.chmod(0o755)
     temporary.rename(out)
     settings = Settings(

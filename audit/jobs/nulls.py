@@ -25,7 +25,7 @@ from audit.work import Job
 from baselines import TRIVIAL
 from baselines.linear import FEATURES, Linear, choose_strength, fit_linear, fit_prior
 from baselines.receptive_field import prove_local, prove_position_blind
-from baselines.sibling import STRIDE, Sibling, size_rule
+from baselines.sibling import STRIDE, TORUS, Sibling, size_rule
 from baselines.train import Diverged, Images, Recipe, accuracy, predict, train
 
 TRIAL = 0.125  # share of the budget that a trial of a rate gets
@@ -265,7 +265,7 @@ def prove(network: Sibling, null: Null, images: Images) -> dict[str, dict[str, A
     """The proofs that a kind of null owes."""
     if null.kind == "sighted":
         return {}
-    torus = null.kind in ("coordconv", "circular")
+    torus = null.kind in TORUS
     sample = images.normalised(torch.arange(4))
     q = null.q or 0
     found = {"receptive_field": prove_local(network, sample, q=q, stride=STRIDE, torus=torus)}

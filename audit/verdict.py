@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pydantic import Field
 from scipy import special
 
+from audit.case import title_of
 from audit.stats import (
     Pair,
     clopper_pearson,
@@ -124,15 +125,19 @@ def _fail(
     if solved:
         best = min(solved, key=lambda pair: pair.error_null)
         text = (
-            f"{best.null} alone is wrong on only {best.error_null:.2%} of these images, so no "
-            "accuracy on them can show that anything more was learned: evaluate on harder images."
+            f"{title_of(best.null)} alone is wrong on only {best.error_null:.2%} of these images, "
+            "so no accuracy on them can show that anything more was learned: evaluate on harder "
+            "images."
         )
         return GainVerdict(verdict="fail", reason="DATA_LOCAL", null=best.null, explanation=text)
     worst = min(claims, key=lambda pair: (fails[pair.null], mean_and_variance(pair, g)[0]))
     if fails[worst.null] > ALPHA:
         return None
     gain, low, high = gain_interval(worst)
-    text = f"It removes {_span(gain, low, high)} of the errors of {worst.null}, {g:.0%} are asked."
+    text = (
+        f"It removes {_span(gain, low, high)} of the errors of {title_of(worst.null)}, "
+        f"{g:.0%} are asked."
+    )
     sound = [pair for pair in twins if pair.status == "ok" and pair.claim]
     twin_fails = holm({pair.null: p_fail(pair, g) for pair in sound})
     if min(twin_fails.values(), default=1.0) <= ALPHA:
@@ -151,8 +156,8 @@ def solves(pair: Pair) -> bool:
 def _passed(pair: Pair, g: float) -> str:
     gain, low, high = gain_interval(pair)
     return (
-        f"It removes {_span(gain, low, high)} of the errors of {pair.null}, the closest null; "
-        f"{g:.0%} are asked."
+        f"It removes {_span(gain, low, high)} of the errors of {title_of(pair.null)}, the closest "
+        f"null; {g:.0%} are asked."
     )
 
 
@@ -183,7 +188,9 @@ def _not_measured(pair: Pair) -> GainVerdict | None:
     if measured:
         return None
     why = f" ({pair.note})" if pair.note else ""
-    text = f"{pair.null} was not measured{why}, so nothing passes it: run the audit again."
+    text = (
+        f"{title_of(pair.null)} was not measured{why}, so nothing passes it: run the audit again."
+    )
     return _inconclusive(pair, "NOT_MEASURED", text)
 
 
@@ -191,8 +198,8 @@ def _failed_null(pair: Pair) -> GainVerdict | None:
     if pair.status == "ok" and math.isfinite(pair.allowance):
         return None
     text = (
-        f"The training of {pair.null} failed its checks, so it may be weaker than it should be: "
-        "see its training curve, and allow more budget or other rates."
+        f"The training of {title_of(pair.null)} failed its checks, so it may be weaker than it "
+        "should be: see its training curve, and allow more budget or other rates."
     )
     return _inconclusive(pair, "WEAK_NULL", text)
 
@@ -214,7 +221,7 @@ def _no_headroom(pair: Pair) -> GainVerdict | None:
         return None
     more = math.ceil(pair.n * (MIN_ERRORS / errors - 1)) if errors > 0 else None
     text = (
-        f"The data are too easy to tell: {pair.null} makes about {errors:.0f} errors, "
+        f"The data are too easy to tell: {title_of(pair.null)} makes about {errors:.0f} errors, "
         f"{MIN_ERRORS} are needed. Evaluate on harder images"
         + (f" or on about {_round(more)} more." if more else ".")
     )
@@ -229,8 +236,8 @@ def _too_noisy(pair: Pair, g: float, tests: int) -> GainVerdict:
     level = 1 - 2 * ALPHA
     if mean > 0 and distance <= 0:
         text = (
-            f"More training might lift {pair.null} by {pair.allowance:.1%} points, which is as "
-            "much as the subject is ahead of the limit: allow a larger budget for the nulls."
+            f"More training might lift {title_of(pair.null)} by {pair.allowance:.1%}, which is "
+            "as much as the subject is ahead of the limit: allow a larger budget for the nulls."
         )
         return _inconclusive(pair, "WEAK_NULL", text)
     if mean <= 0:  # on its way to a fail, which is adjusted for the number of tests
@@ -238,8 +245,9 @@ def _too_noisy(pair: Pair, g: float, tests: int) -> GainVerdict:
     needed = distance**2 - quantile(df, level) ** 2 * seed
     if needed <= 0 < seed:
         text = (
-            f"The spread over the {pair.seeds} seed(s) of {pair.null} is too large to tell, "
-            "however many images there are: train the nulls with more seeds."
+            f"{title_of(pair.null)} was trained {times_of(pair.seeds)}, and how much that varies "
+            "is too uncertain to tell, however many images there are: train the nulls with more "
+            "seeds."
         )
         return _inconclusive(pair, "FEW_SEEDS", text)
     times = quantile(df, level) ** 2 * (variance - seed) / needed if needed > 0 else math.inf
@@ -247,10 +255,15 @@ def _too_noisy(pair: Pair, g: float, tests: int) -> GainVerdict:
     count = f"about {_round(max(more, 1))} more" if more else "many more"
     gain, low, high = gain_interval(pair)
     text = (
-        f"It removes {_span(gain, low, high)} of the errors of {pair.null}, too close to the "
-        f"limit of {g:.0%} to tell: evaluate on {count} images."
+        f"It removes {_span(gain, low, high)} of the errors of {title_of(pair.null)}, too close "
+        f"to the limit of {g:.0%} to tell: evaluate on {count} images."
     )
     return _inconclusive(pair, "FEW_IMAGES", text, more)
+
+
+def times_of(seeds: int) -> str:
+    """How often, in words."""
+    return "once" if seeds == 1 else f"{seeds} times"
 
 
 def _inconclusive(pair: Pair, reason: str, text: str, more: int | None = None) -> GainVerdict:

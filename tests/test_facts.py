@@ -113,7 +113,7 @@ def test_groups_tie_copies_across_splits(planted: Dataset, facts: DataFacts):
 
 
 def test_evaluation_images_alone(planted: Dataset):
-    alone = Dataset(planted.classes, None, planted.eval, "", False, (), "")
+    alone = Dataset(planted.classes, None, planted.eval, "", False, (), 0, "")
     facts = data_facts(alone)
     assert facts.exact_leaks == facts.near_leaks == ()
     assert (facts.train_counts, len(facts.train_groups)) == ((0, 0), 0)

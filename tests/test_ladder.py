@@ -63,7 +63,8 @@ def case(subject=0.02, null=0.3, final=0.70, broken=(), drop=()):
     for job in merged((requests.facts(plan), *needs(plan))):
         name = str(job.params.get("null", ""))
         if job.kind == "choose":
-            curve = [{"accuracy": a} for a in (0.69, 0.699, final)]
+            points = zip((250, 500, 1000), (0.69, 0.699, final), strict=True)
+            curve = [{"images_seen": seen, "accuracy": a} for seen, a in points]
             outcomes[job.key] = Outcome(
                 {"curve": curve, "discordant": 0.05}, {"heldout": np.arange(2000)}
             )

@@ -48,7 +48,7 @@ from audit.stats import (
 )
 from audit.work import Job
 from reports.text import interval, number
-from reports.words import Cell, Chart, Picture, Section, dot
+from reports.words import Cell, Chart, Picture, Section, Series, dot
 
 NAME = "accuracy_gap"
 
@@ -68,6 +68,8 @@ def measure(case: Case) -> list[Measurement]:
     found = [accuracy_of_subject(case, subject)]
     for null in case.setup.nulls:
         found += against(ladder, null, pairs[null.name], subject)
+        if null.trained and null.name in ladder.errors:
+            found += learning_curve(case, null)
     found += balanced(ladder, subject) + twins(ladder)
     strongest = strongest_null(pairs.values())
     if strongest:
@@ -130,10 +132,38 @@ def against(
             high=high,
             n=pair.groups,
             note=note or pair.note if quantity in ("accuracy", "gain", "allowance") else "",
-            detail=pair.to_detail() | {"q": float(null.q or 0)} if quantity == "gain" else {},
+            detail=pair.to_detail() | view(ladder.case.setup, null) if quantity == "gain" else {},
         )
         for quantity, value, unit, low, high in rows
     ]
+
+
+def view(setup: Setup, null: Null) -> dict[str, float]:
+    """What a null sees at a time: q in its own pixels and in the subject's, and q / side."""
+    if null.q is None:
+        return {}
+    scale = setup.subject_side / setup.side
+    return {"q": null.q, "q_subject": null.q * scale, "q_share": null.q / setup.side}
+
+
+def learning_curve(case: Case, null: Null) -> list[Measurement]:
+    """Finished accuracies on held-out training images, by training images seen."""
+    outcome = case.result(requests.choose(case.setup, null))
+    n, found = len(outcome.arrays["heldout"]), []
+    for point in outcome.values["curve"]:
+        low, high = proportion_interval(point["accuracy"] * n, n)
+        found.append(
+            Measurement(
+                name=f"{NAME}.heldout.{null.name}",
+                value=point["accuracy"],
+                unit="fraction",
+                low=low,
+                high=high,
+                n=n,
+                at=point["images_seen"],
+            )
+        )
+    return found
 
 
 def balanced(ladder: Ladder, subject: NDArray[np.float64]) -> list[Measurement]:
@@ -271,14 +301,15 @@ def section(
     pictures: Sequence[Picture] = (),
 ) -> Section:
     """Put the gap into words; see `audit.checks.Check`."""
-    by_name = {m.name.removeprefix(f"{NAME}."): m for m in measurements}
+    by_name = {m.name.removeprefix(f"{NAME}."): m for m in measurements if m.at is None}
+    curves = [m for m in measurements if m.at is not None]
     return Section(
         name=NAME,
         title="What blind models reach on the same images",
         verdict=None,
         summary=summary(by_name),
         rows=tuple(row(by_name, name) for name in models(by_name)),
-        charts=(ladder_chart(by_name), *class_chart(by_name)),
+        charts=(ladder_chart(by_name), *curve_chart(curves), *class_chart(by_name)),
         pictures=tuple(pictures),
         caveats=(
             "A pass does not exclude shortcuts: a mark on 60 % of the images leaves a large gain. "
@@ -289,6 +320,8 @@ def section(
             "or pre-training; only sighted twin minus null is the price of blindness.",
             "A null can be under-trained. Allowance is the accuracy that more training might add "
             "to it, and a pass is judged against the null with its allowance.",
+            "In each example the left half is the image as the null sees it; the right half shows "
+            "what speaks for (orange) and against (blue) the class that the null names.",
         ),
         references=(
             "Brendel & Bethge (2019), ICLR, arXiv:1904.00760",
@@ -347,6 +380,9 @@ def row(by_name: dict[str, Measurement], name: str) -> dict[str, Cell]:
     gain = by_name.get(f"gain.{name}")
     return {
         "model": title_of(name),
+        "q": sight(gain, "q"),
+        "q in the model's pixels": sight(gain, "q_subject"),
+        "q / side": sight(gain, "q_share"),
         "accuracy": cell("accuracy"),
         "95 % interval": span("accuracy"),
         "gap": cell("gap"),
@@ -360,6 +396,43 @@ def row(by_name: dict[str, Measurement], name: str) -> dict[str, Cell]:
         "n": (by_name.get(f"accuracy.{name}") or by_name[f"gain.{name}"]).n,
         "note": gain.note if gain else "",
     }
+
+
+def sight(gain: Measurement | None, key: str) -> Cell:
+    """One of the numbers of `view`; None for models without a receptive field."""
+    return None if gain is None or key not in gain.detail else round(gain.detail[key], 2)
+
+
+def curve_chart(curves: Sequence[Measurement]) -> tuple[Chart, ...]:
+    """Was each null trained long enough? Finished accuracies at three budgets."""
+    by_null: dict[str, list[Measurement]] = {}
+    for m in curves:
+        by_null.setdefault(m.name.split(".", 2)[2], []).append(m)
+    if not by_null:
+        return ()
+    return (
+        Chart(
+            title="Were the nulls trained long enough?",
+            description="Finished accuracies of each null on held-out training images at a "
+            "quarter, half and the whole of its budget, with 95 % intervals. A curve that still "
+            "climbs means that more training would make the null stronger.",
+            kind="line",
+            x_label="training images seen",
+            y_label="accuracy on held-out images",
+            series=tuple(
+                Series(
+                    name=title_of(name),
+                    role=role_of(name),
+                    x=tuple(m.at for m in points if m.at is not None),
+                    y=tuple(m.value for m in points),
+                    low=tuple(m.low for m in points),
+                    high=tuple(m.high for m in points),
+                )
+                for name, points in by_null.items()
+            ),
+            percent=True,
+        ),
+    )
 
 
 def ladder_chart(by_name: dict[str, Measurement]) -> Chart:

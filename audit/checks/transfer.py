@@ -35,9 +35,9 @@ from reports.words import Chart, Picture, Role, Section, Series
 
 NAME = "transfer"
 MODES = {
-    "frozen": "BnB: frozen, the rest learned anew",
-    "tuned": "BnB+: all learned",
-    "untrained": "frozen with fresh weights (control)",
+    "frozen": "BnB: frozen",
+    "tuned": "BnB+: all learn",
+    "untrained": "fresh, frozen",
 }
 ROLES: dict[str, Role] = {"frozen": "subject", "tuned": "control", "untrained": "untrained"}
 HEAD_RETURNS, TUNED_RETURNS = 0.01, 0.02  # how far from the model the controls may end
@@ -217,7 +217,8 @@ def curve_chart(curve: Sequence[Measurement], measurements: Sequence[Measurement
     return Chart(
         title="Accuracy after the layers behind a cut were learned anew",
         description="For each cut, by the share of computation before it: accuracy with the layers "
-        "before it frozen, with all layers learning, and with a frozen prefix of fresh weights.",
+        "before it frozen (BnB), with all layers learning (BnB+), and, as a control, with a frozen "
+        "prefix of fresh weights.",
         kind="line",
         x_label="depth of the cut (share of multiply-adds before it)",
         y_label="accuracy",

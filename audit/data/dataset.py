@@ -116,6 +116,7 @@ class Dataset:
         grey: Whether every image has a single channel.
         skipped: Names of what was left out: system files, files that are no images, and
             unreadable images up to the number that the policy allows.
+        unreadable: How many of those are images that cannot be read.
         source: In words: "image folder", "idx files", "embedded Fashion-MNIST".
     """
 
@@ -125,6 +126,7 @@ class Dataset:
     digest: str
     grey: bool
     skipped: tuple[str, ...]
+    unreadable: int
     source: str
 
 

@@ -36,7 +36,7 @@ def load_embedded() -> Dataset:
     """The embedded part of Fashion-MNIST: 6,000 training and 4,000 evaluation images."""
     train, evaluation = _split("train"), _split("eval")
     digest = dataset_digest(CLASSES, train, evaluation)
-    return Dataset(CLASSES, train, evaluation, digest, True, (), "embedded Fashion-MNIST")
+    return Dataset(CLASSES, train, evaluation, digest, True, (), 0, "embedded Fashion-MNIST")
 
 
 def write_embedded_folder(path: Path) -> None:

@@ -116,13 +116,16 @@ def _from_folders(
         loaded["eval"].split,
         grey=all(part.grey for part in loaded.values()),
         skipped=tuple(f"{split}/{s}" for split, part in loaded.items() for s in part.skipped),
+        unreadable=sum(part.bad for part in loaded.values()),
         source="image folder",
     )
 
 
 def _from_idx(files: dict[str, tuple[Path, Path]], classes: tuple[str, ...] | None) -> Dataset:
     names, train, evaluation = load_idx(files, classes)
-    return _finish(names, train, evaluation, grey=True, skipped=(), source="idx files")
+    return _finish(
+        names, train, evaluation, grey=True, skipped=(), unreadable=0, source="idx files"
+    )
 
 
 def _finish(
@@ -132,6 +135,7 @@ def _finish(
     *,
     grey: bool,
     skipped: tuple[str, ...],
+    unreadable: int,
     source: str,
 ) -> Dataset:
     if len(classes) < 2:
@@ -144,7 +148,7 @@ def _finish(
         _check_size(train, classes, MIN_TRAIN, MIN_TRAIN_PER_CLASS)
     _check_size(evaluation, classes, MIN_EVAL, MIN_EVAL_PER_CLASS)
     digest = dataset_digest(classes, train, evaluation)
-    return Dataset(classes, train, evaluation, digest, grey, skipped, source)
+    return Dataset(classes, train, evaluation, digest, grey, skipped, unreadable, source)
 
 
 def _check_classes(classes: tuple[str, ...], scan: Scan, split: str, *, given: bool) -> None:

@@ -35,7 +35,7 @@ def facts(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) 
             "near_leaks": [list(pair) for pair in found.near_leaks],
             "label_conflicts": len(found.label_conflicts),
             "skipped": list(shop.dataset.skipped),
-            "unreadable": len(shop.dataset.skipped),
+            "unreadable": shop.dataset.unreadable,
             "train_counts": list(found.train_counts),
             "eval_counts": list(found.eval_counts),
         },

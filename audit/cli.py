@@ -11,9 +11,9 @@ import click
 from audit import __version__
 from audit.record import AuditError
 
-COMMANDS = {  # name -> module in audit.commands with an object of that name
-    "run": "run",
-    "demo": "demo",
+COMMANDS = {  # a module of audit.commands with an object of that name, and its line in the help
+    "run": "Audit a model on the data it is meant for.",
+    "demo": "Train a small model on embedded images and audit it.",
 }
 MAIN = "run"
 
@@ -43,7 +43,12 @@ class Commands(click.Group):
         """Import the command's module."""
         if name not in COMMANDS:
             return None
-        return getattr(importlib.import_module(f"audit.commands.{COMMANDS[name]}"), name)
+        return getattr(importlib.import_module(f"audit.commands.{name}"), name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

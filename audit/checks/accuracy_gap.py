@@ -358,6 +358,14 @@ def summary(by_name: dict[str, Measurement]) -> str:
         f"(95 % interval {interval(closest.low, closest.high, 'fraction')})."
     )
     twin = by_name.get("twin_minus_null")
+    beyond = next((m for k, m in by_name.items() if k.startswith("gap.sighted")), None)
+    if twin is not None and beyond is not None:
+        text += (
+            f" Of its lead, {number(beyond.value, 'points')} "
+            f"({interval(beyond.low, beyond.high, 'points')}) is over a sighted network trained "
+            f"the null's way (recipe, budget, capacity), and {number(twin.value, 'points')} "
+            f"({interval(twin.low, twin.high, 'points')}) is what that network gains by seeing."
+        )
     if twin is not None and twin.low <= 0:
         text += (
             " A sighted network trained the same way does not clearly beat the blind one on these "

@@ -1,5 +1,6 @@
 """`audit model.pt --data DIR`: the main job."""
 
+import hashlib
 import json
 import os
 import shlex
@@ -154,6 +155,12 @@ def audit_files(
     found = audit(
         subject, dataset, profile, policy, store=store, seed=settings.seed, progress=progress
     )
+    if file_digest(model_path) != subject.file_digest:
+        raise AuditError(
+            "MODEL_CHANGED",
+            f"an audit needs a model file that stays as it is, but {subject.name} changed while it "
+            "was audited. Run the audit again.",
+        )
     from audit.assemble import assemble
 
     report = assemble(
@@ -168,6 +175,15 @@ def audit_files(
         log=progress.lines,
     )
     return report, out
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 in hex; empty if the file is gone."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def set_threads(wanted: int | None) -> None:

@@ -155,6 +155,18 @@ def test_images_below_every_receptive_field(model, data, tmp_path, command, caps
     refused(command, capsys, "DATA_IMAGES_TOO_SMALL", *words)
 
 
+def test_outputs_that_are_no_numbers(model, data, cache, tmp_path, command, capsys):
+    import timm
+    import torch
+
+    net = timm.create_model("resnet10t", in_chans=1, num_classes=3)
+    net.fc.weight.data.fill_(3e38)  # finite weights that overflow
+    torch.save(net.state_dict(), tmp_path / "big.pt")
+    words = ["--model", "resnet10t", "--img-size", "16", *tiny_flags(data, cache, tmp_path / "o")]
+    refused(command, capsys, "MODEL_NOT_FINITE", tmp_path / "big.pt", *words)
+    assert not (tmp_path / "o").exists()
+
+
 def test_unknown_configuration_names_the_nearest_key(data, model, tmp_path, command, capsys):
     (tmp_path / "audit.yaml").write_text("sead: 3\n")
     assert command(model, "--data", data) == 2

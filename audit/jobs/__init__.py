@@ -13,6 +13,8 @@ from audit.work import Job
 
 Executor = Callable[[Job, Workshop, Mapping[str, Outcome], Tick], Outcome]
 
+INPUT = ("DATA_", "MODEL_NOT_FINITE")  # reasons that leave nothing to judge
+
 KINDS: dict[str, Executor] = {
     "facts": outputs.facts,
     "choose": nulls.choose,
@@ -82,7 +84,7 @@ def do(job: Job, shop: Workshop, store: Store, progress: Progress, done: Done) -
             try:
                 outcome = KINDS[job.kind](job, shop, done.outcomes, progress.tick)
             except Exception as error:  # one job must not take the others with it
-                if isinstance(error, AuditError) and error.reason.startswith("DATA_"):
+                if isinstance(error, AuditError) and error.reason.startswith(INPUT):
                     raise  # the input is at fault: nothing can be judged
                 done.failures[job.key] = f"{job.label} failed: {type(error).__name__}: {error}"
                 progress.say(done.failures[job.key])

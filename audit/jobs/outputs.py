@@ -1,6 +1,6 @@
 """Executors that run models forward: one pass gives logits and the last hidden layer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from audit.data import facts as data_facts
 from audit.jobs.nulls import build, null_of, restore
 from audit.jobs.workshop import Tick, Workshop
+from audit.record import AuditError
 from audit.store import Outcome
 from audit.work import Job
 from baselines.linear import FEATURES, Linear, choose_strength, fit_linear
@@ -48,31 +49,44 @@ def facts(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) 
 
 
 def forward(
-    model: Callable[[Tensor], tuple[Tensor, Tensor]], images: Images, shift: int, tick: Tick
+    model: Callable[[Tensor], tuple[Tensor, Tensor]],
+    parts: Iterable[Images],
+    n: int,
+    shift: int,
+    tick: Tick,
 ) -> Outcome:
     """Run a model over images.
 
     Args:
         model: Maps (B, C, H, W) to pre-logits (B, D) and logits (B, K).
-        images: N of them.
+        parts: N images in order, in one part or several.
+        n: N.
         shift: Pixels by which every image is rolled along both axes first.
         tick: Told the share that is done.
 
     Returns:
         Arrays `features` (N, D) and `logits` (N, K), float32.
     """
-    features, logits = [], []
+    features, logits, done = [], [], 0
     with torch.inference_mode():
-        for index in torch.arange(len(images)).split(BATCH):
-            x = images.normalised(index)
-            hidden, scores = model(torch.roll(x, (shift, shift), (2, 3)) if shift else x)
-            features.append(hidden.float())
-            logits.append(scores.float())
-            tick(float(index[-1]) / len(images))
+        for images in parts:
+            for index in torch.arange(len(images)).split(BATCH):
+                x = images.normalised(index)
+                hidden, scores = model(torch.roll(x, (shift, shift), (2, 3)) if shift else x)
+                features.append(hidden.float())
+                logits.append(scores.float())
+                done += len(index)
+                tick(done / n)
+    if not torch.cat(logits).isfinite().all():
+        raise NotFinite("its outputs are not all finite numbers")
     return Outcome(
-        {"finite": bool(torch.cat(logits).isfinite().all())},
+        {"status": "ok"},
         {"features": torch.cat(features).numpy(), "logits": torch.cat(logits).numpy()},
     )
+
+
+class NotFinite(Exception):
+    """A model gave NaN or infinite outputs: nothing can be said about it."""
 
 
 def quarter(side: int) -> int:
@@ -92,7 +106,17 @@ def subject_outputs(
         model = subject.spec.build(int(job.params["seed"]))  # type: ignore[arg-type]
     model = model.eval().to(memory_format=torch.channels_last)
     shift = quarter(subject.preprocessing.img_size) if job.params["relocated"] else 0
-    return forward(lambda x: outputs(model, x), shop.subject_images("eval"), shift, tick)
+    parts, n = shop.evaluation_parts(), len(shop.dataset.eval)
+    try:
+        return forward(lambda x: outputs(model, x), parts, n, shift, tick)
+    except NotFinite:
+        if job.params["untrained"]:
+            raise
+        raise AuditError(
+            "MODEL_NOT_FINITE",
+            f"an audit needs a model whose outputs are numbers, but {subject.name} gave NaN or "
+            "infinite values for these images. Check its weights and its preprocessing.",
+        ) from None
 
 
 def null_outputs(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
@@ -114,7 +138,8 @@ def null_outputs(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick:
         return hidden, network.fc(hidden)
 
     shift = quarter(null.side) if job.params["relocated"] else 0
-    return forward(model, shop.images("eval", null), shift, tick)
+    images = shop.images("eval", null)
+    return forward(model, [images], len(images), shift, tick)
 
 
 def linear_outputs(kind: str, model: Linear, shop: Workshop, side: int) -> Outcome:
@@ -125,7 +150,7 @@ def linear_outputs(kind: str, model: Linear, shop: Workshop, side: int) -> Outco
         if kind == "prior"
         else FEATURES[kind](shop.pixels("eval", side))
     )
-    return Outcome({"finite": True}, {"logits": model.log_probabilities(features)})
+    return Outcome({"status": "ok"}, {"logits": model.log_probabilities(features)})
 
 
 def stack(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:

@@ -107,8 +107,9 @@ def transfer(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
         network = run(torch.arange(n), best, budget)
     except Diverged:
         return Outcome({"status": "failed", "reason": "its training diverged"})
-    evaluation = shop.subject_images("eval")
-    wrong = (predict(network, evaluation).argmax(1) != evaluation.labels).numpy()
+    wrong = torch.cat(
+        [predict(network, part).argmax(1) != part.labels for part in shop.evaluation_parts()]
+    ).numpy()
     return Outcome(
         {
             "status": "ok",

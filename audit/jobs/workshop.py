@@ -1,6 +1,6 @@
 """What executors work with: the data, decoded once, and the subject."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
     from audit.model.cuts import Cut
 
+MEMORY = 2**30  # bytes of decoded evaluation images that are kept
 Tick = Callable[[float], None]  # called with the share of the job that is done
 
 
@@ -37,6 +38,7 @@ class Workshop:
     setup: Setup
     cuts: "dict[str, Cut]" = field(default_factory=dict)
     _decoded: dict[tuple[str, int], NDArray[np.uint8]] = field(default_factory=dict)
+    _evaluation: list[Images] = field(default_factory=list)
 
     def split(self, name: str) -> Split:
         """The split "train" or "eval"."""
@@ -86,6 +88,21 @@ class Workshop:
         )
         mean, std = (torch.tensor(v[: view.in_chans]) for v in (view.mean, view.std))
         return Images(torch.from_numpy(pixels), torch.from_numpy(part.labels), mean, std)
+
+    def evaluation_parts(self) -> Iterator[Images]:
+        """The evaluation images as the subject sees them, in order, in parts that fit in memory.
+
+        Kept decoded if all of them fit; else each part is decoded when its turn comes.
+        """
+        view, n = self.subject.preprocessing, len(self.dataset.eval)
+        size = max(1, MEMORY // (view.in_chans * view.img_size**2))
+        if n > size:
+            for start in range(0, n, size):
+                yield self.subject_images("eval", np.arange(start, min(n, start + size)))
+            return
+        if not self._evaluation:
+            self._evaluation.append(self.subject_images("eval"))
+        yield self._evaluation[0]
 
     def some(self, name: str, n: int, seed: int) -> NDArray[np.int64]:
         """A stratified choice of `n` positions of a split."""

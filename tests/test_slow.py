@@ -1,0 +1,63 @@
+"""Minutes rather than seconds: the demo, an audit of real images, and the wheel."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from audit.record import Report
+from reports import yaml as plain_yaml
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent
+
+
+def run(*words, cwd):
+    return subprocess.run(
+        [sys.executable, *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def read(folder):
+    return Report.model_validate(plain_yaml.load((folder / "report.yaml").read_text()))
+
+
+def test_demo_ends_with_zero_and_a_report(tmp_path):
+    done = run("-m", "audit", "demo", "--out", "demo", "--no-cache", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = read(tmp_path / "demo" / "report")
+    code = report.document.exit_code
+    assert f"the gate would have returned exit code {code}" in done.stderr
+    measured = {m.name: m.value for m in report.measurements}
+    assert measured["accuracy_gap.accuracy.subject"] > 0.8
+    assert measured["accuracy_gap.accuracy.bagnet-9"] > 0.8
+
+
+@pytest.mark.skipif("AUDIT_DATA" not in os.environ, reason="AUDIT_DATA names no image folder")
+def test_audit_of_an_image_folder(tmp_path):
+    data = os.environ["AUDIT_DATA"]
+    words = ["--data-dir", data, "--model", "resnet10t", "--epochs", "1", "--limit", "2000"]
+    trained = run(ROOT / "examples/train_subject.py", *words, "-o", "model.pt", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    changes = ["--set", "images_seen=5000", "--set", "transfer_seen=500", "--quick"]
+    done = run("-m", "audit", "model.pt", "--data", data, *changes, "--out", "run",
+               "--cache", "cache", cwd=tmp_path)  # fmt: skip
+    assert done.returncode in (1, 3), done.stderr  # an hour's training is missing: never a pass
+    assert read(tmp_path / "run").document.exit_code == done.returncode
+
+
+def test_wheel_holds_everything_and_runs_elsewhere(tmp_path):
+    words = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    built = run(*words, "-w", tmp_path, ROOT, cwd=tmp_path)
+    assert built.returncode == 0, built.stderr
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        names = set(wheel.namelist())
+        wheel.extractall(tmp_path / "site")
+    data = {"policy.yaml", "data/embedded/fashion-mnist.npz", "data/embedded/LICENSE-fashion-mnist"}
+    assert {f"audit/{name}" for name in data} | {"reports/templates/report.html"} <= names
+    site = str(tmp_path / "site")
+    code = f"import sys; sys.path.insert(0, {site!r}); import audit; print(audit.__file__)"
+    assert str(tmp_path) in run("-P", "-c", code, cwd=tmp_path).stdout

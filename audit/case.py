@@ -71,6 +71,8 @@ class Setup(Word):
         subject_side: Side of its input in pixels.
         view: Digest of the subject's preprocessing.
         data_digest: Of the images and labels.
+        paths_digest: Of the evaluation images' names, which captions show.
+        unreadable: Images that were left out because they cannot be read.
         classes: Names, in label order.
         n_train: Training images.
         n_eval: Evaluation images.
@@ -88,6 +90,8 @@ class Setup(Word):
     subject_side: int
     view: str
     data_digest: str
+    paths_digest: str = ""
+    unreadable: int = 0
     classes: tuple[str, ...]
     n_train: int
     n_eval: int

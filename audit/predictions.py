@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit import requests
-from audit.case import Case, NotMeasured, Null, Setup
+from audit.case import Case, NotMeasured, Null, Setup, title_of
 from audit.stats import (
     Adequacy,
     Pair,
@@ -24,6 +24,7 @@ from audit.stats import (
 from audit.work import Job
 
 Errors = NDArray[np.float64]
+TRIVIAL_NESTING = [("prior", "colour")]  # without seeds
 
 
 def seeds(setup: Setup, null: Null) -> range:
@@ -108,14 +109,13 @@ def read_ladder(case: Case) -> Ladder:
     trained = [errors[n.name] for n in case.setup.nulls if n.trained and n.name in errors]
     tau2 = pooled_seed_variance(trained)
     known = {n.name: measured_adequacy(case, n, tau2) for n in case.setup.nulls if n.trained}
-    for violation in nesting_violations(
-        nesting(case.setup), errors, case.groups, seed_variance=tau2
-    ):
-        broken.setdefault(
-            violation.upper,
-            f"it is {100 * violation.difference:.1f} points worse than the blinder "
-            f"{violation.lower}: it was not trained properly",
-        )
+    for order, spread in ((TRIVIAL_NESTING, 0.0), (nesting(case.setup), tau2)):
+        for violation in nesting_violations(order, errors, case.groups, seed_variance=spread):
+            broken.setdefault(
+                violation.upper,
+                f"it is {100 * violation.difference:.1f} points worse than the blinder "
+                f"{title_of(violation.lower)}: it was not trained properly",
+            )
     return Ladder(case, errors, broken, tau2, known)
 
 
@@ -164,7 +164,7 @@ def measured_adequacy(case: Case, null: Null, tau2: float) -> Adequacy:
 def nesting(setup: Setup) -> list[tuple[str, str]]:
     """(blinder, less blind): BagNet-q <= larger q <= sighted twin, and so on."""
     bagnets = sorted((n for n in setup.nulls if n.kind == "bagnet"), key=lambda n: n.q or 0)
-    order = [("prior", "colour")]
+    order = [("prior", null.name) for null in setup.nulls if null.trained]
     order += [(a.name, b.name) for a, b in pairwise(bagnets)]
     for sighted in (n for n in setup.nulls if n.kind == "sighted"):
         order += [(b.name, sighted.name) for b in bagnets if b.q == sighted.q]

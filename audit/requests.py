@@ -67,6 +67,7 @@ def common(setup: Setup, null: Null) -> dict[str, Plain]:
         "data": setup.data_digest,
         "null": null.name,
         "side": null.side,
+        "from_side": setup.side,
         "channels": setup.channels,
     }
 
@@ -153,7 +154,12 @@ def pictures(setup: Setup, null: Null) -> Job:
     return Job(
         kind="pictures",
         label="drawing example images",
-        params={"data": setup.data_digest, "null": null.name, "classes": list(setup.classes)},
+        params={
+            "data": setup.data_digest,
+            "null": null.name,
+            "classes": list(setup.classes),
+            "paths": setup.paths_digest,
+        },
         after=after,
         cost=2000,
     )

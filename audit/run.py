@@ -1,5 +1,7 @@
 """One audit, from a loaded model and data to a report: the flow of the whole product."""
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -113,6 +115,12 @@ def agree(subject: "Subject", dataset: "Dataset") -> None:
             f"classes starting '{subject.class_names[0]}' and the data's start "
             f"'{dataset.classes[0]}'. Rename the folders, or save the checkpoint without names.",
         )
+    if subject.preprocessing.in_chans not in (1, 3):
+        raise AuditError(
+            "MODEL_CHANNELS",
+            f"images have one channel or three, but {subject.name} takes "
+            f"{subject.preprocessing.in_chans}. Such a model cannot be audited on an image folder.",
+        )
     if dataset.train is None:
         raise AuditError(
             "DATA_NO_TRAINING",
@@ -144,10 +152,12 @@ def set_up(
         seed=seed,
         subject=subject.name,
         architecture=subject.spec.architecture,
-        subject_digest=f"{subject.spec.architecture}-{subject.weights_digest}",
+        subject_digest=network_digest(subject),
         subject_side=view.img_size,
         view=repr(view),
         data_digest=dataset.digest,
+        paths_digest=hashlib.sha256("\n".join(dataset.eval.paths).encode()).hexdigest(),
+        unreadable=dataset.unreadable,
         classes=dataset.classes,
         n_train=len(dataset.train),
         n_eval=len(dataset.eval),
@@ -159,11 +169,21 @@ def set_up(
     return setup, {cut.name: cut for cut in cuts}
 
 
+def network_digest(subject: "Subject") -> str:
+    """Of the function: weights alone do not tell the number of heads or the kind of pooling."""
+    spec = subject.spec
+    content = [spec.architecture, spec.kwargs, spec.num_classes, spec.in_chans, spec.img_size]
+    text = json.dumps([*content, subject.weights_digest], sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def spread(cuts: "Sequence[Cut]", wanted: int) -> "list[Cut]":
     """At most `wanted` cuts, the last (before the classifier) among them, evenly by order.
 
-    Of cuts with nothing to learn between them (pooling) only the last is kept.
+    Of cuts with nothing to learn between them (pooling) only the last is kept, and cuts with
+    parameters used on both sides cannot be frozen.
     """
+    cuts = [cut for cut in cuts if not cut.shared and not cut.unassigned]
     ends = [next_cut.before for next_cut in cuts[1:]] + [()]
     cuts = [cut for cut, following in zip(cuts, ends, strict=True) if cut.before != following]
     if len(cuts) <= wanted:

@@ -14,6 +14,14 @@ from reports.text import visible
 from reports.words import Word
 
 MOST_BYTES = 1_000_000
+FIXED = ("rates", "transfer_rates")  # fields of the profile that are no numbers
+SMALLEST = {  # of the fields of the profile; below, nothing could be measured
+    "gating": 1,
+    "seeds": 1,
+    "images_seen": 1000,
+    "transfer_images": 50,
+    "transfer_seen": 100,
+}
 Answer = Literal["yes", "no", "unknown"]
 
 
@@ -24,6 +32,7 @@ class Settings(Word):
         data: Image folder with train/ and val/ (or test/), or a folder of idx files.
         train_data: Training images, instead of `data`.
         eval_data: Evaluation images, instead of `data`.
+        class_map: File with the class names in the order of the outputs, one a line.
         model: timm architecture, for a file that does not name one.
         model_kwargs: Its keyword arguments.
         num_classes: Where the file does not say.
@@ -42,6 +51,7 @@ class Settings(Word):
     data: Path | None = None
     train_data: Path | None = None
     eval_data: Path | None = None
+    class_map: Path | None = None
     model: str | None = None
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     num_classes: int | None = Field(default=None, ge=1)
@@ -49,7 +59,7 @@ class Settings(Word):
     in_chans: int | None = Field(default=None, ge=1)
     weights: Literal["raw", "ema"] | None = None
     profile: str = "default"
-    changes: dict[str, int | bool] = Field(default_factory=dict)
+    changes: dict[str, bool | int] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
     max_bad_images: int = Field(default=0, ge=0)
     evaluation_chose_subject: Answer = "unknown"
@@ -114,14 +124,18 @@ def chosen_profile(settings: Settings) -> Profile:
     Raises:
         AuditError: CONFIG_INVALID for an unknown field or a value of a wrong type.
     """
-    fields = [name for name in Profile.model_fields if name not in ("name", "rates")]
+    fields = [name for name in Profile.model_fields if name not in ("name", *FIXED)]
     for key, value in settings.changes.items():
         if key not in fields:
             near = difflib.get_close_matches(key, fields, n=1) or fields
             raise refusal("the profile", f"does not know '{key}'. Known is {', '.join(near)}.")
         wanted = Profile.model_fields[key].annotation
-        if (wanted is bool) != isinstance(value, bool) or value < 0:
-            raise refusal("the profile", f"cannot use {value!r} for '{key}'.")
+        if (wanted is bool) != isinstance(value, bool) or value < SMALLEST.get(key, 0):
+            raise refusal(
+                "the profile",
+                f"cannot use {visible(repr(value), 60)} for '{key}', which needs "
+                + ("true or false." if wanted is bool else f"{SMALLEST.get(key, 0)} or more."),
+            )
     return profile(settings.profile, **settings.changes)
 
 

@@ -60,6 +60,7 @@ __all__ = [
     "simultaneous_quantile",
 ]
 
+STEADY = 0.75  # ratio of two steps up to which the factor of U bounds what follows
 ADEQUATE = 0.03  # largest allowance of an adequate null
 NESTING_TOLERANCE = 0.01  # a smaller shortfall is no sign of a failed training
 
@@ -185,7 +186,9 @@ def adequacy(
         seeds: S.
 
     Returns:
-        NaN and an infinite allowance where anything was not measured.
+        NaN and an infinite allowance where anything was not measured; an infinite allowance, too,
+        where the curve clearly climbs and its last step is more than 3/4 of the one before: it has
+        hardly begun.
     """
     delta, before = a_full - a_half, a_half - a_quarter
     known = math.isfinite(delta) and math.isfinite(discordant_share + tau2)
@@ -194,6 +197,9 @@ def adequacy(
     se = math.sqrt(discordant_share / n_heldout + 2 * tau2 / seeds)
     allowance = 3 * max(0.0, delta) + 1.645 * se
     decay = delta / before if before > 0 else math.nan
+    climbing = delta > 1.645 * math.sqrt(discordant_share / n_heldout)
+    if climbing and not decay <= STEADY:
+        allowance = math.inf  # the steps do not shrink: no sum of them is a bound
     return Adequacy(delta, se, allowance, allowance <= ADEQUATE, decay)
 
 

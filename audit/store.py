@@ -81,7 +81,17 @@ class Store:
         if self.root is None:
             self.memory[key] = outcome
             return
-        parent = self.root / kind
+        try:
+            self._write(self.root / kind, key, outcome)
+        except OSError as error:
+            raise AuditError(
+                "CACHE_UNUSABLE",
+                f"the cache needs room for a result, but {self.root} gave '{error.strerror}'. Make "
+                "room, or name another place with --cache.",
+            ) from None
+
+    def _write(self, parent: Path, key: str, outcome: Outcome) -> None:
+        """Write an entry under a temporary name, and rename it."""
         parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = Path(tempfile.mkdtemp(prefix=f"writing-{key[:8]}-", dir=parent))
         try:
@@ -99,8 +109,16 @@ class Store:
             yield
             return
         folder = self.root / "locks"
-        folder.mkdir(exist_ok=True, mode=0o700)
-        with (folder / f"{kind}-{key}").open("w") as handle:
+        try:
+            folder.mkdir(exist_ok=True, mode=0o700)
+            handle = (folder / f"{kind}-{key}").open("w")
+        except OSError as error:
+            raise AuditError(
+                "CACHE_UNUSABLE",
+                f"the cache needs to be writable, but {folder} gave '{error.strerror}'. Name "
+                "another place with --cache.",
+            ) from None
+        with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 

@@ -24,7 +24,7 @@ from baselines.coordinates import coordinates
 Floats = NDArray[np.float32]
 COLOUR_BINS = {1: 64, 3: 8}  # per channel: 64 grey levels, or 8 x 8 x 8 colours
 PIXEL_SIDE = 16
-STRENGTHS = (0.03, 0.3, 3.0)  # scikit-learn's C, per 1,000 images
+STRENGTHS = (3e-4, 3e-2, 0.3, 3.0)  # scikit-learn's C, per 1,000 images
 
 
 def colour(pixels: NDArray[np.uint8]) -> Floats:
@@ -32,6 +32,12 @@ def colour(pixels: NDArray[np.uint8]) -> Floats:
 
     The square root makes differences of rare colours count (Hellinger distance).
     """
+    parts = [histogram(pixels[i : i + 1024]) for i in range(0, len(pixels), 1024)]
+    return np.sqrt(np.concatenate(parts))
+
+
+def histogram(pixels: NDArray[np.uint8]) -> Floats:
+    """Shares of pixels per colour: (N, C, H, W) uint8 -> (N, bins)."""
     n, channels = pixels.shape[:2]
     bins = COLOUR_BINS.get(channels, 4)
     codes = np.zeros((n, pixels[0, 0].size), dtype=np.int64)
@@ -40,7 +46,7 @@ def colour(pixels: NDArray[np.uint8]) -> Floats:
     size = bins**channels
     flat = (np.arange(n)[:, None] * size + codes).ravel()
     counts = np.bincount(flat, minlength=n * size).reshape(n, size)
-    return np.sqrt(counts / codes.shape[1]).astype(np.float32)
+    return (counts / codes.shape[1]).astype(np.float32)
 
 
 def moments(pixels: NDArray[np.uint8]) -> Floats:
@@ -150,6 +156,11 @@ def fit_linear(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    if len(np.unique(labels)) < 2:
+        flat = np.zeros((num_classes, features.shape[1]), dtype=np.float32)
+        prior = fit_prior(labels, num_classes)
+        zero, one = np.zeros(flat.shape[1], np.float32), np.ones(flat.shape[1], np.float32)
+        return Linear(zero, one, flat, prior.bias, strength)
     mean, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 1e-6, scale, 1).astype(np.float32)
     x = ((features - mean) / scale).astype(np.float32)

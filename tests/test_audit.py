@@ -167,6 +167,27 @@ def test_outputs_that_are_no_numbers(model, data, cache, tmp_path, command, caps
     assert not (tmp_path / "o").exists()
 
 
+def test_class_order_is_asked_for_where_it_is_unclear(model, tmp_path, command, capsys):
+    """timm numbers 9 before 10, letter by letter 10 comes first."""
+    import timm
+    import torch
+
+    root = make_folder(tmp_path / "numbers", {"train": 20, "val": 20}, ("9", "10", "11"))
+    net = timm.create_model("resnet10t", in_chans=1, num_classes=3)
+    torch.save(net.state_dict(), tmp_path / "plain.pt")
+    words = [tmp_path / "plain.pt", "--model", "resnet10t", "--img-size", "16", "--data", root]
+    refused(command, capsys, "DATA_CLASS_ORDER", *words)
+    (tmp_path / "order.txt").write_text("9\n10\n12\n")
+    refused(command, capsys, "DATA_CLASS_MISMATCH", *words, "--class-map", tmp_path / "order.txt")
+    (tmp_path / "order.txt").write_text("9\n9\n10\n")
+    refused(command, capsys, "DATA_CLASS_MAP", *words, "--class-map", tmp_path / "order.txt")
+
+
+@pytest.mark.parametrize("change", ["gating=0", "seeds=0", "images_seen=5", "drawn=3", "rates=1"])
+def test_profile_fields_that_measure_nothing(data, model, command, capsys, change):
+    refused(command, capsys, "CONFIG_INVALID", model, "--data", data, "--set", change)
+
+
 def test_unknown_configuration_names_the_nearest_key(data, model, tmp_path, command, capsys):
     (tmp_path / "audit.yaml").write_text("sead: 3\n")
     assert command(model, "--data", data) == 2

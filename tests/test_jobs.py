@@ -78,8 +78,10 @@ def test_evidence_map_of_a_constant_network_is_flat():
 
 
 class FakeCut:
-    def __init__(self, name, before):
-        self.name, self.before = name, before
+    unassigned = ()
+
+    def __init__(self, name, before, shared=()):
+        self.name, self.before, self.shared = name, before, shared
 
 
 def test_cuts_are_spread_and_end_before_the_classifier():
@@ -88,6 +90,7 @@ def test_cuts_are_spread_and_end_before_the_classifier():
     assert [c.name for c in spread(cuts, 2)][-1] == "head"
     assert len(spread(cuts, 4)) == 4
     assert [c.name for c in spread(cuts, 1)] == ["head"]
+    assert "x" not in [c.name for c in spread([FakeCut("x", (9,), ("w",)), *cuts], 99)]
 
 
 def test_remaining_time_follows_what_was_seen():

@@ -418,3 +418,10 @@ def test_nesting_broken_by_more_than_a_point_and_its_interval():
     assert (broken.lower, broken.upper) == ("prior", "colour")
     assert broken.difference == pytest.approx(0.1)
     assert nesting_violations(order, errors, seed_variance=0.01) == ()
+
+
+def test_a_curve_that_has_hardly_begun_has_no_bound():
+    """Steps that do not shrink: their sum is no bound on what more training would add."""
+    assert adequacy(0.40, 0.47, 0.54, 0.1, 5000, 1e-6, 3).allowance == math.inf
+    assert adequacy(0.40, 0.50, 0.54, 0.1, 5000, 1e-6, 3).allowance < 0.2
+    assert adequacy(0.54, 0.54, 0.541, 0.1, 5000, 1e-6, 3).allowance < 0.03

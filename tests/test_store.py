@@ -45,10 +45,10 @@ def test_damage_is_noticed_and_set_aside(tmp_path, name, damage):
 
 def test_nothing_half_written_is_left(tmp_path, monkeypatch):
     def broken(*_):
-        raise OSError("disk full")
+        raise OSError(28, "disk full")
 
     monkeypatch.setattr("audit.store.os.fsync", broken)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(AuditError, match="CACHE_UNUSABLE"):
         Store(tmp_path).put("fit", "k", OUTCOME)
     assert list((tmp_path / "fit").iterdir()) == []
 

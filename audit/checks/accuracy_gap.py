@@ -90,7 +90,7 @@ def accuracy_of_subject(case: Case, errors: NDArray[np.float64]) -> Measurement:
         unit="fraction",
         low=min(low, value - half),
         high=max(high, min(1.0, value + half)),
-        n=own.groups,
+        n=len(errors),
     )
 
 
@@ -205,11 +205,13 @@ def balanced(ladder: Ladder, subject: NDArray[np.float64]) -> list[Measurement]:
 def twins(ladder: Ladder) -> list[Measurement]:
     """The sighted twin in the subject's place: does the price of blindness exist on these data?"""
     setup = ladder.case.setup
-    twin = setup.null("sighted")
+    twin = setup.null("sighted", setup.gating_q)
     if twin is None or twin.name not in ladder.errors or twin.name in ladder.broken:
         return []
     errors = ladder.errors[twin.name].mean(axis=0)
+    own = ladder.tau2 / len(ladder.errors[twin.name])
     pairs = [ladder.pair(n, errors) for n in setup.nulls if n.claim and n.name in ladder.errors]
+    pairs = [p.model_copy(update={"var_subject": p.var_subject + own}) for p in pairs]
     found = [
         Measurement(
             name=f"{NAME}.twin_gain.{p.null}",
@@ -236,7 +238,7 @@ def twins(ladder: Ladder) -> list[Measurement]:
                 low=low,
                 high=high,
                 n=strongest.groups,
-                note=f"against {title_of(strongest.null)}",
+                note=f"{twin.title} against {title_of(strongest.null)}",
             )
         )
     return found
@@ -335,7 +337,7 @@ def models(by_name: dict[str, Measurement]) -> list[str]:
     """Names of all models with a gain or an accuracy, in ladder order, the subject last."""
     names = [k.split(".", 1)[1] for k in by_name if k.startswith(("gain.", "accuracy."))]
     ordered = [n for n in dict.fromkeys(names) if n != "subject"]
-    return [*ordered, "subject"]
+    return [*ordered, "subject"] if "subject" in names else ordered
 
 
 def summary(by_name: dict[str, Measurement]) -> str:
@@ -358,7 +360,7 @@ def summary(by_name: dict[str, Measurement]) -> str:
         f"(95 % interval {interval(closest.low, closest.high, 'fraction')})."
     )
     twin = by_name.get("twin_minus_null")
-    beyond = next((m for k, m in by_name.items() if k.startswith("gap.sighted")), None)
+    beyond = next((m for k, m in by_name.items() if twin and k == f"gap.{name_in(twin)}"), None)
     if twin is not None and beyond is not None:
         text += (
             f" Of its lead, {number(beyond.value, 'points')} "
@@ -372,6 +374,11 @@ def summary(by_name: dict[str, Measurement]) -> str:
             "data, so the gap says: it beats a local model trained on these data, no more."
         )
     return text
+
+
+def name_in(twin: Measurement) -> str:
+    """The name of the sighted twin that a comparison is about."""
+    return "sighted-" + twin.note.split(" against ")[0].rpartition("-")[2]
 
 
 def row(by_name: dict[str, Measurement], name: str) -> dict[str, Cell]:

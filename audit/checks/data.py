@@ -45,8 +45,13 @@ def measure(case: Case) -> list[Measurement]:
     smallest, largest = min(facts.values["eval_counts"]), max(facts.values["eval_counts"])
     counts = (
         ("exact_leaks", len(leaked(facts.values)), n, "evaluation images that are training images"),
-        ("label_conflicts", facts.values["label_conflicts"], n, "images under two labels"),
-        ("unreadable", facts.values["unreadable"], n, "images that could not be read"),
+        (
+            "label_conflicts",
+            facts.values["label_conflicts"],
+            n,
+            "pairs of equal or nearly equal images under two labels",
+        ),
+        ("unreadable", case.setup.unreadable, n, "images that could not be read"),
         ("groups", len(np.unique(case.groups)), n, "evaluation images, near duplicates as one"),
         ("smallest_class", smallest, n, "evaluation images of the smallest class"),
         ("largest_class", largest, n, "evaluation images of the largest class"),

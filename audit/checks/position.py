@@ -70,7 +70,13 @@ def measure(case: Case) -> list[Measurement]:
     }
     moved["subject"] = case.errors(requests.subject_outputs(setup, relocated=True))[None]
     errors["subject"] = case.errors(requests.subject_outputs(setup))[None]
-    costs = {name: paired_difference(moved[name], errors[name], case.groups) for name in moved}
+    costs = {
+        name: paired_difference(
+            moved[name], errors[name], case.groups, extra_variance=0 if name == "subject" else extra
+        )
+        for name in moved
+    }
+    broken = [ladder.broken[null.name] for null in (told, blind) if null.name in ladder.broken]
     claimed = (
         effect[1] > LIMIT
         and costs[told.name][1] > LIMIT
@@ -83,12 +89,12 @@ def measure(case: Case) -> list[Measurement]:
     found.append(
         Measurement(
             name=f"{NAME}.claimed",
-            value=float(claimed),
+            value=float("nan") if broken else float(claimed),
             unit="count",
-            low=float(claimed),
-            high=float(claimed),
+            low=float("nan") if broken else float(claimed),
+            high=float("nan") if broken else float(claimed),
             n=n,
-            note="1 if all four tests say so, 0 if it was not shown",
+            note=broken[0] if broken else "1 if all four tests say so, 0 if it was not shown",
         )
     )
     return found
@@ -108,7 +114,7 @@ def section(
     """Put the position test into words; see `audit.checks.Check`."""
     by_name = {m.name.removeprefix(f"{NAME}."): m for m in measurements}
     claimed, effect = by_name.get("claimed"), by_name.get("effect")
-    if claimed is None or effect is None:
+    if claimed is None or effect is None or claimed.value != claimed.value:
         summary = (
             "Not measured: this profile trains no circular twin, or it could not be trained. Use "
             "--profile default."

@@ -51,27 +51,39 @@ def needs(setup: Setup) -> tuple[Job, ...]:
 
 def measure(case: Case) -> list[Measurement]:
     """Accuracy of every network of the curve, and co-adaptation at every cut."""
-    cuts = case.setup.cuts
-    if not cuts:
+    if not case.setup.cuts:
         return []
     base = case.errors(requests.subject_outputs(case.setup))
-    found = [point("base", base, base, case, 0.0, 1)]
+    found = [point("base", base, base, case, 0.0)]
     reached: dict[tuple[str, str], NDArray[np.float64]] = {}
-    for cut in cuts:
+    missing: dict[str, str] = {}
+    for cut in case.setup.cuts:
         for mode in MODES:
-            outcome = case.result(requests.transfer(case.setup, cut, mode))
-            if "errors" not in outcome.arrays:
-                raise NotMeasured(f"{mode} at {cut.name}: {outcome.values['reason']}")
-            errors = outcome.arrays["errors"]
+            try:
+                errors, note = network(case, cut, mode)
+            except NotMeasured as reason:
+                missing.setdefault(cut.name, f"{MODES[mode]}: {reason}")
+                continue
             reached[cut.name, mode] = errors
-            values = outcome.values
-            note = (
-                f"{values['images']} training images, {values['seen']} seen, "
-                f"rate {values['rate']:g}"
-            )
-            found.append(point(f"{mode}.{cut.name}", errors, base, case, cut.depth, 1, note))
-    trouble = controls(cuts, reached, base)
-    return found + [coadaptation(case, cut, reached, trouble) for cut in cuts]
+            found.append(point(f"{mode}.{cut.name}", errors, base, case, cut.depth, note))
+    trouble = controls([c for c in case.setup.cuts if c.name not in missing], reached, base)
+    for cut in case.setup.cuts:
+        found.append(coadaptation(case, cut, reached, missing.get(cut.name, trouble)))
+    return found
+
+
+def network(case: Case, cut: CutPoint, mode: str) -> tuple[NDArray[np.float64], str]:
+    """Errors of one network of the curve (n,), and how it was trained.
+
+    Raises:
+        NotMeasured: If it could not be trained.
+    """
+    outcome = case.result(requests.transfer(case.setup, cut, mode))
+    if "errors" not in outcome.arrays:
+        raise NotMeasured(outcome.values["reason"])
+    values = outcome.values
+    note = f"{values['images']} training images, {values['seen']} seen, rate {values['rate']:g}"
+    return outcome.arrays["errors"], note
 
 
 def point(
@@ -80,7 +92,6 @@ def point(
     base: NDArray[np.float64],
     case: Case,
     depth: float,
-    cuts: int,
     note: str = "",
 ) -> Measurement:
     """Accuracy of one network of the curve."""
@@ -128,21 +139,27 @@ def coadaptation(
     trouble: str,
 ) -> Measurement:
     """BnB+ minus BnB, paired, with an interval that holds for all cuts together."""
-    value, low, high = paired_difference(
-        reached[cut.name, "frozen"], reached[cut.name, "tuned"], case.groups
-    )
+    name, n = f"{NAME}.coadaptation.{cut.name}", len(case.labels)
+    both = [reached.get((cut.name, mode)) for mode in ("frozen", "tuned")]
+    if trouble or both[0] is None or both[1] is None:
+        return Measurement(
+            name=name,
+            value=float("nan"),
+            unit="points",
+            n=n,
+            note=f"not measured: {trouble}",
+            at=cut.depth,
+        )
+    value, low, high = paired_difference(both[0], both[1], case.groups)
     widen = simultaneous_quantile(len(case.setup.cuts)) / simultaneous_quantile(1)
-    nan = float("nan")
     return Measurement(
-        name=f"{NAME}.coadaptation.{cut.name}",
-        value=nan if trouble else value,
+        name=name,
+        value=value,
         unit="points",
-        low=nan if trouble else value - widen * (value - low),
-        high=nan if trouble else value + widen * (high - value),
-        n=len(case.labels),
-        note=f"not measured: {trouble}" if trouble else "",
+        low=value - widen * (value - low),
+        high=value + widen * (high - value),
+        n=n,
         at=cut.depth,
-        detail={"raw": value},
     )
 
 

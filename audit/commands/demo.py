@@ -32,7 +32,9 @@ EPOCHS = 8
     type=click.Path(path_type=Path),
     help="New folder for data, model and report [audit-runs/<time>-demo].",
 )
-@click.option("--threads", type=int, help="Processor threads [as many as are free].")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Processor threads [as many as are free]."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.option("--no-cache", is_flag=True, help="Train the nulls anew.")
 def demo(out: Path | None, threads: int | None, quiet: bool, no_cache: bool) -> int:

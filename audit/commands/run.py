@@ -65,6 +65,7 @@ def option(*flags: str, **settings: Any) -> Decorator:
 @path_option("--data", "Folder with train/ and val/ (or test/), or with idx files.")
 @path_option("--train-data", "Training images, instead of --data.")
 @path_option("--eval-data", "Evaluation images, instead of --data.")
+@path_option("--class-map", "Class names in the order of the outputs, one a line.")
 @path_option("--config", "Configuration [audit.yaml, if there is one].")
 @path_option("--policy", "Limits to judge by, instead of the default ones.")
 @path_option("--out", "New folder for the report [audit-runs/<time>-<model>-<digest>].")
@@ -79,10 +80,10 @@ def option(*flags: str, **settings: Any) -> Decorator:
 @option("--profile", type=click.Choice(list(PROFILES)), help="How much is measured [default].")
 @click.option("--quick", is_flag=True, help="Short for --profile quick.")
 @option("--set", "changes", type=KeyValue(), multiple=True, help="A field of the profile.")
-@option("--seed", type=int, help="Of everything random [0].")
+@option("--seed", type=click.IntRange(min=0), help="Of everything random [0].")
 @option("--max-bad-images", type=int, help="Unreadable images that may be left out [0].")
 @option("--pretrained-on", help="Data the model was trained on before; 'none' if on no other.")
-@option("--threads", type=int, help="Processor threads [as many as are free].")
+@option("--threads", type=click.IntRange(min=1), help="Processor threads [as many as are free].")
 @option("--exit-zero", is_flag=True, default=None, help="Return 0 whatever the verdict.")
 @option("--json", "as_json", is_flag=True, default=None, help="Print the result on stdout.")
 @option("-q", "--quiet", is_flag=True, default=None, help="No progress.")
@@ -228,7 +229,7 @@ def load_model(path: Path, settings: Settings) -> "Subject":
 
 def load_data(settings: Settings, subject: "Subject") -> "Dataset":
     """The data, as the settings name them."""
-    from audit.data import load_dataset
+    from audit.data import load_dataset, timm_class_order
 
     if settings.data is None and settings.eval_data is None:
         raise AuditError(
@@ -236,12 +237,43 @@ def load_data(settings: Settings, subject: "Subject") -> "Dataset":
             "an audit needs the data that the model is meant for, but none were named. Give "
             "--data DIR with train/ and val/ inside, or --train-data and --eval-data.",
         )
-    return load_dataset(
-        settings.data,
-        train=settings.train_data,
-        evaluation=settings.eval_data,
-        max_bad_images=settings.max_bad_images,
-    )
+    where: dict[str, Any] = {
+        "train": settings.train_data,
+        "evaluation": settings.eval_data,
+        "max_bad_images": settings.max_bad_images,
+    }
+    named = read_class_map(settings.class_map) if settings.class_map else subject.class_names
+    dataset = load_dataset(settings.data, classes=named, **where)
+    if named is None and timm_class_order(dataset.classes) != dataset.classes:
+        if subject.container != "timm training checkpoint":
+            raise AuditError(
+                "DATA_CLASS_ORDER",
+                "the audit needs to know which output stands for which class, but these folders "
+                "sort differently by number or capitals than letter by letter. Give the order "
+                "with --class-map, a file with one class name a line.",
+            )
+        dataset = load_dataset(settings.data, classes=timm_class_order(dataset.classes), **where)
+    return dataset
+
+
+def read_class_map(path: Path) -> tuple[str, ...]:
+    """Class names in the order of the outputs, one a line.
+
+    Raises:
+        AuditError: DATA_CLASS_MAP if the file cannot be read or names a class twice.
+    """
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        names = []
+    names = [name for name in names if name]
+    if not names or len(set(names)) < len(names):
+        raise AuditError(
+            "DATA_CLASS_MAP",
+            f"--class-map needs a file with one class name a line, each once, but {path} is "
+            "not one. Write the names of the class folders in the order of the model's outputs.",
+        )
+    return tuple(names)
 
 
 def repeat_command(model_path: Path, settings: Settings, options: dict[str, Any]) -> str:

@@ -13,7 +13,12 @@ from audit.work import Job
 
 Executor = Callable[[Job, Workshop, Mapping[str, Outcome], Tick], Outcome]
 
-INPUT = ("DATA_", "MODEL_NOT_FINITE")  # reasons that leave nothing to judge
+INPUT = (
+    "DATA_",
+    "MODEL_NOT_FINITE",
+    "MODEL_PREPROCESSING",
+    "CACHE_",
+)  # reasons that leave nothing to judge
 
 KINDS: dict[str, Executor] = {
     "facts": outputs.facts,

@@ -31,6 +31,8 @@ from baselines.train import Diverged, Images, Recipe, accuracy, predict, train
 TRIAL = 0.125  # share of the budget that a trial of a rate gets
 BRANCHES = (0.25, 0.5)
 WHILE_TRAINING = 0.004**2  # seed variance assumed when deciding on a larger budget
+OVERFIT = 0.1  # by which training accuracy must exceed held-out accuracy to try augmentation
+AUGMENTED = ("bagnet", "sighted")  # coordinates are of the image as it is: no geometry on a torus
 EXTENSIONS = 2  # rates tried beyond the grid while the best lies at its edge
 
 
@@ -41,7 +43,7 @@ def null_of(job: Job, shop: Workshop) -> Null:
 
 def build(null: Null, shop: Workshop, seed: int) -> Sibling:
     """A fresh network with weights drawn by `seed`, leaving the global generator alone."""
-    width, blocks = size_rule(shop.setup.n_train)
+    width, blocks = size_rule(shop.setup.n_train, shop.setup.side)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Sibling(
@@ -98,7 +100,11 @@ def choose_network(
     held: NDArray[np.int64],
     tick: Tick,
 ) -> Outcome:
-    """Choose rate and augmentation of a trained null, then rehearse at three budgets."""
+    """Choose the rate of a trained null and rehearse at three budgets; with augmentation if needed.
+
+    After few images augmentation always loses, so it is tried where the whole budget overfits, and
+    kept if the held-out accuracy is better.
+    """
     started = time.monotonic()
     images = shop.images("train", null)
     fit, heldout = (images.subset(torch.from_numpy(i)) for i in (fit_index, held))
@@ -114,7 +120,7 @@ def choose_network(
     def run(recipe: Recipe, **branch: Any) -> nn.Module:
         return train(build(null, shop, seed), fit, recipe, seed=seed, progress=count, **branch)
 
-    recipe, trials, edge = choose_recipe(null, run, heldout, budget, rates)
+    recipe, trials, edge = choose_rate(run, heldout, budget, rates)
     curve: list[dict[str, float]] = []
     logits: dict[float, Tensor] = {}
 
@@ -123,10 +129,27 @@ def choose_network(
         reached = float((logits[share].argmax(1) == heldout.labels).double().mean())
         curve.append({"images_seen": share * recipe.images_seen, "accuracy": reached})
 
+    def rehearse() -> float:
+        network = run(recipe, branches=BRANCHES, on_branch=keep)
+        keep(1.0, network)
+        sample = fit.subset(torch.arange(0, len(fit), max(1, len(fit) // 2000)))
+        return accuracy(network, sample) - curve[-1]["accuracy"]
+
     status, reason = "ok", ""
     doublings = 0
     try:
-        keep(1.0, run(recipe, branches=BRANCHES, on_branch=keep))
+        overfit = rehearse()
+        if overfit > OVERFIT and null.kind in AUGMENTED:
+            plain = recipe, list(curve), dict(logits)
+            recipe = dataclasses.replace(recipe, augment="mirror-crop")
+            curve.clear()
+            rehearse()
+            trials += [
+                {"rate": r.rate, "augment": r.augment, "heldout_accuracy": a}
+                for r, a in ((plain[0], plain[1][-1]["accuracy"]), (recipe, curve[-1]["accuracy"]))
+            ]
+            if plain[1][-1]["accuracy"] >= curve[-1]["accuracy"]:
+                recipe, curve, logits = plain
         quality = measure_adequacy(curve, logits, heldout)
         while not quality.adequate and doublings < int(job.params["doublings"]):  # type: ignore[arg-type]
             doublings += 1
@@ -154,13 +177,10 @@ def choose_network(
     )
 
 
-def choose_recipe(
-    null: Null, run: Any, heldout: Images, budget: int, rates: list[float]
+def choose_rate(
+    run: Any, heldout: Images, budget: int, rates: list[float]
 ) -> tuple[Recipe, list[dict[str, Any]], bool]:
-    """Try rates without augmentation, then the best one with it.
-
-    Coordinates are of the image as it is, so networks on a torus train without geometric
-    augmentation.
+    """Try rates at a share of the budget, without augmentation.
 
     Returns:
         The recipe at the full budget, all trials, and whether the best rate lies at the edge of
@@ -168,28 +188,25 @@ def choose_recipe(
     """
     trials: list[dict[str, Any]] = []
 
-    def attempt(rate: float, augment: str) -> float:
-        recipe = Recipe(images_seen=round(budget * TRIAL), rate=rate, augment=augment)
+    def attempt(rate: float) -> float:
+        recipe = Recipe(images_seen=round(budget * TRIAL), rate=rate)
         try:
             reached = accuracy(run(recipe), heldout)
         except Diverged:
             reached = 0.0
-        trials.append({"rate": rate, "augment": augment, "heldout_accuracy": reached})
+        trials.append({"rate": rate, "augment": "none", "heldout_accuracy": reached})
         return reached
 
-    scores = {rate: attempt(rate, "none") for rate in rates}
+    scores = {rate: attempt(rate) for rate in rates}
     for _ in range(EXTENSIONS):
         best, grid = max(scores, key=scores.__getitem__), sorted(scores)
         if best not in (grid[0], grid[-1]) or not beats_next(scores, best, len(heldout)):
             break
         beyond = best / 2 if best == grid[0] else best * 2
-        scores[beyond] = attempt(beyond, "none")
+        scores[beyond] = attempt(beyond)
     best, grid = max(scores, key=scores.__getitem__), sorted(scores)
     edge = best in (grid[0], grid[-1]) and beats_next(scores, best, len(heldout))
-    augment = "none"
-    if null.kind in ("bagnet", "sighted") and attempt(best, "mirror-crop") > scores[best]:
-        augment = "mirror-crop"
-    return Recipe(images_seen=budget, rate=best, augment=augment), trials, edge
+    return Recipe(images_seen=budget, rate=best), trials, edge
 
 
 def beats_next(scores: dict[float, float], best: float, n: int) -> bool:

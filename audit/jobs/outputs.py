@@ -35,8 +35,6 @@ def facts(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) 
             "exact_leaks": [list(pair) for pair in found.exact_leaks],
             "near_leaks": [list(pair) for pair in found.near_leaks],
             "label_conflicts": len(found.label_conflicts),
-            "skipped": list(shop.dataset.skipped),
-            "unreadable": shop.dataset.unreadable,
             "train_counts": list(found.train_counts),
             "eval_counts": list(found.eval_counts),
         },
@@ -169,7 +167,7 @@ def stack(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) 
     held = usable[0][0].arrays["heldout"]
     labels = shop.split("train").labels[held]
     x = np.concatenate([log_softmax(c.arrays["heldout_logits"]) for c, _ in usable], axis=1)
-    half = np.arange(len(held)) % 2 == 0
+    half = alternating(labels)
     classes = len(shop.setup.classes)
     _, reached = model_and_score = choose_strength(
         (x[half], labels[half]), (x[~half], labels[~half]), classes
@@ -188,6 +186,13 @@ def stack(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) 
         },
         {"logits": model.log_probabilities(z)},
     )
+
+
+def alternating(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Every other image of each class: (N,)."""
+    half = np.zeros(len(labels), dtype=bool)
+    half[np.argsort(labels, kind="stable")[::2]] = True
+    return half
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

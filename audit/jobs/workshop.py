@@ -53,7 +53,7 @@ class Workshop:
         return self.dataset.train
 
     def pixels(self, name: str, side: int) -> NDArray[np.uint8]:
-        """All images of a split as nulls see them: (N, C, side, side), whole, uncropped."""
+        """All images of a split as nulls see them: (N, C, side, side), the central square."""
         base = (name, self.setup.side)
         if base not in self._decoded:
             split = self.split(name)

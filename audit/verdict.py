@@ -197,10 +197,16 @@ def _not_measured(pair: Pair) -> GainVerdict | None:
 def _failed_null(pair: Pair) -> GainVerdict | None:
     if pair.status == "ok" and math.isfinite(pair.allowance):
         return None
-    text = (
-        f"The training of {title_of(pair.null)} failed its checks, so it may be weaker than it "
-        "should be: see its training curve, and allow more budget or other rates."
-    )
+    if pair.status == "ok":
+        text = (
+            f"The learning curve of {title_of(pair.null)} still climbs as steeply as before, so "
+            "what more training would add is unknown: allow a larger budget for the nulls."
+        )
+    else:
+        text = (
+            f"The training of {title_of(pair.null)} failed its checks, so it may be weaker than it "
+            "should be: see its training curve, and allow more budget or other rates."
+        )
     return _inconclusive(pair, "WEAK_NULL", text)
 
 

@@ -13,6 +13,8 @@ from audit.record import AuditError
 
 COMMANDS = {  # a module of audit.commands with an object of that name, and its line in the help
     "run": "Audit a model on the data it is meant for.",
+    "judge": "Judge a stored run again under another policy, without measuring.",
+    "render": "Make every format of a stored report again.",
     "demo": "Train a small model on embedded images and audit it.",
 }
 MAIN = "run"
@@ -22,6 +24,8 @@ HELP = """Has this image classifier learned anything that a stupid model could n
 \b
   audit model.pt --data DIR     audit a timm checkpoint on a folder of images
   audit demo                    train a small model on embedded images and audit it
+  audit judge RUN --policy P    judge a stored run again, measure nothing
+  audit render RUN              make every format of a stored report again
 
 A first argument that is not a command is a model, so `audit model.pt` is `audit run model.pt`;
 `audit run --help` lists the options.

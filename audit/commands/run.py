@@ -291,7 +291,7 @@ def repeat_command(model_path: Path, settings: Settings, options: dict[str, Any]
     return shlex.join(words)
 
 
-def show(report: Report, out: Path, *, as_json: bool) -> None:
+def show(report: Report, out: Path | None, *, as_json: bool) -> None:
     """The verdict, why, and where the report is."""
     document = report.document
     if as_json:
@@ -301,7 +301,7 @@ def show(report: Report, out: Path, *, as_json: bool) -> None:
                     "verdict": document.verdict,
                     "exit_code": document.exit_code,
                     "headline": document.headline,
-                    "out": str(out),
+                    "out": None if out is None else str(out),
                     "gates": {g.name: g.verdict for g in document.gates if g.severity == "gate"},
                 }
             )
@@ -319,7 +319,8 @@ def show(report: Report, out: Path, *, as_json: bool) -> None:
             )
     if document.watermark:
         click.echo(f"({document.watermark})", err=True)
-    click.echo(f"report: {out / 'report.html'}", err=True)
+    if out is not None:
+        click.echo(f"report: {out / 'report.html'}", err=True)
     sys.stderr.flush()
 
 

@@ -1,0 +1,29 @@
+"""`audit judge RUN --policy new.yaml`: judge stored measurements again, measure nothing."""
+
+from pathlib import Path
+
+import click
+
+from audit.commands.run import show
+from audit.limits import load_policy
+from audit.record import AuditError
+from audit.stored import copy_run, judged_again, load_report
+
+
+@click.command("judge")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--policy", type=click.Path(path_type=Path), help="Limits [the default ones].")
+@click.option("--out", type=click.Path(path_type=Path), help="New folder for the new report.")
+@click.option("--exit-zero", is_flag=True, help="Return 0 whatever the verdict.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result on stdout.")
+def judge(run: Path, policy: Path | None, out: Path | None, exit_zero: bool, as_json: bool) -> int:
+    """Judge the stored measurements of RUN again, without data, model or torch."""
+    report = judged_again(load_report(run), load_policy(policy))
+    if out is not None:
+        if not run.is_dir():
+            raise AuditError(
+                "USAGE", f"--out needs the folder of a run to copy, but {run} is a file. Name it."
+            )
+        copy_run(run, report, out)
+    show(report, out, as_json=as_json)
+    return 0 if exit_zero else report.document.exit_code

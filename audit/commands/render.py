@@ -1,0 +1,23 @@
+"""`audit render RUN`: make every format of a report again, from its `report.yaml`."""
+
+from pathlib import Path
+
+import click
+
+from audit.record import AuditError
+from audit.stored import load_report, write_formats
+
+
+@click.command("render")
+@click.argument("run", type=click.Path(path_type=Path))
+def render(run: Path) -> int:
+    """Write report.html, report.md and junit.xml of RUN again."""
+    if not run.is_dir():
+        raise AuditError(
+            "REPORT_NOT_FOUND",
+            f"render needs the folder of a finished audit, but {run} is not a folder. Name the "
+            "folder that holds report.yaml.",
+        )
+    write_formats(load_report(run), run)
+    click.echo(f"report: {run / 'report.html'}", err=True)
+    return 0

@@ -1,0 +1,58 @@
+"""A finished run judged again and rendered again, without torch."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from audit.limits import load_policy
+from audit.stored import judged_again, load_report
+
+
+def test_judged_by_the_same_policy_nothing_changes(finished):
+    report = load_report(finished[0])
+    again = judged_again(report, load_policy())
+    assert again.model_dump_json() == report.model_dump_json()
+
+
+def test_another_policy_another_verdict(finished, command, tmp_path, capsys):
+    limits = "gain: {severity: info}\n  near_leaks: {severity: info}"
+    (tmp_path / "policy.yaml").write_text(f"version: 1\nlimits:\n  {limits}\n")
+    words = ["--policy", tmp_path / "policy.yaml", "--out", tmp_path / "again", "--json"]
+    code = command("judge", finished[0], *words)
+    found = json.loads(capsys.readouterr().out)
+    assert found["exit_code"] == code == load_report(tmp_path / "again").document.exit_code
+    assert set(found["gates"]) == {"prior_gap", "exact_leaks"}
+    assert (tmp_path / "again" / "predictions.csv.gz").is_file()
+
+
+def test_judge_and_render_need_no_torch(finished, tmp_path):
+    code = (
+        "import sys; sys.modules['torch'] = None; sys.modules['timm'] = None; "
+        "from audit.cli import main; main()"
+    )
+    for words in (["judge", finished[0]], ["render", finished[0]]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, words)], capture_output=True, check=False
+        )
+        assert done.returncode in (0, 1, 3), done.stderr
+        assert b"INTERNAL" not in done.stderr
+
+
+def test_render_gives_the_same_bytes(finished, command):
+    before = (finished[0] / "report.html").read_bytes()
+    (finished[0] / "report.html").unlink()
+    assert command("render", finished[0]) == 0
+    assert (finished[0] / "report.html").read_bytes() == before
+
+
+@pytest.mark.parametrize(("text", "reason"), [
+    (None, "REPORT_NOT_FOUND"), ("a: [", "REPORT_INVALID"), ("a: 1", "REPORT_SCHEMA"),
+    ("schema_version: 2", "REPORT_SCHEMA"), ("schema_version: 1\ndocument: {}", "REPORT_INVALID"),
+])  # fmt: skip
+def test_what_is_no_report_is_refused(tmp_path, command, capsys, text, reason):
+    if text is not None:
+        (tmp_path / "report.yaml").write_text(text)
+    assert command("judge", tmp_path) == 2
+    assert capsys.readouterr().err.startswith(f"audit: {reason}: ")

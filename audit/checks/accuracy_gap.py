@@ -24,15 +24,16 @@ References:
     Geirhos et al. (2020), NeurIPS, arXiv:2006.16736 (error consistency)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit import predictions, requests
-from audit.case import Case, Null, Setup, role_of, title_of
+from audit.case import Case, Null, Setup, title_of
+from audit.gap_words import NAME, section
 from audit.predictions import Ladder, read_ladder
-from audit.record import Finding, Measurement
+from audit.record import Measurement
 from audit.stats import (
     Pair,
     balanced_weights,
@@ -47,10 +48,8 @@ from audit.stats import (
     quantile,
 )
 from audit.work import Job
-from reports.text import interval, number
-from reports.words import Cell, Chart, Picture, Section, Series, dot
 
-NAME = "accuracy_gap"
+__all__ = ["NAME", "measure", "needs", "section"]
 
 
 def needs(setup: Setup) -> tuple[Job, ...]:
@@ -295,197 +294,3 @@ def per_class(
             )
         )
     return found
-
-
-def section(
-    measurements: Sequence[Measurement],
-    findings: Sequence[Finding],
-    pictures: Sequence[Picture] = (),
-) -> Section:
-    """Put the gap into words; see `audit.checks.Check`."""
-    by_name = {m.name.removeprefix(f"{NAME}."): m for m in measurements if m.at is None}
-    curves = [m for m in measurements if m.at is not None]
-    return Section(
-        name=NAME,
-        title="What blind models reach on the same images",
-        verdict=None,
-        summary=summary(by_name),
-        rows=tuple(row(by_name, name) for name in models(by_name)),
-        charts=(ladder_chart(by_name), *curve_chart(curves), *class_chart(by_name)),
-        pictures=tuple(pictures),
-        caveats=(
-            "A pass does not exclude shortcuts: a mark on 60 % of the images leaves a large gain. "
-            "Compare the accuracy on the images that the null gets wrong.",
-            "A small gap means that evidence local to q pixels explains the accuracy, be it "
-            "colour, texture or local shape. It does not say which of them the model uses.",
-            "The gap over a null is two gaps: model minus sighted twin is recipe, budget, capacity "
-            "or pre-training; only sighted twin minus null is the price of blindness.",
-            "A null can be under-trained. Allowance is the accuracy that more training might add "
-            "to it, and a pass is judged against the null with its allowance.",
-            "In each example the left half is the image as the null sees it; the right half shows "
-            "what speaks for (orange) and against (blue) the class that the null names.",
-        ),
-        references=(
-            "Brendel & Bethge (2019), ICLR, arXiv:1904.00760",
-            "Liu et al. (2018), NeurIPS, arXiv:1807.03247",
-            "Geirhos et al. (2020), NeurIPS, arXiv:2006.16736",
-        ),
-    )
-
-
-def models(by_name: dict[str, Measurement]) -> list[str]:
-    """Names of all models with a gain or an accuracy, in ladder order, the subject last."""
-    names = [k.split(".", 1)[1] for k in by_name if k.startswith(("gain.", "accuracy."))]
-    ordered = [n for n in dict.fromkeys(names) if n != "subject"]
-    return [*ordered, "subject"] if "subject" in names else ordered
-
-
-def summary(by_name: dict[str, Measurement]) -> str:
-    """One or two sentences, for a reader who knows no statistics."""
-    subject = by_name.get("accuracy.subject")
-    claims = [
-        m
-        for k, m in by_name.items()
-        if k.startswith("gain.") and m.detail.get("claim") and m.value == m.value
-    ]
-    if subject is None or not claims:
-        return "The model could not be compared with any null."
-    closest = min(claims, key=lambda m: m.value)
-    name = closest.name.split(".", 2)[2]
-    text = (
-        f"The model is right on {number(subject.value, 'fraction')} of {subject.n:,} images. The "
-        f"strongest blind model, {title_of(name)}, reaches "
-        f"{number(by_name[f'accuracy.{name}'].value, 'fraction')}: the model removes "
-        f"{number(closest.value, 'fraction')} of its errors "
-        f"(95 % interval {interval(closest.low, closest.high, 'fraction')})."
-    )
-    twin = by_name.get("twin_minus_null")
-    beyond = next((m for k, m in by_name.items() if twin and k == f"gap.{name_in(twin)}"), None)
-    if twin is not None and beyond is not None:
-        text += (
-            f" Of its lead, {number(beyond.value, 'points')} "
-            f"({interval(beyond.low, beyond.high, 'points')}) is over a sighted network trained "
-            f"the null's way (recipe, budget, capacity), and {number(twin.value, 'points')} "
-            f"({interval(twin.low, twin.high, 'points')}) is what that network gains by seeing."
-        )
-    if twin is not None and twin.low <= 0:
-        text += (
-            " A sighted network trained the same way does not clearly beat the blind one on these "
-            "data, so the gap says: it beats a local model trained on these data, no more."
-        )
-    return text
-
-
-def name_in(twin: Measurement) -> str:
-    """The name of the sighted twin that a comparison is about."""
-    return "sighted-" + twin.note.split(" against ")[0].rpartition("-")[2]
-
-
-def row(by_name: dict[str, Measurement], name: str) -> dict[str, Cell]:
-    """One model's line of the table."""
-
-    def cell(quantity: str) -> Cell:
-        m = by_name.get(f"{quantity}.{name}")
-        return None if m is None else number(m.value, m.unit)
-
-    def span(quantity: str) -> Cell:
-        m = by_name.get(f"{quantity}.{name}")
-        return None if m is None else interval(m.low, m.high, m.unit)
-
-    gain = by_name.get(f"gain.{name}")
-    return {
-        "model": title_of(name),
-        "q": sight(gain, "q"),
-        "q in the model's pixels": sight(gain, "q_subject"),
-        "q / side": sight(gain, "q_share"),
-        "accuracy": cell("accuracy"),
-        "95 % interval": span("accuracy"),
-        "gap": cell("gap"),
-        "gap interval": span("gap"),
-        "gain": cell("gain"),
-        "gain interval": span("gain"),
-        "allowance": cell("allowance"),
-        "McNemar p": cell("mcnemar"),
-        "kappa": cell("kappa"),
-        "counts for the verdict": "yes" if gain and gain.detail.get("claim") else "no",
-        "n": (by_name.get(f"accuracy.{name}") or by_name[f"gain.{name}"]).n,
-        "note": gain.note if gain else "",
-    }
-
-
-def sight(gain: Measurement | None, key: str) -> Cell:
-    """One of the numbers of `view`; None for models without a receptive field."""
-    return None if gain is None or key not in gain.detail else round(gain.detail[key], 2)
-
-
-def curve_chart(curves: Sequence[Measurement]) -> tuple[Chart, ...]:
-    """Was each null trained long enough? Finished accuracies at three budgets."""
-    by_null: dict[str, list[Measurement]] = {}
-    for m in curves:
-        by_null.setdefault(m.name.split(".", 2)[2], []).append(m)
-    if not by_null:
-        return ()
-    return (
-        Chart(
-            title="Were the nulls trained long enough?",
-            description="Finished accuracies of each null on held-out training images at a "
-            "quarter, half and the whole of its budget, with 95 % intervals. A curve that still "
-            "climbs means that more training would make the null stronger.",
-            kind="line",
-            x_label="training images seen",
-            y_label="accuracy on held-out images",
-            series=tuple(
-                Series(
-                    name=title_of(name),
-                    role=role_of(name),
-                    x=tuple(m.at for m in points if m.at is not None),
-                    y=tuple(m.value for m in points),
-                    low=tuple(m.low for m in points),
-                    high=tuple(m.high for m in points),
-                )
-                for name, points in by_null.items()
-            ),
-            percent=True,
-        ),
-    )
-
-
-def ladder_chart(by_name: dict[str, Measurement]) -> Chart:
-    """Accuracy of every rung, the subject last."""
-    series = []
-    for name in models(by_name):
-        m = by_name.get(f"accuracy.{name}")
-        value, low, high = (m.value, m.low, m.high) if m else (float("nan"),) * 3
-        series.append(dot(title_of(name), role_of(name), value, low, high))
-    return Chart(
-        title="Accuracy of the model and of models that cannot see objects",
-        description="Each row is a model; the dot is its accuracy on the same evaluation images, "
-        "the bar its 95 % interval. Rows are ordered from the most to the least blind.",
-        kind="interval",
-        x_label="accuracy",
-        y_label="model",
-        series=tuple(series),
-        percent=True,
-    )
-
-
-def class_chart(by_name: dict[str, Measurement]) -> tuple[Chart, ...]:
-    """Gap over the strongest null by class, at most 30 classes."""
-    found = [m for k, m in by_name.items() if k.startswith("class_gap.")]
-    if not found:
-        return ()
-    shown = sorted(found, key=lambda m: m.value)[:30]
-    return (
-        Chart(
-            title="Gap over the strongest null, class by class"
-            + (f" (the 30 smallest of {len(found)})" if len(found) > 30 else ""),
-            description="Each row is a class: accuracy of the model minus that of the strongest "
-            "null on its images, with the 95 % interval. Zero means that the null does as well.",
-            kind="interval",
-            x_label="gap in points",
-            y_label="class",
-            series=tuple(dot(m.note, "subject", m.value, m.low, m.high) for m in shown),
-            limits=((0.0, "no gap"),),
-            percent=True,
-        ),
-    )

@@ -125,7 +125,7 @@ def pair(
     failed: bool = False,
     note: str = "",
 ) -> Pair:
-    """Summarise the errors of a subject and a null on the same images (DESIGN, section 4).
+    """Summarise the errors of a subject and a null on the same images (docs/verdict.md).
 
     Args:
         null: Its name.

@@ -170,7 +170,7 @@ def adequacy(
     tau2: float,
     seeds: int,
 ) -> Adequacy:
-    """How much accuracy a larger training budget could still add (DESIGN, section 3).
+    """How much accuracy a larger training budget could still add (docs/verdict.md).
 
     U = 3 * max(0, delta) + 1.645 * SE(delta), SE^2 = discordant share / n_heldout + 2 tau^2 / S.
     The factor 3 = 1 / (4/3 - 1) sums all later doublings of a power law with exponent 0.415.

@@ -1,6 +1,6 @@
 """The verdict on the gain: does the subject remove at least a share g of every null's errors?
 
-The rules are steps 2 to 7 of DESIGN, section 4. They lean to one side only: a null that crashed,
+The rules are steps 2 to 8 of docs/verdict.md. They lean to one side only: a null that crashed,
 failed, was starved or makes too few errors can turn a pass into "inconclusive", never the
 reverse; and a fail is judged against the null as it was measured, without its allowance.
 """

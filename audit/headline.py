@@ -72,9 +72,9 @@ def _failed(finding: Finding, known: Mapping[str, Measurement]) -> str:
     if not _gain(finding):
         if _leak(finding):
             found = number(finding.value, finding.unit)
-            return (
-                f"Training images stand in the evaluation set ({found}): no accuracy on it counts."
-            )
+            near = any(name.endswith("near_leaks") for name in finding.measurements)
+            what = "Near copies of training images" if near else "Training images"
+            return f"{what} stand in the evaluation set ({found}): accuracy on it is in doubt."
         return f"A limit is missed: {finding.statement}; measured {_value(finding)}."
     pair = _pair(finding, known)
     blind = blind_model(pair.null)

@@ -167,7 +167,8 @@ def _explanation(
     asked = f"{SIDES[limit.comparator]} {number(limit.bound, m.unit)}"
     if decided == "inconclusive":
         return f"{words}{place}, {asked} asked: the interval holds the limit, so nothing is shown."
-    return f"{words}{place}, {asked} asked."
+    meaning = f" ({m.note})" if m.note and m.unit == "count" else ""
+    return f"{words}{place}, {asked} asked{meaning}."
 
 
 def _statement(limit: Limit, unit: str) -> str:

@@ -2,7 +2,7 @@
 
     python benchmarks/throughput.py                    # this machine's processor
     python benchmarks/throughput.py --device cuda      # the paper's BagNets at 224 pixels
-    python benchmarks/throughput.py --audit RUN        # stages of a finished cold audit
+    python benchmarks/throughput.py --audit RUN        # what a finished audit reached, and when
 
 Both sides train the same network on the same images in the same run. Ours keeps decoded images in
 memory and augments in batches; timm's is its `create_loader` over the same image files (fast
@@ -210,12 +210,29 @@ def on_card(q: int, side: int, batch: int, dtype: torch.dtype, last: bool, compi
 
 
 def stages(run: Path) -> None:
-    """Seconds of each stage of a finished audit, from its report."""
-    from reports import yaml as plain_yaml
+    """What each model reached in a finished audit, and how long each stage took."""
+    from audit.case import title_of
+    from audit.stored import load_report
+    from reports.text import interval, number
 
-    provenance = plain_yaml.load((run / "report.yaml").read_text())["document"]["provenance"]
-    for key in ("time", "time by stage", "jobs", "nulls"):
-        print(f"{key}: {provenance[key]}")
+    report = load_report(run)
+    known = {m.name.removeprefix("accuracy_gap."): m for m in report.measurements}
+    print("| model | accuracy | 95 % interval | allowance | gain over it |")
+    print("|---|---|---|---|---|")
+    for key, m in known.items():
+        if key.startswith("accuracy."):
+            name = key.removeprefix("accuracy.")
+            cells = [
+                number(known[k].value, known[k].unit) if k in known else ""
+                for k in (f"allowance.{name}", f"gain.{name}")
+            ]
+            span = interval(m.low, m.high, m.unit)
+            print(
+                f"| {title_of(name)} | {number(m.value, m.unit)} | {span} | {' | '.join(cells)} |"
+            )
+    print(f"\n{report.document.verdict}: {report.document.headline}")
+    for label in ("time", "time by stage", "jobs"):
+        print(f"{label}: {report.document.provenance[label]}")
 
 
 def main() -> None:

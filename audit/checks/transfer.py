@@ -66,9 +66,9 @@ def measure(case: Case) -> list[Measurement]:
                 continue
             reached[cut.name, mode] = errors
             found.append(point(f"{mode}.{cut.name}", errors, base, case, cut.depth, note))
-    trouble = controls([c for c in case.setup.cuts if c.name not in missing], reached, base)
+    missing |= controls([c for c in case.setup.cuts if c.name not in missing], reached, base)
     for cut in case.setup.cuts:
-        found.append(coadaptation(case, cut, reached, missing.get(cut.name, trouble)))
+        found.append(coadaptation(case, cut, reached, missing.get(cut.name, "")))
     return found
 
 
@@ -114,22 +114,28 @@ def controls(
     cuts: Sequence[CutPoint],
     reached: dict[tuple[str, str], NDArray[np.float64]],
     base: NDArray[np.float64],
-) -> str:
-    """Why the curve cannot be trusted; empty if the controls hold."""
+) -> dict[str, str]:
+    """Why a cut cannot be trusted, by its name; absent if its controls hold.
+
+    BnB+ must return to the model at each cut; the classifier learned anew must for all of them.
+    """
+    trouble: dict[str, str] = {}
     for cut in cuts:
         lost = float(reached[cut.name, "tuned"].mean() - base.mean())
         if lost > TUNED_RETURNS:
-            return (
+            trouble[cut.name] = (
                 f"BnB+ at {cut.name} ends {100 * lost:.1f} points below the model (2 are allowed): "
                 "the retraining budget is too small to tell"
             )
+    for cut in cuts:
         lost = float(reached[cut.name, "frozen"].mean() - base.mean())
         if cut.head and lost > HEAD_RETURNS:
-            return (
+            reason = (
                 f"learning only the classifier anew ends {100 * lost:.1f} points below the model "
                 "(1 is allowed): the retraining budget is too small to tell"
             )
-    return ""
+            return {c.name: reason for c in cuts}
+    return trouble
 
 
 def coadaptation(
@@ -172,6 +178,7 @@ def section(
     curve = [m for m in measurements if m.name.split(".")[1] in MODES]
     drops = [m for m in measurements if m.name.startswith(f"{NAME}.coadaptation.")]
     measured = [m for m in drops if m.value == m.value]
+    left_out = [m for m in drops if m.value != m.value]
     if measured:
         worst = max(measured, key=lambda m: m.value)
         summary = (
@@ -179,6 +186,8 @@ def section(
             f"{number(worst.value, 'points')} ({interval(worst.low, worst.high, 'points')}, for "
             f"all cuts together), at {worst.name.split('.', 2)[2]}."
         )
+        if left_out:
+            summary += f" {len(left_out)} of {len(drops)} cuts were {left_out[0].note}."
     elif drops:
         summary = f"Co-adaptation was {drops[0].note}."
     else:

@@ -153,7 +153,7 @@ def coadaptation(
             value=float("nan"),
             unit="points",
             n=n,
-            note=f"not measured: {trouble}",
+            note=trouble,
             at=cut.depth,
         )
     value, low, high = paired_difference(both[0], both[1], case.groups)
@@ -187,9 +187,11 @@ def section(
             f"all cuts together), at {worst.name.split('.', 2)[2]}."
         )
         if left_out:
-            summary += f" {len(left_out)} of {len(drops)} cuts were {left_out[0].note}."
+            summary += (
+                f" At {len(left_out)} of {len(drops)} cuts it was not measured: {left_out[0].note}."
+            )
     elif drops:
-        summary = f"Co-adaptation was {drops[0].note}."
+        summary = f"Co-adaptation was not measured: {drops[0].note}."
     else:
         summary = "Not measured: the model could not be cut, or the profile leaves it out."
     return Section(

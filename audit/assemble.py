@@ -167,9 +167,24 @@ def provenance(
         "time": duration(found.seconds),
         "time by stage": stages or "everything was found in the cache",
         "jobs": f"{len(found.jobs)}, of which {len(found.done.reused)} from the cache",
+        "networks of the nulls": sibling_words(found),
         "nulls": "; ".join(null_facts(found)),
         **{f"version of {name}": version for name, version in environment_.items()},
     }
+
+
+def sibling_words(found: Audited) -> str:
+    """The rule by which the nulls' networks were made."""
+    from baselines.sibling import STRIDE, size_rule
+
+    width, blocks = size_rule(found.setup.n_train, found.setup.side)
+    return (
+        f"small siblings of BagNet: un-padded 3x3 convolutions to a stride of {STRIDE} and a "
+        f"receptive field of q, then {blocks} residual blocks of 1x1 convolutions, {width} "
+        "channels wide (128 and 4 from 20,000 training images on, else 64 and 3, or 4 above 48 "
+        "pixels). CoordConv and the circular twin see the image on a torus. The sighted twin has "
+        "3x3 blocks and as many parameters."
+    )
 
 
 def null_facts(found: Audited) -> list[str]:

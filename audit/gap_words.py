@@ -68,25 +68,33 @@ def summary(by_name: dict[str, Measurement]) -> str:
     text = (
         f"The model is right on {number(subject.value, 'fraction')} of {subject.n:,} images. The "
         f"strongest blind model, {title_of(name)}, reaches "
-        f"{number(by_name[f'accuracy.{name}'].value, 'fraction')}: the model removes "
-        f"{number(closest.value, 'fraction')} of its errors "
-        f"(95 % interval {interval(closest.low, closest.high, 'fraction')})."
+        f"{number(by_name[f'accuracy.{name}'].value, 'fraction')}: {share_of_errors(closest)}."
     )
     twin = by_name.get("twin_minus_null")
     beyond = next((m for k, m in by_name.items() if twin and k == f"gap.{name_in(twin)}"), None)
-    if twin is not None and beyond is not None:
+    if twin is None or beyond is None:
+        return text
+    text += (
+        f" The model differs by {number(beyond.value, 'points')} "
+        f"({interval(beyond.low, beyond.high, 'points')}) from a sighted network trained the "
+        f"null's way (recipe, budget, capacity), and seeing gains that network "
+        f"{number(twin.value, 'points')} ({interval(twin.low, twin.high, 'points')})."
+    )
+    if twin.low <= 0 < closest.low:
         text += (
-            f" Of its lead, {number(beyond.value, 'points')} "
-            f"({interval(beyond.low, beyond.high, 'points')}) is over a sighted network trained "
-            f"the null's way (recipe, budget, capacity), and {number(twin.value, 'points')} "
-            f"({interval(twin.low, twin.high, 'points')}) is what that network gains by seeing."
-        )
-    if twin is not None and twin.low <= 0:
-        text += (
-            " A sighted network trained the same way does not clearly beat the blind one on these "
-            "data, so the gap says: it beats a local model trained on these data, no more."
+            " Since that is not clearly above zero, the gap says: it beats a local model trained "
+            "on these data, no more."
         )
     return text
+
+
+def share_of_errors(gain: Measurement) -> str:
+    """A gain in words, also where the null is the better model."""
+    if gain.value >= 0:
+        span = interval(gain.low, gain.high, "fraction")
+        return f"the model removes {number(gain.value, 'fraction')} of its errors ({span})"
+    span = interval(-gain.high, -gain.low, "fraction")
+    return f"the model makes {number(-gain.value, 'fraction')} more errors than it ({span})"
 
 
 def name_in(twin: Measurement) -> str:

@@ -116,6 +116,17 @@ def test_a_null_worse_than_a_blinder_one_is_broken():
     assert "sighted-9" not in read_ladder(case()).broken
 
 
+def test_a_model_that_loses_to_a_null_is_not_said_to_beat_it():
+    from audit.checks import accuracy_gap
+
+    def said(**planted):
+        return accuracy_gap.section(accuracy_gap.measure(case(**planted)), [], ()).summary
+
+    assert "more errors than it" in said(subject=0.5)
+    assert "beats" not in said(subject=0.5)
+    assert "of its errors (" in said()
+
+
 def test_a_null_no_better_than_the_prior_is_broken():
     """CoordConv errs as often as guessing: the quick profile has no other net to hold it to."""
     planted = case(null=0.95)

@@ -14,7 +14,7 @@ from reports.words import Word
 
 VERSIONS = {  # raise one where a kind's result changes; old entries of the store are then ignored
     "facts": 1,
-    "choose": 1,
+    "choose": 2,
     "fit": 1,
     "stack": 1,
     "null_outputs": 1,

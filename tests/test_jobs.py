@@ -5,15 +5,17 @@ import pytest
 import torch
 
 from audit.jobs import KINDS, execute
-from audit.jobs.nulls import beats_next, discordant_share
+from audit.jobs.nulls import beats_next, discordant_share, milder
 from audit.jobs.outputs import quarter
 from audit.jobs.pictures import map_of, side_by_side
 from audit.jobs.transfer import Features
+from audit.ladder import make_null
 from audit.progress import Progress, duration
 from audit.run import spread
 from audit.store import Outcome, Store
 from audit.work import VERSIONS, Job
 from baselines.sibling import Sibling
+from baselines.train import Recipe
 
 
 def test_every_kind_has_an_executor_and_a_version():
@@ -58,6 +60,14 @@ def test_discordance_counts_images_that_only_one_gets_right():
 def test_an_edge_counts_only_beyond_its_interval():
     assert beats_next({0.1: 0.50, 0.2: 0.80}, 0.2, n=1000)
     assert not beats_next({0.1: 0.79, 0.2: 0.80}, 0.2, n=1000)
+
+
+def test_overfit_nulls_are_regularised_as_their_claim_allows():
+    """Augmentation moves pixels, and the coordinates are of the image as it is."""
+    recipe = Recipe(images_seen=100)
+    told, blind = (make_null(kind, 9, 32, claim=True) for kind in ("coordconv", "bagnet"))
+    assert [(r.weight_decay, r.augment) for r in milder(recipe, told)] == [(5e-3, "none")]
+    assert [r.augment for r in milder(recipe, blind)] == ["none", "mirror-crop"]
 
 
 def test_features_give_one_view_of_each_image():

@@ -31,7 +31,7 @@ from baselines.train import Diverged, Images, Recipe, accuracy, predict, train
 TRIAL = 0.125  # share of the budget that a trial of a rate gets
 BRANCHES = (0.25, 0.5)
 WHILE_TRAINING = 0.004**2  # seed variance assumed when deciding on a larger budget
-OVERFIT = 0.1  # by which training accuracy must exceed held-out accuracy to try augmentation
+OVERFIT = 0.1  # by which training accuracy must exceed held-out accuracy to regularise more
 AUGMENTED = ("bagnet", "sighted")  # coordinates are of the image as it is: no geometry on a torus
 EXTENSIONS = 2  # rates tried beyond the grid while the best lies at its edge
 
@@ -100,10 +100,10 @@ def choose_network(
     held: NDArray[np.int64],
     tick: Tick,
 ) -> Outcome:
-    """Choose the rate of a trained null and rehearse at three budgets; with augmentation if needed.
+    """Choose the rate of a trained null, and rehearse at three budgets.
 
-    After few images augmentation always loses, so it is tried where the whole budget overfits, and
-    kept if the held-out accuracy is better.
+    After few images regularisation always loses, so more weight decay and augmentation are tried
+    where the whole budget overfits, and kept if the held-out accuracy is better.
     """
     started = time.monotonic()
     images = shop.images("train", null)
@@ -130,6 +130,7 @@ def choose_network(
         curve.append({"images_seen": share * recipe.images_seen, "accuracy": reached})
 
     def rehearse() -> float:
+        curve.clear()
         network = run(recipe, branches=BRANCHES, on_branch=keep)
         keep(1.0, network)
         sample = fit.subset(torch.arange(0, len(fit), max(1, len(fit) // 2000)))
@@ -139,17 +140,17 @@ def choose_network(
     doublings = 0
     try:
         overfit = rehearse()
-        if overfit > OVERFIT and null.kind in AUGMENTED:
-            plain = recipe, list(curve), dict(logits)
-            recipe = dataclasses.replace(recipe, augment="mirror-crop")
-            curve.clear()
-            rehearse()
-            trials += [
-                {"rate": r.rate, "augment": r.augment, "heldout_accuracy": a}
-                for r, a in ((plain[0], plain[1][-1]["accuracy"]), (recipe, curve[-1]["accuracy"]))
-            ]
-            if plain[1][-1]["accuracy"] >= curve[-1]["accuracy"]:
-                recipe, curve, logits = plain
+        best = recipe, list(curve), dict(logits)
+        for other in milder(recipe, null) if overfit > OVERFIT else ():
+            recipe = other
+            try:
+                rehearse()
+            except Diverged:
+                continue
+            trials.append(trial(recipe, curve[-1]["accuracy"]))
+            if curve[-1]["accuracy"] > best[1][-1]["accuracy"]:
+                best = recipe, list(curve), dict(logits)
+        recipe, curve, logits = best
         quality = measure_adequacy(curve, logits, heldout)
         while not quality.adequate and doublings < int(job.params["doublings"]):  # type: ignore[arg-type]
             doublings += 1
@@ -177,6 +178,19 @@ def choose_network(
     )
 
 
+def milder(recipe: Recipe, null: Null) -> list[Recipe]:
+    """Recipes that overfit less: more weight decay, or augmentation where the null allows it."""
+    found = [dataclasses.replace(recipe, weight_decay=10 * recipe.weight_decay)]
+    if null.kind in AUGMENTED:
+        found.append(dataclasses.replace(recipe, augment="mirror-crop"))
+    return found
+
+
+def trial(recipe: Recipe, reached: float) -> dict[str, Any]:
+    """What was tried and what it reached, as plain data."""
+    return dataclasses.asdict(recipe) | {"heldout_accuracy": reached}
+
+
 def choose_rate(
     run: Any, heldout: Images, budget: int, rates: list[float]
 ) -> tuple[Recipe, list[dict[str, Any]], bool]:
@@ -194,7 +208,7 @@ def choose_rate(
             reached = accuracy(run(recipe), heldout)
         except Diverged:
             reached = 0.0
-        trials.append({"rate": rate, "augment": "none", "heldout_accuracy": reached})
+        trials.append(trial(recipe, reached))
         return reached
 
     scores = {rate: attempt(rate) for rate in rates}

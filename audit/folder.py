@@ -1,6 +1,5 @@
 """The run folder: everything that an audit leaves behind, written whole or not at all."""
 
-import csv
 import gzip
 import io
 import json
@@ -132,6 +131,8 @@ def environment() -> dict[str, str]:
 
 def predictions_table(case: Case, paths: Sequence[str]) -> bytes:
     """One line per evaluation image: path, label, the subject's class, each null's by seed."""
+    import pandas
+
     setup = case.setup
     columns: dict[str, Sequence[object]] = {
         "path": [quoted(p) for p in paths],
@@ -147,11 +148,8 @@ def predictions_table(case: Case, paths: Sequence[str]) -> bytes:
             columns[name] = case.result(job).arrays["logits"].argmax(axis=1).tolist()
         except (NotMeasured, KeyError):
             continue
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return gzip.compress(text.getvalue().encode(), mtime=0)
+    text = pandas.DataFrame(columns).to_csv(index=False, lineterminator="\n")
+    return gzip.compress(text.encode(), mtime=0)
 
 
 def quoted(cell: str) -> str:

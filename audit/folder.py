@@ -1,12 +1,13 @@
 """The run folder: everything that an audit leaves behind, written whole or not at all."""
 
+import contextlib
 import gzip
 import io
 import json
 import platform
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -72,11 +73,7 @@ def write_run(
     Raises:
         AuditError: OUT_UNUSABLE if writing fails; nothing is left behind then.
     """
-    claim_folder(out)
-    parent = out.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=parent))
-    try:
+    with new_folder(out) as folder:
         (folder / "evidence").mkdir()
         for name, pixels in pictures.items():
             write_atomic(folder / name, png(pixels))
@@ -87,6 +84,21 @@ def write_run(
         write_atomic(folder / "log.txt", ("\n".join(log) + "\n").encode())
         for write in FORMATS:
             write(report.document, folder)
+
+
+@contextlib.contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to fill under a temporary name; it becomes `out` at the end, or nothing is left.
+
+    Raises:
+        AuditError: OUT_EXISTS, OUT_UNUSABLE.
+    """
+    claim_folder(out)
+    parent, folder = out.absolute().parent, None
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=parent))
+        yield folder
         folder.chmod(0o755)
         folder.rename(out)
     except OSError as error:
@@ -96,7 +108,8 @@ def write_run(
             f"'{error.strerror}'. Make room or name another place with --out.",
         ) from None
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def dumped(data: dict[str, object]) -> bytes:

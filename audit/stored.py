@@ -4,14 +4,13 @@ No torch and no data: everything stands in `report.yaml`.
 """
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from audit.checks import ALL
 from audit.document import gate, sections, why
-from audit.folder import claim_folder, dumped
+from audit.folder import dumped, new_folder
 from audit.limits import Policy, resolved
 from audit.policy import judge, verdict
 from audit.record import SCHEMA_VERSION, AuditError, Measurement, Report
@@ -115,21 +114,7 @@ def copy_run(run: Path, report: Report, out: Path) -> None:
     Raises:
         AuditError: OUT_EXISTS, OUT_UNUSABLE.
     """
-    claim_folder(out)
-    parent = out.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=parent))
-    try:
+    with new_folder(out) as folder:
         shutil.copytree(run, folder, dirs_exist_ok=True, symlinks=True)
         write_atomic(folder / "report.yaml", dumped(report.model_dump(mode="python")))
         write_formats(report, folder)
-        folder.chmod(0o755)
-        folder.rename(out)
-    except OSError as error:
-        raise AuditError(
-            "OUT_UNUSABLE",
-            f"the report needs to be written to {visible(str(out))}, but the system gave "
-            f"'{error.strerror}'. Make room or name another place with --out.",
-        ) from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

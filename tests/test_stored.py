@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
+from audit.folder import new_folder
 from audit.limits import load_policy
+from audit.record import AuditError
 from audit.stored import judged_again, load_report
 
 
@@ -56,3 +58,10 @@ def test_what_is_no_report_is_refused(tmp_path, command, capsys, text, reason):
         (tmp_path / "report.yaml").write_text(text)
     assert command("judge", tmp_path) == 2
     assert capsys.readouterr().err.startswith(f"audit: {reason}: ")
+
+
+def test_a_folder_that_cannot_be_filled_leaves_nothing(tmp_path):
+    with pytest.raises(AuditError, match="OUT_UNUSABLE"), new_folder(tmp_path / "run") as folder:
+        (folder / "half").write_text("written")
+        raise OSError(28, "disk full")
+    assert list(tmp_path.iterdir()) == []

@@ -60,8 +60,13 @@ def test_what_is_no_report_is_refused(tmp_path, command, capsys, text, reason):
     assert capsys.readouterr().err.startswith(f"audit: {reason}: ")
 
 
-def test_a_folder_that_cannot_be_filled_leaves_nothing(tmp_path):
-    with pytest.raises(AuditError, match="OUT_UNUSABLE"), new_folder(tmp_path / "run") as folder:
+def fill_and_break(out):
+    with new_folder(out) as folder:
         (folder / "half").write_text("written")
         raise OSError(28, "disk full")
+
+
+def test_a_folder_that_cannot_be_filled_leaves_nothing(tmp_path):
+    with pytest.raises(AuditError, match="OUT_UNUSABLE"):
+        fill_and_break(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []

@@ -5,8 +5,30 @@ row channel by the number of columns and the other way round, which is wrong for
 not square; here each axis is scaled by its own length.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+
+
+class Window(NamedTuple):
+    """A square part of a square image.
+
+    Attributes:
+        top: Its first row.
+        left: Its first column.
+        size: Its side, in pixels.
+        of: Side of the whole image.
+    """
+
+    top: int
+    left: int
+    size: int
+    of: int
+
+    def cut(self, x: Tensor) -> Tensor:
+        """That part of images: (..., of, of) -> (..., size, size)."""
+        return x[..., self.top : self.top + self.size, self.left : self.left + self.size]
 
 
 def coordinates(height: int, width: int, like: Tensor) -> Tensor:
@@ -25,7 +47,14 @@ def coordinates(height: int, width: int, like: Tensor) -> Tensor:
     return torch.stack(torch.meshgrid(rows, cols, indexing="ij"))
 
 
-def add_coordinates(x: Tensor) -> Tensor:
-    """Concatenate the two coordinate channels: (N, C, H, W) -> (N, C + 2, H, W)."""
+def add_coordinates(x: Tensor, window: Window | None = None) -> Tensor:
+    """Concatenate the two coordinate channels: (N, C, H, W) -> (N, C + 2, H, W).
+
+    Args:
+        x: Images, or the part of them that `window` names: then the coordinates are those of the
+            whole image.
+        window: Which part.
+    """
     n, _, h, w = x.shape
-    return torch.cat([x, coordinates(h, w, x).expand(n, 2, h, w)], dim=1)
+    own = window.cut(coordinates(window.of, window.of, x)) if window else coordinates(h, w, x)
+    return torch.cat([x, own.expand(n, 2, h, w)], dim=1)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.coordinates import add_coordinates
+from baselines.coordinates import Window, add_coordinates
 
 Kind = Literal["bagnet", "coordconv", "circular", "sighted"]
 STRIDES = {5: (1, 4), 9: (1, 2, 2), 17: (1, 2, 2, 1), 33: (1, 2, 2, 1, 1, 1)}  # of the 3x3 layers
@@ -79,25 +79,28 @@ class Sibling(nn.Module):
         )
         self.fc = nn.Linear(width, num_classes)
 
-    def features(self, x: Tensor) -> Tensor:
-        """Local features: (N, C, H, W) -> (N, D, h, w)."""
+    def features(self, x: Tensor, window: Window | None = None) -> Tensor:
+        """Local features: (N, C, H, W) -> (N, D, h, w).
+
+        With a window `x` is that part of the images: no patch wraps around its border.
+        """
         if self.kind == "coordconv":
-            x = add_coordinates(x)
-        if self.kind in TORUS:
+            x = add_coordinates(x, window)
+        if self.kind in TORUS and window is None:
             x = wrapped(x, self.q)
         return self.blocks(self.stem(x))
 
-    def pooled(self, x: Tensor) -> Tensor:
+    def pooled(self, x: Tensor, window: Window | None = None) -> Tensor:
         """The last hidden layer: (N, C, H, W) -> (N, D)."""
-        return self.features(x).mean(dim=(2, 3))
+        return self.features(x, window).mean(dim=(2, 3))
 
     def evidence(self, x: Tensor) -> Tensor:
         """Class logits of every position: (N, C, H, W) -> (N, K, h, w)."""
         return self.fc(self.features(x).movedim(1, -1)).movedim(-1, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, window: Window | None = None) -> Tensor:
         """Logits (N, K). The mean and the linear layer commute, so the mean comes first."""
-        return self.fc(self.pooled(x))
+        return self.fc(self.pooled(x, window))
 
 
 class Block(nn.Module):

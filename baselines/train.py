@@ -16,8 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-WARM_UP = 0.05  # share of the budget
-COOL_DOWN = 0.2
+from baselines.coordinates import Window
+
+WARM_UP = 0.05  # of the steps at a constant rate
+COOL_DOWN = 0.2  # share of the budget
+CROPPED = 0.5  # likewise, of recipes with crops
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,18 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, index: Tensor, augment: str, generator: torch.Generator) -> Tensor:
+    @property
+    def side(self) -> int:
+        """In pixels."""
+        return self.pixels.shape[-1]
+
+    def batch(
+        self,
+        index: Tensor,
+        augment: str,
+        generator: torch.Generator,
+        window: Window | None = None,
+    ) -> Tensor:
         """A batch to train on: (B,) indices -> (B, C, H, W) float32, channels last.
 
         Args:
@@ -47,11 +61,14 @@ class Images:
             augment: "none", "mirror" (half of them) or "mirror-crop" (shifts by up to an eighth of
                 the side as well).
             generator: Draws mirrors and shifts.
+            window: The part of every image that is wanted; all of it by default.
         """
         if augment == "mirror-crop":
             pixels = augmented(self.pixels, index, generator)
         else:
             pixels = self.pixels[index]
+        if window:
+            pixels = window.cut(pixels)
         if augment == "mirror":
             flip = torch.rand(len(index), generator=generator) < 0.5
             pixels = torch.where(flip.view(-1, 1, 1, 1), pixels.flip(3), pixels)
@@ -71,12 +88,15 @@ class Recipe:
     """How a network is trained.
 
     Attributes:
-        images_seen: Budget: training images seen, repetitions counted.
+        images_seen: Budget: training images seen, repetitions counted; a crop counts as its share
+            of an image's pixels.
         rate: Peak learning rate.
         weight_decay: On weights of two or more dimensions only.
         augment: "none", "mirror" or "mirror-crop" (see `Images.batch`).
         batch: Images per step.
         optimizer: "sgd" (momentum 0.9, Nesterov) or "adamw".
+        crop: Side of the crops that the first half of the budget is spent on, in pixels; 0: whole
+            images only. The network is then called with the `Window` as its second argument.
     """
 
     images_seen: int
@@ -85,6 +105,7 @@ class Recipe:
     augment: str = "none"
     batch: int = 128
     optimizer: str = "sgd"
+    crop: int = 0
 
 
 class Data(Protocol):
@@ -149,7 +170,7 @@ def train(
     seed: int,
     branches: Sequence[float] = (),
     on_branch: Callable[[float, nn.Module], None] | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> nn.Module:
     """Train in place, to the last epoch, and return the network in eval mode.
 
@@ -161,23 +182,23 @@ def train(
         seed: Decides the order of images and the augmentation, not the initial weights.
         branches: Shares of the budget at which a finished (cooled-down) copy is wanted.
         on_branch: Called with the share and the finished copy.
-        progress: Called with the number of images seen after each step.
+        progress: Called after each step with the number of images seen in it; crops count by share.
 
     Raises:
         Diverged: If the loss is not finite.
     """
-    steps = math.ceil(recipe.images_seen / recipe.batch)
     generator = torch.Generator().manual_seed(seed)
     batches = endless(len(data), recipe.batch, generator)
     network.train().to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, recipe)
-    starts = {round(share * steps * (1 - COOL_DOWN)): share for share in branches}
+    trunk, rest, falling = plan_steps(recipe, data)
+    starts = {round(share * trunk): share for share in branches}
 
-    def step(net: nn.Module, opt: torch.optim.Optimizer, rate: float) -> None:
+    def step(net: nn.Module, opt: torch.optim.Optimizer, rate: float, *, crop: int = 0) -> None:
         for group in opt.param_groups:
             group["lr"] = rate
         index = next(batches)
-        logits = net(data.batch(index, recipe.augment, generator))
+        logits = net(*inputs(data, index, recipe.augment, generator, crop))
         loss = F.cross_entropy(logits, data.labels[index])
         if not torch.isfinite(loss):
             raise Diverged
@@ -185,22 +206,60 @@ def train(
         loss.backward()
         opt.step()
         if progress:
-            progress(len(index))
+            progress(len(index) * pixels_share(crop, data))
 
-    def cool_down(net: nn.Module, opt: torch.optim.Optimizer, length: int) -> nn.Module:
+    def finish(net: nn.Module, opt: torch.optim.Optimizer, share: float) -> nn.Module:
+        for _ in range(round(share * rest)):
+            step(net, opt, recipe.rate)
+        length = max(1, round(share * falling))
         for k in range(length):
             step(net, opt, recipe.rate * (1 - (k + 0.5) / length))
         return net.eval()
 
-    for done in range(round(steps * (1 - COOL_DOWN))):
+    for done in range(trunk):
         if done in starts and on_branch:
             copied = copy.deepcopy(network)
             twin = make_optimizer(copied, recipe)
             twin.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-            length = round(starts[done] * steps * COOL_DOWN)
-            on_branch(starts[done], cool_down(copied, twin, max(1, length)))
-        step(network, optimizer, recipe.rate * min(1, (done + 1) / (WARM_UP * steps)))
-    return cool_down(network, optimizer, max(1, steps - round(steps * (1 - COOL_DOWN))))
+            on_branch(starts[done], finish(copied, twin, starts[done]))
+        warm = min(1, (done + 1) / (WARM_UP * trunk))
+        step(network, optimizer, recipe.rate * warm, crop=recipe.crop)
+    return finish(network, optimizer, 1.0)
+
+
+def plan_steps(recipe: Recipe, data: Data) -> tuple[int, int, int]:
+    """How many steps of each kind a budget buys.
+
+    Returns:
+        Steps up to which shorter runs share the way (on crops, if the recipe has them), further
+        steps at a constant rate on whole images, and steps while the rate falls.
+    """
+    steps = recipe.images_seen / recipe.batch
+    falling = max(1, math.ceil(COOL_DOWN * steps - 1e-9))
+    if not recipe.crop:
+        return round((1 - COOL_DOWN) * steps), 0, falling
+    trunk = round(CROPPED * steps / pixels_share(recipe.crop, data))
+    return trunk, round((1 - CROPPED - COOL_DOWN) * steps), falling
+
+
+def pixels_share(crop: int, data: Data) -> float:
+    """Share of an image's pixels in a crop of that side; 1 for 0, which means whole images."""
+    if not crop:
+        return 1.0
+    assert isinstance(data, Images), "only images can be cropped"
+    return (crop / data.side) ** 2
+
+
+def inputs(
+    data: Data, index: Tensor, augment: str, generator: torch.Generator, crop: int
+) -> tuple[Any, ...]:
+    """What the network is called with: whole images, or a crop at one random place and where."""
+    if not crop:
+        return (data.batch(index, augment, generator),)
+    assert isinstance(data, Images), "only images can be cropped"
+    top, left = torch.randint(0, data.side - crop + 1, (2,), generator=generator).tolist()
+    window = Window(top, left, crop, data.side)
+    return data.batch(index, augment, generator, window), window
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

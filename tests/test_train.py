@@ -4,7 +4,19 @@ import pytest
 import torch
 from torch import nn
 
-from baselines.train import Diverged, Images, Recipe, augmented, predict, statistics, train
+from baselines.coordinates import Window
+from baselines.sibling import Sibling
+from baselines.train import (
+    Diverged,
+    Images,
+    Recipe,
+    augmented,
+    inputs,
+    plan_steps,
+    predict,
+    statistics,
+    train,
+)
 
 
 def images(n=64, side=8, classes=2):
@@ -54,6 +66,36 @@ def test_branches_leave_the_run_alone():
     assert not torch.equal(found[0.5][4].weight, branched[4].weight)
 
 
+def sibling(kind="bagnet"):
+    torch.manual_seed(0)
+    return Sibling(kind, q=5, num_classes=2, in_chans=1, width=8, blocks=1)
+
+
+def test_a_crop_costs_its_share_of_the_pixels():
+    """Half the budget on crops of a quarter of the pixels: four times as many steps."""
+    seen = []
+    recipe = Recipe(images_seen=640, batch=64, rate=0.01, crop=8)
+    assert plan_steps(recipe, images(side=16)) == (20, 3, 2)
+    train(sibling(), images(side=16), recipe, seed=0, progress=seen.append)
+    assert seen == [16] * 20 + [64] * 5
+    assert sum(seen) == 640
+
+
+def test_crops_come_from_every_place():
+    generator = torch.Generator().manual_seed(0)
+    places = {inputs(images(), torch.arange(2), "none", generator, 7)[1][:2] for _ in range(40)}
+    assert places == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+def test_a_window_of_a_blind_network_sees_what_the_whole_sees_there():
+    """CoordConv on a crop: the same evidence, with the coordinates of the whole image."""
+    net, x = sibling("coordconv").eval(), torch.rand(2, 1, 16, 16)
+    window = Window(2, 6, 9, 16)
+    part = net.features(window.cut(x), window)
+    whole = net.features(x)[:, :, 1:3, 2:4]  # patch i of the whole is centred at 4 i
+    torch.testing.assert_close(part, whole)
+
+
 def test_divergence_is_seen():
     with pytest.raises(Diverged):
         train(network(), images(), Recipe(images_seen=6400, rate=1e30), seed=0)
@@ -71,9 +113,9 @@ def test_every_image_is_seen_once_an_epoch():
     class Recorder(Images):
         seen: list[int] = []
 
-        def batch(self, index, augment, generator):
+        def batch(self, index, augment, generator, window=None):
             self.seen.extend(index.tolist())
-            return super().batch(index, augment, generator)
+            return super().batch(index, augment, generator, window)
 
     data = images(n=50)
     recorder = Recorder(data.pixels, data.labels, data.mean, data.std)

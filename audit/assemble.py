@@ -18,9 +18,12 @@ from audit.folder import (
     predictions_table,
     write_run,
 )
+from audit.given_nulls import described
 from audit.limits import Policy, resolved
+from audit.overrides import described as preprocessing_words
 from audit.progress import duration
 from audit.record import Report
+from audit.reference import digests
 from audit.run import Audited, stage_seconds
 from audit.settings import Settings
 
@@ -40,6 +43,8 @@ def assemble(
     command: str,
     started: float,
     log: Sequence[str],
+    left_out: str = "",
+    said: Sequence[str] = (),
 ) -> Report:
     """Write the run folder and return the report.
 
@@ -53,22 +58,26 @@ def assemble(
         command: That repeats the audit.
         started: Seconds since the epoch.
         log: Lines for log.txt.
+        left_out: What a limit of time left out, in words.
+        said: What else this audit does not establish.
     """
     captions, groups, pixels = pictures(found)
     files, words = picture_files(found.case, captions, groups, pixels)
+    made = document(
+        found.setup,
+        found.measurements,
+        found.findings,
+        found.crashed,
+        subject=about_subject(subject, settings),
+        data=about_data(found, dataset, settings),
+        provenance=provenance(found, subject, dataset, started),
+        command=command,
+        pictures={"accuracy_gap": words},
+        caveats=[*caveats(found, subject, settings), *said],
+    )
+    marks = [mark for mark in (made.watermark, left_out) if mark]
     report = Report(
-        document=document(
-            found.setup,
-            found.measurements,
-            found.findings,
-            found.crashed,
-            subject=about_subject(subject, settings),
-            data=about_data(found, dataset, settings),
-            provenance=provenance(found, subject, dataset, started),
-            command=command,
-            pictures={"accuracy_gap": words},
-            caveats=caveats(found, subject, settings),
-        ),
+        document=made.model_copy(update={"watermark": "; ".join(marks)}),
         measurements=all_measurements(found.measurements),
         findings=found.findings,
         policy=resolved(policy),
@@ -81,6 +90,7 @@ def assemble(
         config={
             **settings.model_dump(mode="json"),
             "profile_fields": found.setup.profile.model_dump(mode="json"),
+            "left_out": left_out,
         },
         log=log,
     )
@@ -101,17 +111,16 @@ def pictures(found: Audited) -> tuple[list[str], list[str], NDArray[np.uint8]]:
 
 def about_subject(subject: "Subject", settings: Settings) -> dict[str, str]:
     """What was audited."""
-    view = subject.preprocessing
     parameters = sum(p.numel() for p in subject.model.parameters())
     return {
         "file": subject.name,
         "architecture": subject.spec.architecture
         + (f" ({subject.spec.kwargs})" if subject.spec.kwargs else ""),
+        "architecture known": subject.identified,
         "container": subject.container,
         "weights": subject.weights,
         "parameters": f"{parameters:,}",
-        "input": f"{view.in_chans} x {view.img_size} x {view.img_size}, crop {view.crop_pct:g}, "
-        f"{view.interpolation}, mean {rounded(view.mean)}, std {rounded(view.std)}",
+        "input": preprocessing_words(subject, settings),
         "SHA-256 of the file": subject.file_digest,
         "SHA-256 of the weights": subject.weights_digest,
         "pre-trained on other data": pretrained(subject, settings),
@@ -127,18 +136,15 @@ def pretrained(subject: "Subject", settings: Settings) -> str:
     )
 
 
-def rounded(values: Sequence[float]) -> str:
-    """(0.49, 0.48, 0.45)."""
-    return "(" + ", ".join(f"{v:.3g}" for v in values) + ")"
-
-
 def about_data(found: Audited, dataset: "Dataset", settings: Settings) -> dict[str, str]:
     """On what it was audited."""
     setup = found.setup
     classes = ", ".join(setup.classes[:12]) + (" …" if len(setup.classes) > 12 else "")
     return {
         "source": dataset.source,
-        "images": f"{setup.n_train:,} training, {setup.n_eval:,} evaluation",
+        "images": f"{setup.n_train:,} training"
+        + (" (not at hand)" if found.fitted else "")
+        + f", {setup.n_eval:,} evaluation",
         "classes": f"{len(setup.classes)}: {classes}",
         "channels": "grey" if setup.channels == 1 else "colour",
         "left out": f"{len(dataset.skipped)} files" if dataset.skipped else "nothing",
@@ -149,7 +155,7 @@ def about_data(found: Audited, dataset: "Dataset", settings: Settings) -> dict[s
             else ""
         ),
         "evaluation images were used to choose the model": settings.evaluation_chose_subject,
-        "SHA-256 of the data": dataset.digest,
+        **digests(dataset),
     }
 
 
@@ -159,18 +165,31 @@ def provenance(
     """Versions, seeds and times."""
     environment_ = environment()
     stages = ", ".join(f"{kind} {duration(s)}" for kind, s in stage_seconds(found).items())
+    given = {} if found.fitted is None else {"nulls given": described(found.fitted, found.setup)}
     return {
         "tool": f"null-audit {__version__}",
         "date": time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(started)),
         "seed": str(found.setup.seed),
         "profile": str(found.setup.profile.model_dump()),
-        "time": duration(found.seconds),
+        "time": f"{duration(found.seconds)} ({found.seconds:.1f} s of wall time)",
+        "peak memory": f"{peak_memory():.2f} GiB, of the process up to now",
         "time by stage": stages or "everything was found in the cache",
-        "jobs": f"{len(found.jobs)}, of which {len(found.done.reused)} from the cache",
+        "jobs": f"{len(found.jobs)}, of which {len(found.done.reused)} from the cache"
+        + (" or the folder of nulls" if found.fitted else ""),
+        **given,
         "networks of the nulls": sibling_words(found),
         "nulls": "; ".join(null_facts(found)),
         **{f"version of {name}": version for name, version in environment_.items()},
     }
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, in GiB."""
+    import resource
+    import sys
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kibibytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def sibling_words(found: Audited) -> str:

@@ -70,7 +70,9 @@ class Setup(Word):
         subject_digest: Of its weights and architecture.
         subject_side: Side of its input in pixels.
         view: Digest of the subject's preprocessing.
-        data_digest: Of the images and labels.
+        train_digest: Of the training images, their labels and the classes; all that a null's
+            training depends on.
+        eval_digest: Of the evaluation images, likewise.
         paths_digest: Of the evaluation images' names, which captions show.
         unreadable: Images that were left out because they cannot be read.
         classes: Names, in label order.
@@ -80,6 +82,10 @@ class Setup(Word):
         side: Of the images that the nulls see, before each rounds it to its stride.
         nulls: The ladder.
         cuts: Where the transfer curve cuts the subject, in order of depth.
+        order: The subject's output for each class, where its order is another one; else empty.
+        training_images: Whether they are at hand; without them, what needs them is not measured.
+        check_preprocessing: Whether other preprocessing is tried on them.
+        files_digest: Of names and sizes of all files, read or left out.
     """
 
     profile: Profile
@@ -89,7 +95,8 @@ class Setup(Word):
     subject_digest: str
     subject_side: int
     view: str
-    data_digest: str
+    train_digest: str
+    eval_digest: str
     paths_digest: str = ""
     unreadable: int = 0
     classes: tuple[str, ...]
@@ -99,6 +106,10 @@ class Setup(Word):
     side: int
     nulls: tuple[Null, ...]
     cuts: tuple[CutPoint, ...] = ()
+    order: tuple[int, ...] = ()
+    training_images: bool = True
+    check_preprocessing: bool = False
+    files_digest: str = ""
 
     def null(self, kind: str, q: int | None = None) -> Null | None:
         """The null of that kind with that q, or the one with the largest q, if there is one."""

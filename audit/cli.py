@@ -13,9 +13,16 @@ from audit.record import AuditError
 
 COMMANDS = {  # a module of audit.commands with an object of that name, and its line in the help
     "run": "Audit a model on the data it is meant for.",
+    "init": "Write a commented audit.yaml with every setting and the policy.",
     "judge": "Judge a stored run again under another policy, without measuring.",
     "render": "Make every format of a stored report again.",
+    "compare": "Say what changed between two audits, or rank many on the same data.",
+    "nulls": "Train the nulls of a data set once, and keep them as a folder for CI.",
+    "plan": "Say what an audit would do, what is cached and how long it may take.",
+    "cache": "List, verify or clear what is kept between audits.",
+    "inspect": "Say what a model file is, and what an audit could do with it.",
     "demo": "Train a small model on embedded images and audit it.",
+    "selftest": "Plant known faults and see whether the gate finds them.",
 }
 MAIN = "run"
 
@@ -24,8 +31,15 @@ HELP = """Has this image classifier learned anything that a stupid model could n
 \b
   audit model.pt --data DIR     audit a timm checkpoint on a folder of images
   audit demo                    train a small model on embedded images and audit it
+  audit selftest --quick        plant known faults, and see whether the gate finds them
+  audit init                    write a commented audit.yaml: settings and policy
   audit judge RUN --policy P    judge a stored run again, measure nothing
   audit render RUN              make every format of a stored report again
+  audit nulls fit --data DIR -o nulls/            train the nulls once
+  audit model.pt --eval-data DIR --nulls nulls/   audit without training images or training
+  audit plan model.pt --data DIR                  what would run, and for how long
+  audit inspect model.pt        what this file is: format, architecture, classes, digest
+  audit compare RUN RUN         say what changed, and whether it is more than noise
 
 A first argument that is not a command is a model, so `audit model.pt` is `audit run model.pt`;
 `audit run --help` lists the options.

@@ -16,7 +16,7 @@ class Profile(Word):
         gating: How many of the largest gating q are trained.
         drawn: Whether larger q, up to 60 % of the side, are trained too and drawn.
         circular: Whether the circular twin (control of position) is trained.
-        sighted_each: Whether every q has its own sighted twin, or only the largest gating one.
+        twins_each: Whether every q has its own twins, or only the largest gating one.
         seeds: Fits of each trained null.
         images_seen: Budget of one fit: training images seen, repetitions counted.
         doublings: How often an inadequate null's budget may be doubled.
@@ -31,7 +31,7 @@ class Profile(Word):
     gating: int
     drawn: bool
     circular: bool
-    sighted_each: bool
+    twins_each: bool
     seeds: int
     images_seen: int
     doublings: int
@@ -48,7 +48,7 @@ PROFILES: dict[str, Profile] = {
         gating=1,
         drawn=False,
         circular=False,
-        sighted_each=False,
+        twins_each=False,
         seeds=1,
         images_seen=60_000,
         doublings=0,
@@ -62,7 +62,7 @@ PROFILES: dict[str, Profile] = {
         gating=2,
         drawn=False,
         circular=True,
-        sighted_each=False,
+        twins_each=False,
         seeds=3,
         images_seen=200_000,
         doublings=3,
@@ -75,7 +75,7 @@ PROFILES: dict[str, Profile] = {
         gating=9,
         drawn=True,
         circular=True,
-        sighted_each=True,
+        twins_each=True,
         seeds=5,
         images_seen=800_000,
         doublings=3,

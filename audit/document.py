@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from audit.case import Setup, title_of
+from audit.case import Setup
 from audit.checks import ALL
-from audit.headline import headline
+from audit.first_screen import audited, certainty, key_numbers, watermark
+from audit.headline import headline, waived
 from audit.policy import verdict
 from audit.record import Finding, Measurement
-from reports.text import interval, number
-from reports.words import Document, Gate, KeyNumber, Picture, Section, Verdict
+from reports.words import Document, Gate, Picture, Section, Verdict
 
 NOT_ESTABLISHED = (
     "That the model uses objects: only that it gets images right that local evidence, as these "
@@ -85,6 +85,8 @@ def document(
         exit_code=code,
         watermark=watermark(setup),
         numbers=key_numbers(everything),
+        certainty=certainty(setup, everything),
+        audited=audited(subject, data, provenance),
         subject=subject,
         data=data,
         gates=tuple(gate(f) for f in findings),
@@ -102,53 +104,12 @@ def why(
     crashed: Mapping[str, str],
 ) -> str:
     """The headline; where no gate is undecided, the check that could not measure is the reason."""
-    undecided = any(f.verdict != "pass" for f in findings if f.severity == "gate")
-    if said == "inconclusive" and crashed and not undecided:
+    gates = [f.verdict for f in findings if f.severity == "gate" and not f.waiver]
+    if said == "inconclusive" and crashed and set(gates) == {"pass"}:
         check, reason = next(iter(crashed.items()))
-        return f"Undecided: every gate is passed, but {check} could not be measured: {reason}"
+        text = f"Undecided: every gate is passed, but {check} could not be measured: {reason}"
+        return text + waived(findings)
     return headline(findings, measurements)
-
-
-def watermark(setup: Setup) -> str:
-    """What a reader must know before the verdict."""
-    profile = setup.profile
-    if profile.seeds == 1:
-        return (
-            f"{profile.name} profile: one seed of each null, its spread over seeds is assumed to "
-            "be 1 point"
-        )
-    return "" if profile.name in ("default", "full") else f"{profile.name} profile"
-
-
-def key_numbers(measurements: Sequence[Measurement]) -> tuple[KeyNumber, ...]:
-    """The numbers of the first screen: accuracy, strongest null, gain over the closest one."""
-    by_name = {m.name: m for m in measurements}
-    found = []
-    subject = by_name.get("accuracy_gap.accuracy.subject")
-    if subject is not None:
-        found.append(key_number("Accuracy of this model", subject))
-    claims = [
-        m
-        for m in measurements
-        if m.name.startswith("accuracy_gap.gain.") and m.detail.get("claim") and m.value == m.value
-    ]
-    if claims:
-        closest = min(claims, key=lambda m: m.value)
-        name = closest.name.split(".", 2)[2]
-        accuracy = by_name[f"accuracy_gap.accuracy.{name}"]
-        found.append(
-            key_number(f"Accuracy of {title_of(name)}, the strongest blind model", accuracy)
-        )
-        found.append(key_number(f"Share of the errors of {title_of(name)} removed", closest, True))
-    return tuple(found)
-
-
-def key_number(label: str, m: Measurement, percent: bool = False) -> KeyNumber:
-    """One card."""
-    unit = "fraction" if percent else m.unit
-    return KeyNumber(
-        label=label, value=number(m.value, unit), interval=interval(m.low, m.high, unit), n=m.n
-    )
 
 
 def gate(finding: Finding) -> Gate:

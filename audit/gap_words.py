@@ -1,6 +1,6 @@
 """The words and charts of the accuracy gap: its numbers stand in `audit.checks.accuracy_gap`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from audit.case import role_of, title_of
 from audit.record import Finding, Measurement
@@ -24,7 +24,12 @@ def section(
         verdict=None,
         summary=summary(by_name),
         rows=tuple(row(by_name, name) for name in models(by_name)),
-        charts=(ladder_chart(by_name), *curve_chart(curves), *class_chart(by_name)),
+        charts=(
+            ladder_chart(by_name),
+            *together_chart(by_name),
+            *curve_chart(curves),
+            *class_chart(by_name),
+        ),
         pictures=tuple(pictures),
         caveats=(
             "A pass does not exclude shortcuts: a mark on 60 % of the images leaves a large gain. "
@@ -55,16 +60,10 @@ def models(by_name: dict[str, Measurement]) -> list[str]:
 
 def summary(by_name: dict[str, Measurement]) -> str:
     """One or two sentences, for a reader who knows no statistics."""
-    subject = by_name.get("accuracy.subject")
-    claims = [
-        m
-        for k, m in by_name.items()
-        if k.startswith("gain.") and m.detail.get("claim") and m.value == m.value
-    ]
-    if subject is None or not claims:
+    subject, name = by_name.get("accuracy.subject"), strongest(by_name)
+    if subject is None or not name:
         return "The model could not be compared with any null."
-    closest = min(claims, key=lambda m: m.value)
-    name = closest.name.split(".", 2)[2]
+    closest = by_name[f"gain.{name}"]
     text = (
         f"The model is right on {number(subject.value, 'fraction')} of {subject.n:,} images. The "
         f"strongest blind model, {title_of(name)}, reaches "
@@ -88,8 +87,21 @@ def summary(by_name: dict[str, Measurement]) -> str:
     return text
 
 
+def strongest(by_name: Mapping[str, Measurement]) -> str:
+    """The most accurate null that the verdict rests on, by name; empty if none was measured."""
+    claims = [k.partition(".")[2] for k, m in by_name.items() if k.startswith("gain.")
+              and m.detail.get("claim")]  # fmt: skip
+    known = {
+        name: by_name[f"accuracy.{name}"].value for name in claims if f"accuracy.{name}" in by_name
+    }
+    measured = {name: value for name, value in known.items() if value == value}
+    return max(measured, key=measured.__getitem__, default="")
+
+
 def share_of_errors(gain: Measurement) -> str:
-    """A gain in words, also where the null is the better model."""
+    """A gain in words, also where the null is the better model, or makes no error at all."""
+    if gain.value != gain.value:
+        return "it makes no error that the model could remove"
     if gain.value >= 0:
         span = interval(gain.low, gain.high, "fraction")
         return f"the model removes {number(gain.value, 'fraction')} of its errors ({span})"
@@ -190,23 +202,61 @@ def ladder_chart(by_name: dict[str, Measurement]) -> Chart:
     )
 
 
+def together_chart(by_name: dict[str, Measurement]) -> tuple[Chart, ...]:
+    """Subject against the strongest null: which images do both, one or neither get right?"""
+    name = next((k.split(".", 1)[1] for k in by_name if k.startswith("both_right.")), "")
+    if not name:
+        return ()
+    null, kinds = title_of(name), (("right", ("both_right", "only_subject_right")),
+                                   ("wrong", ("only_null_right", "both_wrong")))  # fmt: skip
+    series = []
+    for word, quantities in kinds:
+        cells = [by_name[f"{quantity}.{name}"] for quantity in quantities]
+        series.append(
+            Series(
+                name=f"this model {word}",
+                role="subject",
+                x=(f"{null} right", f"{null} wrong"),
+                y=tuple(m.value for m in cells),
+                low=tuple(m.low for m in cells),
+                high=tuple(m.high for m in cells),
+            )
+        )
+    return (
+        Chart(
+            title=f"Right and wrong together: this model and {null}",
+            description="Shares of all evaluation images. Where both are right, local evidence "
+            "was enough; only the field 'this model right' and 'wrong' for the other holds what "
+            "the model adds.",
+            kind="grid",
+            x_label=null,
+            y_label="share of the images",
+            series=tuple(series),
+            percent=True,
+        ),
+    )
+
+
 def class_chart(by_name: dict[str, Measurement]) -> tuple[Chart, ...]:
     """Gap over the strongest null by class, at most 30 classes."""
     found = [m for k, m in by_name.items() if k.startswith("class_gap.")]
     if not found:
         return ()
-    shown = sorted(found, key=lambda m: m.value)[:30]
+    shown = sorted(found, key=lambda m: (m.value != m.value, m.value))[:30]  # NaN last
     return (
         Chart(
             title="Gap over the strongest null, class by class"
             + (f" (the 30 smallest of {len(found)})" if len(found) > 30 else ""),
             description="Each row is a class: accuracy of the model minus that of the strongest "
-            "null on its images, with the 95 % interval. Zero means that the null does as well.",
+            "null on its images, with intervals that hold for all classes together (95 %). Zero "
+            "means that the null does as well.",
             kind="interval",
             x_label="gap in points",
             y_label="class",
-            series=tuple(dot(m.note, "subject", m.value, m.low, m.high) for m in shown),
+            series=tuple(
+                dot(m.name.split(".", 2)[2], "subject", m.value, m.low, m.high) for m in shown
+            ),
             limits=((0.0, "no gap"),),
-            percent=True,
+            points=True,
         ),
     )

@@ -12,9 +12,11 @@ from audit.limits import GAIN_PREFIXES
 from audit.pairs import Pair
 from audit.record import Finding, Measurement
 from audit.verdict import solves
-from reports.text import number
+from reports.text import number, visible
 
 PATCH = re.compile(r"(bagnet|coordconv)\D*(\d+)", re.IGNORECASE)
+LEAKS = ("data.exact_leaks", "data.near_leaks")
+ORDER = "labels.permutation_claimed"
 BLIND = {
     "prior": "guesses by class frequency, without looking",
     "colour": "sees only how often each colour occurs",
@@ -31,21 +33,40 @@ def headline(findings: Sequence[Finding], measurements: Sequence[Measurement]) -
         findings: From `judge`.
         measurements: What was judged; the pair behind the deciding gain is read from there.
     """
-    gates = [finding for finding in findings if finding.severity == "gate"]
+    gates = [finding for finding in findings if finding.severity == "gate" and not finding.waiver]
+    return _decided(gates, findings, measurements) + waived(findings)
+
+
+def waived(findings: Sequence[Finding]) -> str:
+    """The limits that are excused, until when and why: words that follow a headline."""
+    named = [(visible(f.limit, 60), f) for f in findings if f.waiver]
+    return "".join(f" {name} ({f.verdict}) is {f.waiver}." for name, f in named)
+
+
+def _decided(
+    gates: Sequence[Finding], findings: Sequence[Finding], measurements: Sequence[Measurement]
+) -> str:
     if not gates:
-        return "Nothing was decided: the policy has no gate."
+        every = any(finding.severity == "gate" for finding in findings)
+        why = "every gate of the policy is waived" if every else "the policy has no gate"
+        return f"Nothing was decided: {why}."
     known = {m.name: m for m in measurements}
     for decided in ("fail", "inconclusive"):
         hit = [finding for finding in gates if finding.verdict == decided]
         if hit:
-            # A leak makes every accuracy on these images doubtful, so it is named first.
-            first = min(hit, key=lambda finding: (not _leak(finding), not _gain(finding)))
+            # Outputs in a wrong order make every number meaningless, a leak every accuracy on
+            # these images doubtful: they are named first.
+            first = min(hit, key=lambda f: (not _order(f), not _leak(f), not _gain(f)))
             return _failed(first, known) if decided == "fail" else _undecided(first)
     return _passed([finding for finding in gates if _gain(finding)], known)
 
 
+def _order(finding: Finding) -> bool:
+    return ORDER in finding.measurements
+
+
 def _leak(finding: Finding) -> bool:
-    return any(name.endswith("_leaks") for name in finding.measurements)
+    return any(name in LEAKS for name in finding.measurements)
 
 
 def _gain(finding: Finding) -> bool:
@@ -70,6 +91,8 @@ def _pair(finding: Finding, known: Mapping[str, Measurement]) -> Pair:
 
 def _failed(finding: Finding, known: Mapping[str, Measurement]) -> str:
     if not _gain(finding):
+        if _order(finding):
+            return f"The outputs stand in another order than the classes: {known[ORDER].note}."
         if _leak(finding):
             found = number(finding.value, finding.unit)
             near = any(name.endswith("near_leaks") for name in finding.measurements)
@@ -78,7 +101,7 @@ def _failed(finding: Finding, known: Mapping[str, Measurement]) -> str:
         return f"A limit is missed: {finding.statement}; measured {_value(finding)}."
     pair = _pair(finding, known)
     blind = blind_model(pair.null)
-    if solves(pair):
+    if finding.reason == "DATA_LOCAL" and solves(pair):
         right = number(1 - pair.error_null, "fraction")
         return (
             f"A model that {blind} gets {right} of these images right: no accuracy on them can "

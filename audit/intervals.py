@@ -25,7 +25,9 @@ def shares(weights: ArrayLike | None, n: int) -> Array:
     Raises:
         ValueError: If they are not n finite numbers of which one is positive.
     """
-    w = np.ones(n) if weights is None else np.asarray(weights, dtype=float)
+    if weights is None and n > 0:
+        return np.full(n, 1 / n)
+    w = np.asarray(() if weights is None else weights, dtype=float)
     if w.shape != (n,) or not (np.isfinite(w).all() and w.min() >= 0 and w.sum() > 0):
         raise ValueError(f"weights of shape {w.shape} for {n} images, or not positive")
     return w / w.sum()
@@ -46,14 +48,41 @@ def clustered(rows: Array, groups: ArrayLike | None, share: Array) -> tuple[Arra
     means = rows @ share  # (R,)
     residuals = (rows - means[:, None]) * share  # (R, n)
     if groups is not None:
-        ids = np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
-        if ids.shape != share.shape:
-            raise ValueError(f"{ids.size} group labels for {share.size} images")
-        residuals = np.stack([np.bincount(ids, weights=r) for r in residuals])  # (R, G)
+        ids, count = group_ids(groups, len(share))
+        residuals = np.stack([np.bincount(ids, r, count) for r in residuals])  # (R, G)
     count = residuals.shape[1]
     if count < 2:
         return means, np.full((len(rows), len(rows)), np.inf), count
     return means, residuals @ residuals.T * (count / (count - 1)), count
+
+
+def group_ids(groups: ArrayLike, n: int) -> tuple[NDArray[np.intp], int]:
+    """Group labels of any kind as (n,) integers from 0, and how many groups there are.
+
+    Raises:
+        ValueError: If there are not n labels.
+    """
+    labels = np.asarray(groups).reshape(-1)
+    if labels.size != n:
+        raise ValueError(f"{labels.size} group labels for {n} images")
+    if n and labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() < 4 * n:
+        seen = np.bincount(labels) > 0  # no sorting: labels are small already
+        return (np.cumsum(seen) - 1)[labels], int(seen.sum())
+    distinct, ids = np.unique(labels, return_inverse=True)
+    return ids.reshape(-1), len(distinct)
+
+
+def effective_count(groups: ArrayLike | None, share: Array) -> float:
+    """How many independent images of equal weight would be as good (Kish 1965).
+
+    Args:
+        groups: (n,) labels that belong together, or None.
+        share: (n,) weights that sum to 1.
+    """
+    if groups is not None:
+        ids, count = group_ids(groups, len(share))
+        share = np.asarray(np.bincount(ids, share, count), dtype=float)  # (G,)
+    return float(1 / (share**2).sum())
 
 
 def quantile(df: float, level: float = 0.95) -> float:
@@ -102,6 +131,33 @@ def paired_difference(
 def floor_variance(count: float) -> float:
     """Smallest credible variance of a mean over `count` groups: two discordant groups."""
     return (2.0 / count) ** 2 if count > 0 else math.inf
+
+
+def crossing(excess: Callable[[float], float], inside: float, outside: float) -> float:
+    """The place between two where a function becomes positive; `outside` if it is not, there.
+
+    Regula falsi, where the weight of an end that stays is halved (the Illinois algorithm).
+
+    Args:
+        excess: Continuous, and not positive at `inside`.
+        inside: One end.
+        outside: The other; may be the lesser.
+    """
+    a, below, b, above = inside, excess(inside), outside, excess(outside)
+    if not (above > 0 and math.isfinite(above - below)):
+        return outside
+    place, stayed = outside, 0
+    for _ in range(100):
+        last, place = place, (above * a - below * b) / (above - below)
+        value = excess(place)
+        if value == 0 or abs(place - last) <= 1e-14 * (1 + abs(place)):
+            break
+        if value > 0:
+            b, above, below = place, value, below / 2 if stayed == 1 else below
+        else:
+            a, below, above = place, value, above / 2 if stayed == -1 else above
+        stayed = 1 if value > 0 else -1
+    return place
 
 
 def proportion_interval(k: float, n: int, level: float = 0.95) -> tuple[float, float]:

@@ -36,8 +36,9 @@ def ladder(side: int, profile: Profile) -> tuple[Null, ...]:
         nulls += [make_null(kind, q, side, claim=q in gating) for kind in kinds]
     nulls.append(make_null("stack", None, side, claim=bool(gating)))
     if profile.circular:
-        nulls += [make_null("circular", q, side, claim=False) for q in gating]
-    sighted = (*gating, *drawn) if profile.sighted_each else gating[-1:]
+        circular = gating if profile.twins_each else gating[-1:]
+        nulls += [make_null("circular", q, side, claim=False) for q in circular]
+    sighted = (*gating, *drawn) if profile.twins_each else gating[-1:]
     nulls += [make_null("sighted", q, side, claim=False) for q in sighted]
     return tuple(nulls)
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from audit.intervals import IMAGE_DF, Array, clustered, shares
+from audit.intervals import IMAGE_DF, Array, clustered, effective_count, shares
 from reports.words import Word
 
 ASSUMED_SEED_VARIANCE = 0.01**2  # of a trained null with one seed: 1.0 point, stated
@@ -41,7 +41,8 @@ class Pair(Word):
         claim: Whether it counts for the gate.
         n: Images.
         groups: Groups of near duplicates; n if there are none.
-        effective: Images, corrected for unequal weights (Kish): n if all weigh the same.
+        effective: Independent images, corrected for groups and unequal weights (Kish): n if each
+            stands alone and all weigh the same; never more than `groups`.
         error_subject: Weighted mean error of the subject, a fraction.
         error_null: Likewise of the null, averaged over its seeds.
         var_subject: Cluster-robust variance of `error_subject` (already divided by n).
@@ -49,7 +50,7 @@ class Pair(Word):
         covariance: Likewise, of the two means.
         seeds: S, the null's seeds.
         seed_variance: tau^2, variance over seeds of one seed's mean error; 0 if untrained.
-        df: Degrees of freedom behind `seed_variance`.
+        df: Degrees of freedom behind `seed_variance`: S - 1 where it is the null's own.
         allowance: U, what the null's training may have left undone, a fraction; infinite if
             the null failed.
         status: "failed" still counts against the subject, but nothing can pass it.
@@ -137,7 +138,8 @@ def pair(
         seed_variance: tau^2 pooled over the trained nulls, from `pooled_seed_variance`; the
             larger of it and the null's own is used. Exactly 0: an untrained rung. None: own.
             A trained null with one seed has at least the assumed (1.0 point)^2.
-        trained_nulls: How many nulls were pooled; gives (S - 1) degrees of freedom each.
+        trained_nulls: How many nulls were pooled; gives (S - 1) degrees of freedom each. Where
+            the null's own tau^2 is the larger there are only its own.
         weights: (n,) of each image, for balanced accuracy (`balanced_weights`); None: equal.
             The weighted variance is taken about the weighted mean, not within classes: it
             never understates.
@@ -157,7 +159,7 @@ def pair(
     seeds = len(nulls)
     rows = np.stack([subject, nulls.mean(0)])
     means, cov, count = clustered(rows, groups, share)
-    tau2 = _seed_variance(nulls, seed_variance)
+    tau2, pooled = _seed_variance(nulls, share, seed_variance)
     if seeds == 1 and tau2 > 0 and not note:
         note = "one seed: its spread is assumed to be 1.0 point"
     return Pair(
@@ -165,7 +167,7 @@ def pair(
         claim=claim,
         n=len(subject),
         groups=count,
-        effective=float(1 / (share**2).sum()),
+        effective=effective_count(groups, share),
         error_subject=float(means[0]),
         error_null=float(means[1]),
         var_subject=float(cov[0, 0]),
@@ -173,7 +175,7 @@ def pair(
         covariance=float(cov[0, 1]),
         seeds=seeds,
         seed_variance=tau2,
-        df=float(trained_nulls * (seeds - 1)) if seeds > 1 else IMAGE_DF,
+        df=float((trained_nulls if pooled else 1) * (seeds - 1)) if seeds > 1 else IMAGE_DF,
         allowance=_allowance(allowance, failed),
         status="failed" if failed else "ok",
         note=note,
@@ -195,26 +197,36 @@ def pooled_seed_variance(errors: Sequence[ArrayLike]) -> float:
         (1.0 point)^2 if no null has two seeds.
     """
     tables = [np.atleast_2d(np.asarray(e, dtype=float)) for e in errors]
-    own = [_two_way_residual(table) for table in tables if len(table) > 1]
+    own = [_two_way_residual(t, shares(None, t.shape[1])) for t in tables if len(t) > 1]
     if not tables:
         return 0.0
     return max(float(np.mean(own)), SEED_FLOOR) if own else ASSUMED_SEED_VARIANCE
 
 
-def _seed_variance(errors: Array, pooled: float | None) -> float:
-    """The larger of the pooled and the null's own tau^2; the assumed one at one seed."""
+def _seed_variance(errors: Array, share: Array, pooled: float | None) -> tuple[float, bool]:
+    """The larger of the pooled and the null's own tau^2, and whether it is the pooled one."""
     if pooled == 0:
-        return 0.0
-    return max(pooled or 0.0, pooled_seed_variance([errors]))
+        return 0.0, True
+    own = ASSUMED_SEED_VARIANCE
+    if len(errors) > 1:
+        own = max(_two_way_residual(errors, share), SEED_FLOOR)
+    return (own, False) if pooled is None or own > pooled else (pooled, True)
 
 
-def _two_way_residual(errors: Array) -> float:
-    """tau^2 of one null from (S, n) errors, S > 1; may be negative."""
+def _two_way_residual(errors: Array, share: Array) -> float:
+    """tau^2 of one null's weighted mean error, S > 1; may be negative.
+
+    Args:
+        errors: (S, n).
+        share: (n,) weights that sum to 1.
+    """
     seeds, n = errors.shape
-    by_seed = errors.mean(1)  # (S,)
-    residual = errors - by_seed[:, None] - errors.mean(0) + by_seed.mean()
-    image_part = (residual**2).sum() / ((seeds - 1) * max(n - 1, 1)) / n
-    return float(by_seed.var(ddof=1) - image_part)
+    centred = errors - errors.mean(0)  # (S, n)
+    by_seed, weight = centred @ share, share**2  # (S,) with mean 0, (n,)
+    # The sum over images of weight * (centred - by_seed)^2, without another table.
+    squares = (centred**2) @ weight - 2 * by_seed * (centred @ weight) + by_seed**2 * weight.sum()
+    image_part = squares.sum() * n / max(n - 1, 1)
+    return float(((by_seed**2).sum() - image_part) / (seeds - 1))
 
 
 def _allowance(allowance: float, failed: bool) -> float:

@@ -6,14 +6,16 @@ NaN or without an interval is inconclusive, and so is an audit without a gate.
 
 import math
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
+from audit.case import title_of
 from audit.headline import headline
 from audit.limits import GAIN_PREFIXES, Limit, Policy, load_policy, parse_policy, resolved
+from audit.names import BY_CLASS, REFERENCE
 from audit.record import Finding, Measurement
 from audit.stats import Pair, gain_interval, missing_pair
 from audit.verdict import GainVerdict, judge_gain
-from reports.text import interval, number
+from audit.where import nearest
+from reports.text import interval, number, visible
 from reports.words import Verdict
 
 __all__ = [
@@ -43,13 +45,15 @@ def judge(measurements: Sequence[Measurement], policy: Policy) -> tuple[Finding,
 
     Returns:
         One finding a limit, in the policy's order. The first of its `measurements` is the one
-        that decided it.
+        that decided it. A waiver is noted and changes no verdict here.
     """
-    return tuple(_finding(limit, measurements) for limit in policy.limits)
+    waived = {waiver.limit: waiver.words for waiver in policy.waivers}
+    found = [_finding(limit, measurements) for limit in policy.limits]
+    return tuple(f.model_copy(update={"waiver": waived.get(f.limit, "")}) for f in found)
 
 
 def verdict(findings: Sequence[Finding], crashed: Sequence[str] = ()) -> tuple[Verdict, int]:
-    """Sum up the gates.
+    """Sum up the gates that are not waived.
 
     Args:
         findings: From `judge`.
@@ -57,9 +61,9 @@ def verdict(findings: Sequence[Finding], crashed: Sequence[str] = ()) -> tuple[V
 
     Returns:
         ("fail", 1) if a gate failed; ("inconclusive", 3) if one is undecided, a check crashed
-        or there is no gate at all; ("pass", 0) if every gate passed.
+        or there is no gate at all or each is waived; ("pass", 0) if every gate passed.
     """
-    gates = [finding.verdict for finding in findings if finding.severity == "gate"]
+    gates = [f.verdict for f in findings if f.severity == "gate" and not f.waiver]
     if "fail" in gates:
         return "fail", 1
     if crashed or not gates or any(gate != "pass" for gate in gates):
@@ -69,9 +73,9 @@ def verdict(findings: Sequence[Finding], crashed: Sequence[str] = ()) -> tuple[V
 
 def _finding(limit: Limit, measurements: Sequence[Measurement]) -> Finding:
     """Judge one limit: gains by their own rules, everything else by its interval."""
-    matched = [m for m in measurements if fnmatchcase(m.name, limit.measure)]
+    matched = [m for m in measurements if limit.asks_for(m.name)]
     if not matched:
-        return _absent(limit)
+        return _absent(limit, measurements)
     gains = [m for m in matched if m.name.startswith(GAIN_PREFIXES)]
     others = [m for m in matched if m not in gains]
     found = [_interval_finding(limit, m) for m in others]
@@ -82,10 +86,15 @@ def _finding(limit: Limit, measurements: Sequence[Measurement]) -> Finding:
     return _worst(limit, found)
 
 
-def _absent(limit: Limit) -> Finding:
+def _absent(limit: Limit, measurements: Sequence[Measurement]) -> Finding:
     """Nothing was measured: never a pass; only an optional limit stops gating."""
     why = "No measurement of this audit has the name that this limit asks for"
     hint = "this profile does not measure it" if limit.optional else "see the log of the audit"
+    if limit.of_class:
+        prefix = limit.target.removesuffix("*")
+        known = [m.name.removeprefix(prefix) for m in measurements if m.name.startswith(prefix)]
+        why = f"No class named '{visible(limit.of_class, 60)}' was measured"
+        hint = f"the nearest is '{visible(nearest(limit.of_class, known), 60)}'" if known else hint
     return Finding(
         limit=limit.name,
         statement=_statement(limit, ""),
@@ -156,19 +165,24 @@ def _explanation(
     limit: Limit, m: Measurement, low: float, high: float, decided: Verdict, reason: str
 ) -> str:
     """One sentence: the number, its interval, the limit."""
+    name = visible(m.name)  # it may end in the name of a class
     if reason == "NOT_MEASURED":
-        return f"{m.name} was not measured" + (f": {m.note}" if m.note else ".")
+        return f"{name} was not measured" + (f": {m.note}" if m.note else ".")
     if reason == "NO_INTERVAL":
-        return f"{m.name} is {number(m.value, m.unit)}, but has no interval to be judged by."
+        return f"{name} is {number(m.value, m.unit)}, but has no interval to be judged by."
     words = number(m.value, m.unit)
     if low != high:
         words += f" ({interval(low, high, m.unit)})"
     place = "" if m.at is None else f" at {m.at:.2f}"
-    asked = f"{SIDES[limit.comparator]} {number(limit.bound, m.unit)}"
+    bare = m.name.removeprefix(REFERENCE)
+    if bare.startswith(BY_CLASS):
+        place = f" for class '{visible(bare.split('.', 2)[2], 60)}'"
+    asked = f"{SIDES[limit.comparator]} {number(limit.bound, m.unit)} asked"
+    if m.note and (m.unit == "count" or m.name.startswith(REFERENCE)):
+        asked += f" ({m.note})"
     if decided == "inconclusive":
-        return f"{words}{place}, {asked} asked: the interval holds the limit, so nothing is shown."
-    meaning = f" ({m.note})" if m.note and m.unit == "count" else ""
-    return f"{words}{place}, {asked} asked{meaning}."
+        return f"{words}{place}, {asked}: the interval holds the limit, so nothing is shown."
+    return f"{words}{place}, {asked}."
 
 
 def _statement(limit: Limit, unit: str) -> str:
@@ -176,7 +190,12 @@ def _statement(limit: Limit, unit: str) -> str:
     bound = number(limit.bound, "fraction" if unit == "gain" else unit)
     if limit.statement:
         return limit.statement.replace("{limit}", bound)
-    return f"{limit.measure} is {SIDES[limit.comparator]} {bound}"
+    of = f" of class '{visible(limit.of_class, 60)}'" if limit.of_class else ""
+    other = {"": "", "reference": " less that of the reference run"}.get(
+        limit.relative_to, f" less that of {title_of(limit.relative_to)}"
+    )
+    measure = limit.measure.removesuffix(".*") if of else limit.measure
+    return f"{visible(measure)}{of}{other} is {SIDES[limit.comparator]} {bound}"
 
 
 def _gain_finding(

@@ -150,7 +150,7 @@ def status(case: Case, null: Null) -> str:
 
 
 def measured_adequacy(case: Case, null: Null, tau2: float) -> Adequacy:
-    """Adequacy of a trained null, from its one rehearsal on held-out training images."""
+    """Adequacy of a trained null, from its rehearsals on held-out training images."""
     try:
         outcome = case.result(requests.choose(case.setup, null))
         curve = [point["accuracy"] for point in outcome.values["curve"]]
@@ -158,7 +158,8 @@ def measured_adequacy(case: Case, null: Null, tau2: float) -> Adequacy:
         return adequacy(np.nan, np.nan, np.nan, np.nan, 0, tau2, 1)
     n = len(outcome.arrays["heldout"])
     quarter, half, full = curve[-3:]
-    return adequacy(quarter, half, full, outcome.values["discordant"], n, tau2, 1)
+    discordance, seeds = outcome.values["discordance"], outcome.values["rehearsals"]
+    return adequacy(quarter, half, full, discordance, n, tau2, seeds)
 
 
 def nesting(setup: Setup) -> list[tuple[str, str]]:

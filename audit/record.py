@@ -60,7 +60,12 @@ class Finding(Word):
         severity: "gate", "warn" or "info".
         reason: Stable code ("NO_HEADROOM", "NOT_MEASURED"), or empty.
         explanation: One sentence for the reader: why, and what to do.
-        value: The measurement that decided it, with its interval, n and unit.
+        value: Of the measurement that decided it, NaN where there is none.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        n: Number of images that it rests on.
+        unit: Unit of value, low and high.
+        waiver: Until when and why it is excused, in words; empty if it is not.
     """
 
     limit: str
@@ -75,6 +80,7 @@ class Finding(Word):
     high: float = float("nan")
     n: int = 0
     unit: str = ""
+    waiver: str = ""
 
 
 class Report(Word):

@@ -1,7 +1,8 @@
 """The jobs that checks ask for, by what they are about.
 
-A null's job depends on data and recipe, never on the subject, so that the audit of another model
-on the same data finds it in the store.
+What trains a null depends on the training images and the recipe, never on the subject nor on the
+evaluation images, so that the audit of another model, or on other evaluation images, finds it in
+the store. One exception: the nulls see colour if any image of either split has colour.
 """
 
 from audit.case import CutPoint, Null, Setup
@@ -19,13 +20,70 @@ COSTS = {  # per image seen, or per training image of a trivial rung
 }
 
 
+def train_facts(setup: Setup) -> Job:
+    """What is in the training images: labels, fingerprints, groups of near duplicates."""
+    return Job(
+        kind="train_facts",
+        label="reading the training images for duplicates",
+        params={"data": setup.train_digest, "channels": setup.channels},
+        cost=1.5 * setup.n_train,
+    )
+
+
 def facts(setup: Setup) -> Job:
-    """What is in the data."""
+    """What is in the evaluation images, and what of it is in the training images too."""
     return Job(
         kind="facts",
-        label="reading the data for duplicates and leaks",
-        params={"data": setup.data_digest},
-        cost=0.3 * (setup.n_train + setup.n_eval),
+        label="reading the evaluation images for duplicates and leaks",
+        params={"data": setup.eval_digest, "channels": setup.channels},
+        after=(train_facts(setup),),
+        cost=1.5 * setup.n_eval + 0.2 * setup.n_train,
+    )
+
+
+def listing(setup: Setup) -> Job:
+    """Names of files that leak, repeat, contradict or were left out, and the images' sizes."""
+    return Job(
+        kind="listing",
+        label="naming files",
+        params={"files": setup.files_digest},
+        after=(facts(setup),),
+        cost=0.01 * (setup.n_eval + setup.n_train),
+    )
+
+
+def preprocessing(setup: Setup) -> Job:
+    """The subject on training images under other preprocessing."""
+    n = min(1000, setup.n_train)
+    params: dict[str, Plain] = {
+        "data": setup.train_digest,
+        "subject": setup.subject_digest,
+        "view": setup.view,
+        "order": [float(i) for i in setup.order],
+        "images": n,
+        "seed": setup.seed,
+    }
+    return Job(
+        kind="preprocessing",
+        label="trying other preprocessing on training images",
+        params=params,
+        after=(train_facts(setup),),
+        cost=18.0 * n,
+    )
+
+
+def statistics(setup: Setup, null: Null) -> Job:
+    """By what the images are normalised before a null sees them."""
+    return Job(
+        kind="statistics",
+        label=f"measuring the channels of the training images at {null.side} pixels",
+        params={
+            "data": setup.train_digest,
+            "side": null.side,
+            "from_side": setup.side,
+            "channels": setup.channels,
+        },
+        cost=0.3 * setup.n_train,
     )
 
 
@@ -36,15 +94,17 @@ def choose(setup: Setup, null: Null) -> Job:
         profile = setup.profile
         params |= {
             "images_seen": profile.images_seen,
+            "rehearsals": profile.seeds,
             "rates": list(profile.rates),
             "doublings": profile.doublings,
         }
-    seen = setup.profile.images_seen * 1.65 if null.trained else setup.n_train
+    budgets = 0.125 * (len(setup.profile.rates) + 2) + 1.4 * setup.profile.seeds
+    seen = setup.profile.images_seen * budgets if null.trained else setup.n_train
     return Job(
         kind="choose",
         label=f"choosing the recipe of {null.title}",
         params=params,
-        after=(facts(setup),),
+        after=(train_facts(setup),),
         cost=seen * COSTS.get(null.kind, 1.0),
     )
 
@@ -64,7 +124,7 @@ def fit(setup: Setup, null: Null, seed: int = 0) -> Job:
 def common(setup: Setup, null: Null) -> dict[str, Plain]:
     """What every job of a null is named by."""
     return {
-        "data": setup.data_digest,
+        "data": setup.train_digest,
         "null": null.name,
         "side": null.side,
         "from_side": setup.side,
@@ -79,12 +139,14 @@ def null_outputs(
     if null.kind == "stack":
         return stack(setup, seed)
     name = f"{'untrained twin of ' if untrained else ''}{null.title}"
+    scale = (statistics(setup, null),) if null.trained else ()
     return Job(
         kind="null_outputs",
         label=f"running {name}" + (" on relocated images" if relocated else ""),
         params=common(setup, null)
-        | {"seed": setup.seed + seed, "untrained": untrained, "relocated": relocated},
-        after=() if untrained else (fit(setup, null, seed),),
+        | {"evaluation": setup.eval_digest, "seed": setup.seed + seed}
+        | {"untrained": untrained, "relocated": relocated},
+        after=(*(() if untrained else (fit(setup, null, seed),)), *scale),
         cost=0.3 * setup.n_eval,
     )
 
@@ -99,7 +161,7 @@ def stack(setup: Setup, seed: int = 0) -> Job:
     return Job(
         kind="stack",
         label="stacking the nulls",
-        params={"data": setup.data_digest},
+        params={"data": setup.eval_digest},
         after=tuple(after),
         cost=2000,
     )
@@ -107,20 +169,23 @@ def stack(setup: Setup, seed: int = 0) -> Job:
 
 def subject_outputs(setup: Setup, *, untrained: bool = False, relocated: bool = False) -> Job:
     """The subject, or its untrained twin, on the evaluation images."""
+    params: dict[str, Plain] = {
+        "data": setup.eval_digest,
+        "subject": setup.subject_digest,
+        "view": setup.view,
+        "untrained": untrained,
+        "relocated": relocated,
+        "seed": setup.seed,
+    }
+    if setup.order:
+        params["order"] = [float(i) for i in setup.order]
     return Job(
         kind="subject_outputs",
         label="running the "
         + ("untrained twin of the model" if untrained else "model")
         + (" on relocated images" if relocated else ""),
-        params={
-            "data": setup.data_digest,
-            "subject": setup.subject_digest,
-            "view": setup.view,
-            "untrained": untrained,
-            "relocated": relocated,
-            "seed": setup.seed,
-        },
-        cost=4.0 * setup.n_eval,
+        params=params,
+        cost=2.0 * setup.n_eval,
     )
 
 
@@ -132,7 +197,8 @@ def transfer(setup: Setup, cut: CutPoint, mode: str) -> Job:
         kind="transfer",
         label=f"transfer: {mode} up to {cut.name}",
         params={
-            "data": setup.data_digest,
+            "data": setup.train_digest,
+            "evaluation": setup.eval_digest,
             "subject": setup.subject_digest,
             "view": setup.view,
             "cuts": [c.name for c in setup.cuts],
@@ -155,7 +221,7 @@ def pictures(setup: Setup, null: Null) -> Job:
         kind="pictures",
         label="drawing example images",
         params={
-            "data": setup.data_digest,
+            "data": setup.eval_digest,
             "null": null.name,
             "classes": list(setup.classes),
             "paths": setup.paths_digest,

@@ -1,35 +1,30 @@
 """One audit, from a loaded model and data to a report: the flow of the whole product."""
 
-import hashlib
-import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from audit import requests
-from audit.case import Case, CutPoint, NotMeasured, Setup
+from audit.case import Case, NotMeasured, Setup
 from audit.checks import ALL, Check
 from audit.config import Profile
 from audit.jobs import Done, execute
-from audit.jobs.workshop import Workshop
-from audit.ladder import LARGEST_SIDE, ladder
+from audit.jobs.workshop import Decoded, Workshop
 from audit.limits import Policy
+from audit.nulls_folder import Fitted
 from audit.policy import judge
 from audit.progress import Progress
 from audit.record import AuditError, Finding, Measurement
-from audit.store import Store
+from audit.reference import NAME as REFERENCE
+from audit.reference import Reference, digests, measured_against, require_same_data
+from audit.setup import set_up
+from audit.store import Store, default_cache
 from audit.work import Job, merged
 
 if TYPE_CHECKING:
     from audit.data import Dataset
     from audit.model.checkpoint import Subject
-    from audit.model.cuts import Cut
-
-SMALLEST_Q = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +40,7 @@ class Audited:
         jobs: All of them, in the order of execution.
         case: The evidence.
         seconds: Of the whole audit.
+        fitted: The folder that the nulls came from, if they did.
     """
 
     setup: Setup
@@ -55,6 +51,7 @@ class Audited:
     jobs: list[Job]
     case: Case
     seconds: float
+    fitted: Fitted | None = None
 
 
 def audit(
@@ -66,27 +63,49 @@ def audit(
     store: Store,
     seed: int = 0,
     progress: Progress | None = None,
+    fitted: Fitted | None = None,
+    classes: tuple[str, ...] | None = None,
+    decoded: Decoded | None = None,
+    reference: Reference | None = None,
+    check_preprocessing: bool = False,
 ) -> Audited:
     """Audit one model on one data set.
 
     Args:
         subject: From `audit.model.load_subject`.
-        dataset: With its training split.
+        dataset: With its training split, unless nulls are given.
         profile: How much is measured.
         policy: The limits.
         store: Where results of jobs are kept.
         seed: Of everything random.
         progress: Told what happens.
+        fitted: Nulls from a folder; they, their profile and seed must fit (`audit.given_nulls`).
+        classes: Names in the order of the subject's outputs, if neither the checkpoint knows them
+            nor the data have them in this order.
+        decoded: Images as nulls see them, to share between audits of the same data.
+        reference: A stored run that limits are relative to.
+        check_preprocessing: Whether other preprocessing is tried on training images.
 
     Raises:
-        AuditError: If model and data do not fit together, or the images are too small.
+        AuditError: If model and data do not fit together, the images are too small, or the
+            reference run was made on other data.
     """
     started, progress = time.monotonic(), progress or Progress(quiet=True)
-    agree(subject, dataset)
-    setup, cuts = set_up(subject, dataset, profile, seed)
-    shop = Workshop(dataset, subject, setup, cuts)
-    jobs = merged((requests.facts(setup), *(job for check in ALL for job in check.needs(setup))))
-    done = execute(jobs, shop, store, progress)
+    if reference is not None:
+        require_same_data(digests(dataset), reference)
+    given = fitted.manifest.training if fitted else None
+    setup, cuts = set_up(
+        subject,
+        dataset,
+        profile,
+        seed,
+        given=given,
+        classes=classes,
+        check_preprocessing=check_preprocessing,
+    )
+    shop = Workshop(dataset, subject, setup, cuts, {} if decoded is None else decoded)
+    jobs = all_jobs(setup)
+    done = execute(jobs, shop, store, progress, fitted.outcomes if fitted else None)
     case = make_case(setup, done)
     measurements, crashed = {}, {}
     for check in ALL:
@@ -94,104 +113,17 @@ def audit(
         if reason:
             crashed[check.NAME] = reason
             progress.say(f"{check.NAME} could not be measured: {reason}")
+    if reference is not None:
+        paths = dataset.eval.paths
+        measurements[REFERENCE] = measured_against(reference, measurements, case, paths)
     findings = judge([m for found in measurements.values() for m in found], policy)
     seconds = time.monotonic() - started
-    return Audited(setup, measurements, findings, crashed, done, jobs, case, seconds)
+    return Audited(setup, measurements, findings, crashed, done, jobs, case, seconds, fitted)
 
 
-def agree(subject: "Subject", dataset: "Dataset") -> None:
-    """Refuse a model that cannot be asked about these data."""
-    if subject.spec.num_classes != len(dataset.classes):
-        raise AuditError(
-            "MODEL_CLASS_MISMATCH",
-            f"the audit needs a model with one output a class, but {subject.name} has "
-            f"{subject.spec.num_classes} outputs and the data have {len(dataset.classes)} classes. "
-            "Give the data that the model was trained for.",
-        )
-    if subject.class_names is not None and tuple(subject.class_names) != dataset.classes:
-        raise AuditError(
-            "MODEL_CLASS_MISMATCH",
-            f"the audit needs the model's own class order, but {subject.name} was saved with "
-            f"classes starting '{subject.class_names[0]}' and the data's start "
-            f"'{dataset.classes[0]}'. Rename the folders, or save the checkpoint without names.",
-        )
-    if subject.preprocessing.in_chans not in (1, 3):
-        raise AuditError(
-            "MODEL_CHANNELS",
-            f"images have one channel or three, but {subject.name} takes "
-            f"{subject.preprocessing.in_chans}. Such a model cannot be audited on an image folder.",
-        )
-    if dataset.train is None:
-        raise AuditError(
-            "DATA_NO_TRAINING",
-            "the nulls need the training images, but only evaluation images were given. Give a "
-            "folder with train/ and val/, or --train-data.",
-        )
-    if subject.preprocessing.img_size < SMALLEST_Q:
-        raise AuditError(
-            "DATA_IMAGES_TOO_SMALL",
-            f"the nulls need images of at least {SMALLEST_Q} pixels a side, the smallest receptive "
-            f"field, but the model takes {subject.preprocessing.img_size}. Nothing smaller can be "
-            "audited.",
-        )
-
-
-def set_up(
-    subject: "Subject", dataset: "Dataset", profile: Profile, seed: int
-) -> "tuple[Setup, dict[str, Cut]]":
-    """Decide what is measured."""
-    from audit.model.architecture import find_cuts
-
-    view = subject.preprocessing
-    side = min(view.img_size, LARGEST_SIDE)
-    found = find_cuts(subject.model, view.in_chans, view.img_size)
-    cuts = spread(found, profile.cuts)
-    assert dataset.train is not None
-    setup = Setup(
-        profile=profile,
-        seed=seed,
-        subject=subject.name,
-        architecture=subject.spec.architecture,
-        subject_digest=network_digest(subject),
-        subject_side=view.img_size,
-        view=repr(view),
-        data_digest=dataset.digest,
-        paths_digest=hashlib.sha256("\n".join(dataset.eval.paths).encode()).hexdigest(),
-        unreadable=dataset.unreadable,
-        classes=dataset.classes,
-        n_train=len(dataset.train),
-        n_eval=len(dataset.eval),
-        channels=1 if dataset.grey else 3,
-        side=side,
-        nulls=ladder(side, profile),
-        cuts=tuple(CutPoint(name=c.name, depth=c.depth, head=c.kind == "head") for c in cuts),
-    )
-    return setup, {cut.name: cut for cut in cuts}
-
-
-def network_digest(subject: "Subject") -> str:
-    """Of the function: weights alone do not tell the number of heads or the kind of pooling."""
-    spec = subject.spec
-    content = [spec.architecture, spec.kwargs, spec.num_classes, spec.in_chans, spec.img_size]
-    text = json.dumps([*content, subject.weights_digest], sort_keys=True, default=repr)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def spread(cuts: "Sequence[Cut]", wanted: int) -> "list[Cut]":
-    """At most `wanted` cuts, the last (before the classifier) among them, evenly by order.
-
-    Of cuts with nothing to learn between them (pooling) only the last is kept, and cuts with
-    parameters used on both sides cannot be frozen.
-    """
-    cuts = [cut for cut in cuts if not cut.shared and not cut.unassigned]
-    ends = [next_cut.before for next_cut in cuts[1:]] + [()]
-    cuts = [cut for cut, following in zip(cuts, ends, strict=True) if cut.before != following]
-    if len(cuts) <= wanted:
-        return list(cuts)
-    if wanted < 1:
-        return []
-    places = np.linspace(len(cuts) - 1, 0, wanted + 1)[:-1] if wanted > 1 else [len(cuts) - 1]
-    return [cuts[i] for i in sorted({round(float(p)) for p in places})]
+def all_jobs(setup: Setup) -> list[Job]:
+    """What all checks ask for, every job behind those that it needs."""
+    return merged((requests.facts(setup), *(job for check in ALL for job in check.needs(setup))))
 
 
 def make_case(setup: Setup, done: Done) -> Case:
@@ -232,9 +164,12 @@ def stage_seconds(audited: Audited) -> Mapping[str, float]:
     return total
 
 
-def default_cache() -> Path:
-    """Where results are kept unless --cache says otherwise."""
-    import os
-
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "null-audit"
+__all__ = [
+    "Audited",
+    "all_jobs",
+    "audit",
+    "default_cache",
+    "make_case",
+    "measured",
+    "stage_seconds",
+]

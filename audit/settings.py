@@ -2,13 +2,14 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from audit.config import PROFILES, Profile, profile
 from audit.limits import Policy, load_policy, parse_policy
 from audit.record import AuditError
+from audit.where import Where, nearest
 from reports import yaml as plain_yaml
 from reports.text import visible
 from reports.words import Word
@@ -23,6 +24,9 @@ SMALLEST = {  # of the fields of the profile; below, nothing could be measured
     "transfer_seen": 100,
 }
 Answer = Literal["yes", "no", "unknown"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(Word):
@@ -34,18 +38,30 @@ class Settings(Word):
         eval_data: Evaluation images, instead of `data`.
         class_map: File with the class names in the order of the outputs, one a line.
         model: timm architecture, for a file that does not name one.
-        model_kwargs: Its keyword arguments.
-        num_classes: Where the file does not say.
-        img_size: Likewise, in pixels.
-        in_chans: Likewise.
+        model_kwargs: The architecture's keyword arguments.
+        num_classes: Number of outputs, where the file does not say.
+        img_size: Side of the input in pixels, where the file does not say.
+        in_chans: Input channels, where the file does not say.
         weights: "raw" or "ema", for a file that holds both.
-        profile: How much is measured.
-        changes: Fields of the profile, replaced.
+        mean: Of the input's channels on the scale 0 to 1, one value or one a channel, instead of
+            what the file or timm says.
+        std: Likewise, divided by.
+        crop_pct: Share of the resized image's shorter side that the centre crop keeps, likewise.
+        interpolation: Of the resizing, likewise.
+        check_preprocessing: Try the usual alternatives on up to 1,000 training images, and warn
+            where one is clearly better.
+        profile: How much is measured: quick, default or full.
+        changes: Fields of the profile, replaced, such as {seeds: 1}.
         seed: Of everything random.
         max_bad_images: So many unreadable images are left out and named; more are refused.
-        evaluation_chose_subject: Were the evaluation images used to choose the model?
+        evaluation_chose_subject: Were the evaluation images used to choose the model? yes, no or
+            unknown; all but no is said in the report.
         pretrained_on: Data that the model was trained on before, "none" if on no other.
+        nulls: Folder of fitted nulls; then no training images are needed and nothing is trained.
+        max_time: Take the largest profile that is expected to take no longer, such as 30m.
+        reference: Finished run that limits may be relative to; in a file, relative to that file.
         limits: The policy's limits, over the default ones.
+        waivers: Limits that are excused, each with a reason and a date.
     """
 
     data: Path | None = None
@@ -58,57 +74,87 @@ class Settings(Word):
     img_size: int | None = Field(default=None, ge=1)
     in_chans: int | None = Field(default=None, ge=1)
     weights: Literal["raw", "ema"] | None = None
+    mean: tuple[Finite, ...] | None = Field(default=None, min_length=1, max_length=3)
+    std: tuple[Positive, ...] | None = Field(default=None, min_length=1, max_length=3)
+    crop_pct: float | None = Field(default=None, gt=0, le=1)
+    interpolation: Interpolation | None = None
+    check_preprocessing: bool = False
     profile: str = "default"
     changes: dict[str, bool | int] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
     max_bad_images: int = Field(default=0, ge=0)
     evaluation_chose_subject: Answer = "unknown"
     pretrained_on: str = "unknown"
+    nulls: Path | None = None
+    max_time: str | None = None
+    reference: Path | None = None
     limits: dict[str, Any] = Field(default_factory=dict)
+    waivers: dict[str, Any] = Field(default_factory=dict)
 
 
 def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
     """Read `audit.yaml` and lay the flags that were given over it.
 
     Args:
-        path: The file, or None for none.
+        path: The file, or None for none. A setting that is null there is not set.
         flags: By name; None means "not given".
 
     Raises:
-        AuditError: CONFIG_INVALID, naming the file and the nearest known key.
+        AuditError: CONFIG_INVALID, POLICY_INVALID or POLICY_WAIVER_EXPIRED, naming file, line
+            and the nearest known key.
     """
-    raw = read_yaml(path) if path else {}
-    source = str(path) if path else "the command line"
-    known = list(Settings.model_fields)
+    text = read_text(path) if path else ""
+    where = Where(source=visible(str(path)) if path else "the command line", text=text)
+    raw = read_yaml(where)
     for key in raw:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else f" Known are {', '.join(known)}."
-            raise refusal(source, f"does not know '{visible(str(key), 60)}'.{hint}")
+        if key not in Settings.model_fields:
+            near = nearest(key, [*Settings.model_fields])
+            problem = f"does not know '{visible(key, 60)}'. Did you mean '{near}'?"
+            raise refusal(where.place((key,)), problem)
+    raw = {key: value for key, value in raw.items() if value is not None}
     given = {key: value for key, value in flags.items() if value is not None}
     try:
-        return Settings.model_validate(raw | given)
+        settings = Settings.model_validate(raw | given)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        names = [str(part) for part in first["loc"]]
+        place = "the command line" if names[0] in given else where.place(names)
         got = visible(repr(first["input"]), 60)
-        raise refusal(source, f"cannot use {got} for '{where}': {first['msg'].lower()}.") from None
+        problem = f"cannot use {got} for '{'.'.join(names)}': {first['msg'].lower()}."
+        raise refusal(place, problem) from None
+    if path:
+        parse_policy(policy_of(settings), base=load_policy(), where=where)
+    if path and settings.reference and "reference" not in given:
+        return settings.model_copy(update={"reference": path.parent / settings.reference})
+    return settings
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A mapping from a YAML file.
+def read_text(path: Path) -> str:
+    """The text of a configuration.
 
     Raises:
-        AuditError: CONFIG_INVALID if it cannot be read, is too large or is no mapping.
+        AuditError: CONFIG_INVALID if it cannot be read or is too large.
     """
     try:
         if path.stat().st_size > MOST_BYTES:
             raise refusal(str(path), "is larger than a megabyte.")
-        return plain_yaml.load(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise refusal(str(path), f"cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise refusal(str(path), "is no UTF-8 text.") from None
+
+
+def read_yaml(where: Where) -> dict[str, Any]:
+    """A mapping from the text of a configuration.
+
+    Raises:
+        AuditError: CONFIG_INVALID if it is none.
+    """
+    try:
+        return plain_yaml.load(where.text)
     except ValueError as error:
-        raise refusal(str(path), f"is not valid: {visible(str(error))}.") from None
+        raise refusal(where.source, f"is not valid: {visible(str(error))}.") from None
 
 
 def refusal(source: str, problem: str) -> AuditError:
@@ -139,13 +185,27 @@ def chosen_profile(settings: Settings) -> Profile:
     return profile(settings.profile, **settings.changes)
 
 
+def policy_of(settings: Settings) -> dict[str, Any]:
+    """The settings' part of the policy, as `parse_policy` takes it."""
+    return {"version": 1, "limits": settings.limits, "waivers": settings.waivers}
+
+
 def chosen_policy(settings: Settings, path: Path | None) -> Policy:
-    """The default policy, a policy file, or the limits of the configuration over the default."""
-    if path is not None:
-        return load_policy(path)
-    if settings.limits:
-        return parse_policy({"version": 1, "limits": settings.limits}, base=load_policy())
-    return load_policy()
+    """The default policy, changed by a policy file or by the configuration, never by both.
+
+    Raises:
+        AuditError: CONFIG_TWO_POLICIES where both are given; what `load_policy` raises.
+    """
+    if path is None:
+        return parse_policy(policy_of(settings), base=load_policy())
+    given = [key for key in ("limits", "waivers") if getattr(settings, key)]
+    if given:
+        raise AuditError(
+            "CONFIG_TWO_POLICIES",
+            f"the audit needs its limits in one place, but audit.yaml has `{given[0]}` and "
+            f"--policy names {visible(str(path))}. Move them into one of the two.",
+        )
+    return load_policy(path)
 
 
 __all__ = ["PROFILES", "Settings", "chosen_policy", "chosen_profile", "load_settings"]

@@ -76,6 +76,12 @@ class Store:
                 folder.rename(aside / key)
             return None
 
+    def has(self, kind: str, key: str) -> bool:
+        """Whether there is an outcome, as far as can be told without reading it."""
+        if self.root is None:
+            return key in self.memory
+        return (self.root / kind / key / "manifest.json").is_file()
+
     def put(self, kind: str, key: str, outcome: Outcome) -> None:
         """Store an outcome; the entry appears whole or not at all."""
         if self.root is None:
@@ -121,6 +127,12 @@ class Store:
         with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+def default_cache() -> Path:
+    """Where results are kept unless --cache says otherwise."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "null-audit"
 
 
 def write_entry(folder: Path, outcome: Outcome) -> None:

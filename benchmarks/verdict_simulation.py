@@ -1,159 +1,192 @@
-"""How often the verdict on the gain is right, on audits whose truth is known.
+"""How often the verdict on the gain is right, on simulated audits whose truth is known.
 
-Run `python benchmarks/verdict_simulation.py` (a minute or two; `--audits 1000` for more digits).
-
-Images have a difficulty that subject and nulls share, so their errors are correlated; every null
-draws a shift per seed, so that its accuracy spreads over seeds; images come in groups of near
-duplicates with equal errors. The truth is the gain over the null's expected accuracy.
+Run `python benchmarks/verdict_simulation.py` (2,000 audits a row, about ten minutes of one core;
+`--audits 200` for fewer, `--quick` to see that it works). It prints Markdown and ends with 1 if a
+bound is broken by more than three Monte-Carlo errors. What is drawn: `simulated_audits.py`.
 """
 
 import argparse
 import math
+import sys
 import time
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import special
+from simulated_draws import Draw
+from simulated_worlds import MINORITY, NOISY, TRAINED
+from verdict_rows import (
+    LIMIT,
+    Interval,
+    Trial,
+    as_good_as_asked,
+    at_the_limit,
+    extremes,
+    hard_data,
+    power,
+    spreads,
+    unripe,
+)
 
-from audit.stats import Pair, adequacy, gain_interval, pair, pooled_seed_variance
+from audit.stats import gain_interval
 from audit.verdict import judge_gain
 
-SLOPE = 1.5  # how strongly difficulty decides; errors of subject and null correlate by about 0.4
-HELDOUT = 2000
+QUIET = "coordconv-9"  # a null whose seeds spread no more than most
+ERRORS = 3.0  # Monte-Carlo standard errors by which a bound may be missed
 
 
-class Audit(NamedTuple):
-    """One kind of simulated audit; shares are fractions.
+class Tally:
+    """Bounds that were broken, in words."""
 
-    Attributes:
-        images: Evaluation images.
-        seeds: Of every trained null.
-        tau: Standard deviation over seeds of a null's accuracy.
-        gain: True gain of the subject over a null that is fully trained.
-        error: True error of a fully trained null.
-        copies: Images in every group of near duplicates.
-        starved: Accuracy that the nulls lack because their training was cut short.
-        nulls: Claim nulls, all as good as each other.
-    """
+    def __init__(self) -> None:
+        self.broken: list[str] = []
 
-    images: int
-    seeds: int = 3
-    tau: float = 0.006
-    gain: float = 0.35
-    error: float = 0.3
-    copies: int = 1
-    starved: float = 0.0
-    nulls: int = 5
+    def mark(self, what: str, rate: float, low: float, high: float, audits: int) -> str:
+        """Note a rate outside its bounds, and give the mark to print beside it."""
+        if low <= rate <= high:
+            return ""
+        bound = low if rate < low else high
+        if abs(rate - bound) <= ERRORS * math.sqrt(bound * (1 - bound) / audits):
+            return " ~"
+        self.broken.append(f"{what}: {rate:.1%}, bounds {low:.1%} to {high:.1%}")
+        return " **!**"
 
 
-def errors(
-    rng: np.random.Generator, difficulty: NDArray[np.float64], error: float, tau: float, seeds: int
-) -> NDArray[np.float64]:
-    """Errors (S, n) of one model whose expected error is about `error`, tau its spread."""
-    width = math.sqrt(1 + SLOPE**2)
-    level = width * float(special.ndtri(error))
-    slope = math.exp(-((level / width) ** 2) / 2) / math.sqrt(2 * math.pi) / width
-    shift = rng.normal(0, tau / slope, (seeds, 1))
-    hit = rng.normal(size=(seeds, len(difficulty))) < level + shift + SLOPE * difficulty
-    return np.asarray(hit, dtype=float)
+def coverage(row: Interval, audits: int, seed: int) -> tuple[list[float], float]:
+    """Shares of intervals that hold the truth, quiet and noisy null; median width of the first."""
+    world = row.world
+    error = (1 - row.gain) * world.error_of(NOISY)
+    rates: tuple[float, ...] = (error,)
+    truths = [1 - error / world.error_of(name) for name in (QUIET, NOISY)]
+    if row.balanced:
+        rates = tuple((1 - row.gain) * rate for rate in MINORITY["balanced"])
+        truths = [row.gain, row.gain]
+    nulls = TRAINED if world.spread else (QUIET, NOISY)
+    draw = Draw(world, {"subject": rates}, seed, nulls, curves=False)
+    found = np.array(
+        [
+            [
+                gain_interval(audit.pair("subject", name, balanced=row.balanced))[1:]
+                for name in (QUIET, NOISY)
+            ]
+            for audit in draw.audits(audits)
+        ]
+    )  # fmt: skip (A, 2, 2)
+    held = (found[..., 0] <= truths) & (truths <= found[..., 1])
+    return held.mean(0).tolist(), float(np.median(found[:, 0, 1] - found[:, 0, 0]))
 
 
-def simulate(audit: Audit, rng: np.random.Generator) -> list[Pair]:
-    """The pairs of one audit, as a check would measure them."""
-    difficulty = rng.normal(size=audit.images // audit.copies)
-    groups = np.arange(len(difficulty)).repeat(audit.copies)
-    null_error = audit.error + audit.starved
-    subject = errors(rng, difficulty, audit.error * (1 - audit.gain), 0, 1)[0].repeat(audit.copies)
-    nulls = [
-        errors(rng, difficulty, null_error, audit.tau, audit.seeds).repeat(audit.copies, 1)
-        for _ in range(audit.nulls)
-    ]
-    tau2 = pooled_seed_variance(nulls)
-    # A starved null still climbs: half of what it lacks came with the last doubling.
-    half, full = 1 - null_error - audit.starved / 2, 1 - null_error
-    noise = rng.normal(0, math.sqrt(0.05 / HELDOUT + 2 * audit.tau**2 / audit.seeds))
-    left = adequacy(half - 0.05, half, full + noise, 0.05, HELDOUT, tau2, audit.seeds).allowance
-    return [
-        pair(
-            f"null-{i}",
-            subject,
-            null,
-            groups,
-            claim=True,
-            allowance=left,
-            seed_variance=tau2,
-            trained_nulls=audit.nulls,
-        )
-        for i, null in enumerate(nulls)
-    ]
-
-
-def coverage(audit: Audit, audits: int, seed: int) -> tuple[float, float]:
-    """Share of gain intervals that hold the truth, and their median width."""
-    rng = np.random.default_rng(seed)
-    ends = np.array([gain_interval(simulate(audit, rng)[0])[1:] for _ in range(audits)])
-    held = (ends[:, 0] <= audit.gain) & (audit.gain <= ends[:, 1])
-    return float(held.mean()), float(np.median(ends[:, 1] - ends[:, 0]))
-
-
-def verdicts(audit: Audit, g: float, audits: int, seed: int) -> tuple[Counter[str], Counter[str]]:
-    """Counts of verdicts, and of the reasons of those that are undecided."""
-    rng = np.random.default_rng(seed)
-    found = [judge_gain(simulate(audit, rng), g) for _ in range(audits)]
-    undecided = Counter(v.reason for v in found if v.verdict == "inconclusive")
-    return Counter(v.verdict for v in found), undecided
-
-
-def print_coverage(audits: int) -> None:
-    print(f"Coverage of the 95 % interval of a gain of 0.35, {audits} audits a row")
-    print(f"{'images':>7} {'seeds':>5} {'tau':>5} {'copies':>6} {'coverage':>9} {'width':>6}")
-    rows = [Audit(n, s, t) for n in (200, 1000, 10000) for s in (3, 5) for t in (0.0, 0.006, 0.02)]
-    rows += [Audit(1000, 1, t) for t in (0.006, 0.01, 0.02)]
-    rows += [Audit(1000, 3, 0.006, copies=4), Audit(1000, 3, 0.02, error=0.05)]
-    for i, row in enumerate(rows):
-        held, width = coverage(row, audits, seed=i)
+def print_coverage(rows: list[Interval], audits: int, tally: Tally) -> None:
+    """A table of coverage."""
+    print("| images | seeds | spread, points | noisy null | special | coverage | noisy's | width |")
+    print("|---|---|---|---|---|---|---|---|")
+    for seed, row in enumerate(rows):
+        world, what = row.world, f"coverage, {row.words}, {row.world}"
+        held, width = coverage(row, audits, seed)
+        cells = [
+            f"{rate:.1%}{tally.mark(what, rate, *bounds, audits)}"
+            for rate, bounds in zip(held, row.bounds, strict=True)
+        ]
         print(
-            f"{row.images:7} {row.seeds:5} {row.tau:5.3f} {row.copies:6} {held:9.1%} {width:6.3f}"
-            + ("  null error 5 %" if row.error < 0.1 else ""),
+            f"| {world.images:,} | {world.seeds} | {100 * world.spread:g} | {world.noisy:g} x "
+            f"| {row.words} | {cells[0]} | {cells[1]} | {width:.3f} |",
             flush=True,
         )
 
 
-def print_verdicts(audits: int, g: float) -> None:
-    print(f"\nVerdicts at a limit of {g}, 5 nulls, 3 seeds, tau 0.6 points, {audits} audits a row")
-    print(f"{'truth':34} {'images':>7} {'pass':>6} {'fail':>6} {'undecided':>10}  reasons")
-    truths = [
-        ("gain 0.50", Audit(0, gain=0.5)),
-        ("gain 0.35", Audit(0, gain=0.35)),
-        ("gain 0.10, the limit itself", Audit(0, gain=0.10)),
-        ("gain 0.00", Audit(0, gain=0.0)),
-        ("gain -0.10", Audit(0, gain=-0.10)),
-        ("gain 0.00, nulls starved by 10 pts", Audit(0, gain=0.0, starved=0.1)),
-        ("gain 0.50, null error 0.1 %", Audit(0, tau=0.0, gain=0.5, error=0.001)),
-    ]
-    for i, (name, truth) in enumerate(truths):
-        for n in (1000, 10000):
-            counts, reasons = verdicts(truth._replace(images=n), g, audits, seed=100 + i)
-            shares = [counts[v] / audits for v in ("pass", "fail", "inconclusive")]
-            text = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+def verdicts(trial: Trial, audits: int, seed: int) -> dict[str, tuple[Counter[str], Counter[str]]]:
+    """Counts of verdicts and of their reasons, by subject."""
+    found = {name: (Counter[str](), Counter[str]()) for name in trial.subjects}
+    for audit in Draw(trial.world, trial.subjects, seed).audits(audits):
+        for name, (decided, reasons) in found.items():
+            if trial.world.majority:
+                finding = audit.finding(name, LIMIT)
+                verdict, reason = finding.verdict, finding.reason
+            else:
+                judged = judge_gain(audit.pairs(name), LIMIT)
+                verdict, reason = judged.verdict, judged.reason
+            decided[verdict] += 1
+            if verdict == "inconclusive":
+                reasons[reason] += 1
+    return found
+
+
+def print_verdicts(rows: list[Trial], audits: int, tally: Tally) -> None:
+    """A table of verdicts."""
+    print(
+        "| images | seeds | spread, points | power | special | true gain | pass | fail "
+        "| undecided | why |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for seed, row in enumerate(rows):
+        for name, (decided, reasons) in verdicts(row, audits, 1000 + seed).items():
+            world, what = row.world, f"{row.words}, gain {name}, {row.world}"
+            shares = {key: decided[key] / audits for key in ("pass", "fail", "inconclusive")}
+            passed = tally.mark(
+                f"pass, {what}", shares["pass"], 0.0, row.passes.get(name, 1.0), audits
+            )
+            failed = tally.mark(f"fail, {what}", shares["fail"], 0.0, row.fails, audits)
+            why = ", ".join(f"{reason} {n / audits:.1%}" for reason, n in reasons.most_common())
+            exponent = f"{world.exponent:g}" if world.left else ""
             print(
-                f"{name:34} {n:7} {shares[0]:6.1%} {shares[1]:6.1%} {shares[2]:10.1%}  {text}",
+                f"| {world.images:,} | {world.seeds} | {100 * world.spread:g} | {exponent} "
+                f"| {row.words} | {name} | {shares['pass']:.1%}{passed} "
+                f"| {shares['fail']:.1%}{failed} | {shares['inconclusive']:.1%} | {why} |",
                 flush=True,
             )
 
 
-def main() -> None:
+COVERAGES: dict[str, tuple[str, Callable[[], Iterator[Interval]]]] = {
+    "spreads": ("Coverage of the 95 % interval of a gain of 0.35 (bounds 93 to 98 %)", spreads),
+    "hard": ("Coverage on harder data (bounds 93 to 98 %)", hard_data),
+}
+VERDICTS: dict[str, tuple[str, Callable[[], Iterator[Trial]]]] = {
+    "passes": (
+        "False passes: the gain over the fully trained null is at the limit (bound 2.5 %)",
+        at_the_limit,
+    ),
+    "unripe": (
+        "False passes over nulls with more to learn (at the limit 2.5 %, a gain of 0 over starved "
+        "nulls none; powers below 0.415 have no bound)",
+        unripe,
+    ),
+    "fails": (
+        "False fails: exactly as good as is asked, over nulls that are all alike (bound 5 %)",
+        as_good_as_asked,
+    ),
+    "power": ("What is found: the recipe leaves half a point to learn", power),
+    "extremes": ("Extremes (what must not pass: bound 2.5 %, or none)", extremes),
+}
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--audits", type=int, default=150, help="simulated audits per row")
-    parser.add_argument("--limit", type=float, default=0.10, help="gain that is asked for")
+    parser.add_argument("--audits", type=int, default=2000, help="simulated audits a row")
+    parser.add_argument("--quick", action="store_true", help="20 audits a row, every third row")
+    tables = [*COVERAGES, *VERDICTS]
+    parser.add_argument("--table", choices=tables, action="append", help="only this, repeatable")
     arguments = parser.parse_args()
-    started = time.perf_counter()
-    print_coverage(arguments.audits)
-    print_verdicts(arguments.audits, arguments.limit)
-    print(f"\n{time.perf_counter() - started:.0f} s")
+    audits, step = (20, 3) if arguments.quick else (arguments.audits, 1)
+    started, tally = time.process_time(), Tally()
+    rare, common = (100 * math.sqrt(p * (1 - p) / audits) for p in (0.025, 0.95))
+    print(
+        f"{audits:,} audits a row. One Monte-Carlo standard error is {rare:.1f} points at 2.5 % "
+        f"and {common:.1f} at 95 %. ~: outside the bound by less than three of them. **!**: broken."
+    )
+    for name in arguments.table or tables:
+        if name in COVERAGES:
+            title, intervals = COVERAGES[name]
+            print(f"\n**{title}**\n")
+            print_coverage(list(intervals())[::step], audits, tally)
+        else:
+            title, trials = VERDICTS[name]
+            print(f"\n**{title}**\n")
+            print_verdicts(list(trials())[::step], audits, tally)
+    print(f"\n{time.process_time() - started:.0f} s of processor time")
+    for what in tally.broken:
+        print(f"broken: {what}", file=sys.stderr)
+    return 1 if tally.broken else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

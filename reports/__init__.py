@@ -1,7 +1,8 @@
 """Writers of reports. A leaf: plain words in, files out; no torch, no knowledge of audits.
 
 words: the vocabulary, a `Document`. text: hostile names made visible, numbers in words.
-html, markdown, junit: the formats. charts: inline SVG. yaml: what is stored. files: safe writing.
+html, markdown, junit, model_card: the formats. charts: inline SVG. yaml: what is stored. files:
+safe writing.
 Adding a format is one file and one name in `FORMATS`.
 """
 
@@ -11,6 +12,12 @@ from pathlib import Path
 from reports.html import write_html
 from reports.junit import write_junit
 from reports.markdown import write_markdown
+from reports.model_card import write_model_card
 from reports.words import Document
 
-FORMATS: tuple[Callable[[Document, Path], Path], ...] = (write_html, write_markdown, write_junit)
+FORMATS: tuple[Callable[[Document, Path], Path], ...] = (
+    write_html,
+    write_markdown,
+    write_junit,
+    write_model_card,
+)

@@ -40,9 +40,9 @@ def _round_step(rough: float) -> float:
     return next((m * power for m in (1, 2, 5) if m * power >= rough * 0.999), 10 * power)
 
 
-def tick_labels(positions: Sequence[float], percent: bool) -> list[str]:
-    """Print ticks with as many decimals as their distance needs."""
-    factor, sign = (100.0, " %") if percent else (1.0, "")
+def tick_labels(positions: Sequence[float], percent: bool, points: bool = False) -> list[str]:
+    """Print ticks with as many decimals as their distance needs; points have no sign."""
+    factor, sign = (100.0, " %") if percent else (100.0 if points else 1.0, "")
     if not positions:
         return []
     step = (positions[1] - positions[0]) * factor if len(positions) > 1 else 1.0

@@ -8,11 +8,17 @@ attributes.
 import hashlib
 from xml.etree import ElementTree
 
-from reports import intervals, lines
+from reports import grids, intervals, lines, scatter
 from reports.marks import MUTED, SIZE, add
 from reports.text import NOT_MEASURED, visible
 from reports.words import Chart
 
+_DRAWERS = {
+    "interval": intervals.draw,
+    "line": lines.draw,
+    "grid": grids.draw,
+    "scatter": scatter.draw,
+}
 WIDE = 840
 NARROW = 360
 
@@ -25,7 +31,7 @@ def svg(chart: Chart, width: int = WIDE, key: str = "") -> str:
     with a fallback for a light page.
 
     Args:
-        chart: Kind "interval" or "line".
+        chart: Of any kind.
         width: In pixels; below 520 the layout is the one for small screens.
         key: What its ids begin with; different for each drawing on one page. Without it, a digest
             of the chart and the width.
@@ -46,7 +52,7 @@ def svg(chart: Chart, width: int = WIDE, key: str = "") -> str:
     root.set("aria-describedby", f"{key}-desc")
     add(root, "title", visible(chart.title, 400), id=f"{key}-title")
     add(root, "desc", visible(chart.description, 2000), id=f"{key}-desc")
-    draw = intervals.draw if chart.kind == "interval" else lines.draw
+    draw = _DRAWERS[chart.kind]
     if any(series.x for series in chart.series):
         height = round(draw(root, chart, float(width)))
     else:

@@ -12,6 +12,7 @@ from reports.words import Chart, Document, Gate, Picture, Section, Severity
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST = 4000  # characters of one sentence or paragraph
+_MOST_PICTURES = 3 * 2**20  # characters that all pictures of a page take together
 
 
 def write_html(document: Document, folder: Path) -> Path:
@@ -123,10 +124,14 @@ def chart_rows(chart: Chart) -> list[tuple[str, str, str, str]]:
 
 def _albums(document: Document, folder: Path) -> list[dict[str, list[tuple[Picture, Shown]]]]:
     """The pictures of every section, embedded, by group."""
-    albums = []
+    albums, room = [], _MOST_PICTURES
     for section in document.sections:
         album: dict[str, list[tuple[Picture, Shown]]] = {}
         for picture in section.pictures:
-            album.setdefault(picture.group, []).append((picture, show(folder, picture.file)))
+            shown = show(folder, picture.file)
+            if len(shown.source) > room:
+                shown = Shown(lack="Left out to keep this page small: it is in the run folder.")
+            room -= len(shown.source)
+            album.setdefault(picture.group, []).append((picture, shown))
         albums.append(album)
     return albums

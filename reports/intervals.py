@@ -53,6 +53,7 @@ class Frame:
         bottom: Of the rows; the axis stands below.
         marks: Values of the ticks.
         place: From a value to its x.
+        mixed: Whether models of several roles are shown.
     """
 
     width: float
@@ -63,6 +64,11 @@ class Frame:
     bottom: float
     marks: list[float]
     place: Callable[[float], float]
+    mixed: bool
+
+    def stands_out(self, series: Series) -> bool:
+        """Whether a row is the subject's among others'."""
+        return self.mixed and series.role == "subject"
 
     @property
     def stacked(self) -> bool:
@@ -117,9 +123,11 @@ def _frame(chart: Chart, rows: list[Row], width: float, figures: Figures) -> Fra
     marks = ticks(finite([*seen, *(value for value, _ in chart.limits)]), 4 if stacked else 6)
     step = 46.0 if stacked else 27.0
     top = 4 + _SHELF * len(chart.limits)
-    margin = max((text_width(t, SIZE) / 2 for t in tick_labels(marks, chart.percent)), default=0)
+    labels_below = tick_labels(marks, chart.percent, chart.points)
+    margin = max((text_width(text, SIZE) / 2 for text in labels_below), default=0)
     place = scale(marks, left + margin, right - margin)
-    return Frame(width, left, right, top, step, top + step * len(rows), marks, place)
+    mixed = len({series.role for series in chart.series}) > 1
+    return Frame(width, left, right, top, step, top + step * len(rows), marks, place, mixed)
 
 
 def _figures(row: Row, figures: Figures) -> str:
@@ -135,7 +143,8 @@ def _figures(row: Row, figures: Figures) -> str:
 
 def _draw_axis(root: Element, chart: Chart, frame: Frame) -> None:
     """Grid, ticks, the axis's name, and a thin line with a label for each limit."""
-    for mark, label in zip(frame.marks, tick_labels(frame.marks, chart.percent), strict=True):
+    labels = tick_labels(frame.marks, chart.percent, chart.points)
+    for mark, label in zip(frame.marks, labels, strict=True):
         x = frame.place(mark)
         line(root, (x, frame.top), (x, frame.bottom), GRID)
         add(root, "text", label, x=x, y=frame.bottom + 17, text_anchor="middle", style=MUTED)
@@ -160,7 +169,7 @@ def _draw_words(
     room = frame.left - 14
     if frame.stacked:
         room = max(60.0, frame.width - text_width(figures, BOLD) - 12)
-    style = (STRONG if series.role == "subject" else INK) + HALO
+    style = (STRONG if frame.stands_out(series) else INK) + HALO
     add(group, "text", fit(row.label, room, BOLD), x=0, y=y, style=style)
     end = fit(figures, frame.width * 0.7, BOLD)
     lacks = math.isnan(series.y[row.index])

@@ -3,7 +3,7 @@ r"""`junit.xml`: one test case a limit, for build servers.
 A gate that fails is a `<failure>`; a gate that is undecided is an `<error>`, because it must not
 look green. A limit that only warns or informs is `<skipped>` with its sentence when it is not
 met: build servers show that beside the passes without turning red, while the output of a passing
-case is hidden by most of them.
+case is hidden by most of them. A waived limit is `<skipped>` with its verdict, reason and date.
 """
 
 from pathlib import Path
@@ -33,7 +33,8 @@ def write_junit(document: Document, folder: Path) -> Path:
         ElementTree.SubElement(listed, "property", name=visible(name), value=visible(value, 600))
     for gate in document.gates:
         _add_case(suite, gate)
-    decided = any(g.severity == "gate" and g.verdict != "pass" for g in document.gates)
+    gates = [g for g in document.gates if g.severity == "gate" and not g.waiver]
+    decided = any(g.verdict != "pass" for g in gates)
     if document.verdict != "pass" and not decided:
         _add_case(suite, _whole(document))
     _count(root, suite)
@@ -59,11 +60,12 @@ def _add_case(suite: Element, gate: Gate) -> None:
     case = ElementTree.SubElement(
         suite, "testcase", classname=f"audit.{gate.severity}", name=name, time="0"
     )
-    if gate.verdict != "pass":
+    if gate.verdict != "pass" or gate.waiver:
         kind = "failure" if gate.verdict == "fail" else "error"
-        if gate.severity != "gate":
+        if gate.severity != "gate" or gate.waiver:
             kind = "skipped"
         message = f"{gate.verdict}: {gate.explanation or gate.statement}"
+        message = f"{gate.waiver}; {message}" if gate.waiver else message
         result = ElementTree.SubElement(case, kind, message=visible(message, 1000))
         if kind != "skipped":
             result.set("type", visible(gate.reason or gate.verdict.upper()))

@@ -1,7 +1,7 @@
 """Line charts: curves with their 95 % intervals, each named at its end."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from reports.axes import finite, fit, scale, spread, text_width, tick_labels, ticks, wrap
@@ -22,11 +22,12 @@ from reports.marks import (
     point,
     stroke,
 )
-from reports.text import NOT_MEASURED, cell
+from reports.text import NOT_MEASURED, cell, fixed
 from reports.words import Chart, Series
 
 _LEADING = 17.0  # least distance of two labels
 _NAMES_BEGIN = 38.0  # behind the right edge of the plot
+_MOST_LINES = 2  # of a name there
 _WIDEST = 150.0  # of a label below the axis
 _TOP = 30.0  # the value axis's name stands above the plot
 
@@ -83,12 +84,14 @@ def _frame(chart: Chart, axis: list[list[float]], width: float) -> Frame:
     narrow = width < 520
     seen = [v for s in chart.series for i in range(len(s.y)) for v in (s.y[i], *ends(s, i))]
     values = ticks(finite([*seen, *(value for value, _ in chart.limits)]))
-    labels = tick_labels(values, chart.percent)
+    labels = tick_labels(values, chart.percent, chart.points)
     left = max((text_width(label, SIZE) for label in labels), default=0) + 10
     names = [s.name for s in chart.series] + [words for _, words in chart.limits]
     longest = max((text_width(name, BOLD) for name in names), default=0)
-    right = width - min(longest, width * (0.34 if narrow else 0.3)) - _NAMES_BEGIN
-    room = max(220.0 if narrow else 260.0, _LEADING * (len(names) + 1))
+    beside = min(longest, width * (0.36 if narrow else 0.3))
+    right = width - beside - _NAMES_BEGIN
+    lines = max((len(_lines(name, beside)) for name in names), default=1)
+    room = max(220.0 if narrow else 260.0, _LEADING * (len(names) * lines + 1))
     bottom = _TOP + room
     x = scale(finite(x for xs in axis for x in xs), left + 16, right - 12)
     y = scale(values, bottom, _TOP)
@@ -101,8 +104,9 @@ def _x_marks(
     chart: Chart, axis: list[list[float]], x: Callable[[float], float], most: int
 ) -> list[tuple[float, str]]:
     """Where it was measured, or round numbers if that is more than `most` places."""
+    decimals = _decimals(place for places in axis for place in places)
     named = {
-        place: cell(name)
+        place: name if isinstance(name, str) else _plainly(name, decimals)
         for places, series in zip(axis, chart.series, strict=True)
         for place, name in zip(places, series.x, strict=True)
         if math.isfinite(place)
@@ -113,6 +117,18 @@ def _x_marks(
         both = zip(rounds, tick_labels(rounds, percent=False), strict=True)
         named = {at: label for at, label in both if min(named) <= at <= max(named)}
     return _apart([(x(place), name) for place, name in sorted(named.items())])
+
+
+def _decimals(places: Iterable[float]) -> int:
+    """Decimals that show three digits of the largest coordinate."""
+    largest = max((abs(p) for p in places if math.isfinite(p) and p), default=1.0)
+    return min(8, max(0, 2 - math.floor(math.log10(largest))))
+
+
+def _plainly(place: float, decimals: int) -> str:
+    """A coordinate without zeros that say nothing: 0.3200 is 0.32."""
+    text = fixed(place, decimals)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _apart(marks: list[tuple[float, str]]) -> list[tuple[float, str]]:
@@ -203,7 +219,10 @@ def _draw_labels(
     named = [(tail, number) for number, tail in enumerate(tails) if tail is not None]
     limits = [((frame.right, frame.y(value)), words) for value, words in chart.limits]
     wanted = [tail[1] for tail, _ in [*named, *limits]]
-    places = spread(wanted, _LEADING, _TOP, frame.bottom)
+    room = frame.width - frame.right - _NAMES_BEGIN
+    names = [chart.series[number].name for _, number in named] + [words for _, words in limits]
+    lines = max((len(_lines(name, room)) for name in names), default=1)
+    places = spread(wanted, _LEADING * lines, _TOP, frame.bottom)
     for (tail, number), y in zip(named, places, strict=False):
         series = chart.series[number]
         _tie(root, tail, y, frame)
@@ -222,8 +241,21 @@ def _tie(root: Element, tail: tuple[float, float], y: float, frame: Frame) -> No
 
 
 def _name(root: Element, name: str, y: float, frame: Frame, style: str) -> None:
+    """Write a name in as many lines as it needs, their middle level with its dot."""
     x = frame.right + _NAMES_BEGIN
-    add(root, "text", fit(name, frame.width - x, BOLD), x=x, y=y + 4.5, style=style)
+    words = _lines(name, frame.width - x)
+    for number, text in enumerate(words):
+        lift = (number - (len(words) - 1) / 2) * (_LEADING - 2)
+        add(root, "text", text, x=x, y=y + 4.5 + lift, style=style)
+
+
+def _lines(name: str, room: float) -> list[str]:
+    """Break a name into lines of at most this width; what is left over is cut."""
+    lines = wrap(name, room + 1, BOLD)
+    if len(lines) <= _MOST_LINES:
+        return lines
+    kept = lines[: _MOST_LINES - 1]
+    return [*kept, fit(" ".join(lines[_MOST_LINES - 1 :]), room + 1, BOLD)]
 
 
 def _draw_missing(root: Element, chart: Chart, frame: Frame) -> float:

@@ -65,6 +65,7 @@ _GATE_COLUMNS = ("Verdict", "Limit", "Value", "95 % interval", "n", "Why")
 
 def _gate_row(gate: Gate) -> tuple[str, ...]:
     kind = "" if gate.severity == "gate" else f" ({gate.severity})"
+    kind += ", waived" if gate.waiver else ""
     reason = f"{gate.reason}: " if gate.reason else ""
     return (
         f"{_SIGNS[gate.verdict]} {gate.verdict}{kind}",
@@ -72,7 +73,7 @@ def _gate_row(gate: Gate) -> tuple[str, ...]:
         number(gate.value, gate.unit),
         interval(gate.low, gate.high, gate.unit),
         f"{gate.n:,}" if gate.n else "–",
-        f"{reason}{gate.explanation}",
+        f"{reason}{gate.explanation}" + (f" {gate.waiver}" if gate.waiver else ""),
     )
 
 

@@ -50,31 +50,43 @@ class Figures:
     Attributes:
         percent: Whether they are fractions, printed in percent.
         decimals: Otherwise; three significant digits of the largest value.
+        points: Whether they are differences of fractions, printed in points without the word.
     """
 
     percent: bool
     decimals: int
+    points: bool = False
 
     def value(self, value: float) -> str:
         """Print one value; NaN is "not measured"."""
+        if self.points:
+            return fixed(100 * value, 1)
         return number(value, "fraction") if self.percent else fixed(value, self.decimals)
 
     def between(self, low: float, high: float) -> str:
         """Print an interval."""
         if self.percent or (math.isnan(low) and math.isnan(high)):
             return interval(low, high, "fraction")
-        return " to ".join("?" if math.isnan(v) else fixed(v, self.decimals) for v in (low, high))
+        return " to ".join("?" if math.isnan(v) else self.value(v) for v in (low, high))
 
 
 def figures_of(chart: Chart) -> Figures:
     """Choose the decimals that all values of a chart are printed with."""
+    if chart.points:
+        return Figures(percent=False, decimals=1, points=True)
     sizes = [abs(v) for s in chart.series for v in s.y if math.isfinite(v) and v]
     power = math.floor(math.log10(max(sizes, default=1.0)))
     return Figures(chart.percent, min(8, 1 - power if power < 0 else max(0, 2 - power)))
 
 
 def add(parent: Element, name: str, text: str = "", **attributes: str | float) -> Element:
-    """Append an element; an underscore in an attribute's name becomes a hyphen."""
+    """Append an element; an underscore in an attribute's name becomes a hyphen.
+
+    A `style` is written as the attributes that it consists of: build servers that show a page
+    under a policy of their own forbid styles, and drawings should keep their colours there.
+    """
+    style = str(attributes.pop("style", ""))
+    attributes |= dict(part.split(":", 1) for part in style.split(";") if part)
     written = {
         key.replace("_", "-"): value if isinstance(value, str) else _short(value)
         for key, value in attributes.items()
@@ -91,6 +103,11 @@ def _short(value: float) -> str:
 def line(parent: Element, start: tuple[float, float], end: tuple[float, float], style: str) -> None:
     """Append a straight line between two points (x, y)."""
     add(parent, "line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], style=style)
+
+
+def colour(role: Role) -> str:
+    """The role's colour, as a style's value."""
+    return _COLOURS[role]
 
 
 def stroke(role: Role, width: float, dashed: bool = False) -> str:

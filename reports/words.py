@@ -52,22 +52,26 @@ class Chart(Word):
         title: What is shown, in the reader's words.
         description: One or two sentences for a reader who cannot see it.
         kind: "interval" draws one horizontal row a category (a dot and its interval),
-            "line" draws curves over a numeric axis.
+            "line" draws curves over a numeric axis;
+            "grid" draws a table of shares, a row a series and a column a coordinate,
+            "scatter" one dot a point over two numeric axes.
         x_label: Axis label with the unit. For "interval" the value axis.
         y_label: Axis label with the unit. For "interval" the category axis.
         series: In display order.
         limits: Values at which a thin reference line is drawn on the value axis, with its label.
         percent: Whether values are fractions to be shown in percent.
+        points: Whether values are differences of fractions, to be shown in percentage points.
     """
 
     title: str
     description: str
-    kind: Literal["interval", "line"]
+    kind: Literal["interval", "line", "grid", "scatter"]
     x_label: str
     y_label: str
     series: tuple[Series, ...]
     limits: tuple[tuple[float, str], ...] = ()
     percent: bool = False
+    points: bool = False
 
 
 class Picture(Word):
@@ -126,6 +130,8 @@ class Gate(Word):
         high: Upper end.
         n: Number of images.
         unit: Unit of value, low and high.
+        waiver: Until when and why it is excused, in words; empty if it is not. A waived limit
+            keeps its verdict and decides nothing.
     """
 
     name: str
@@ -139,15 +145,27 @@ class Gate(Word):
     high: float = float("nan")
     n: int = 0
     unit: str = ""
+    waiver: str = ""
 
 
 class KeyNumber(Word):
-    """One of the few numbers on the first screen, in words, with its interval and n."""
+    """One of the few numbers on the first screen.
+
+    Attributes:
+        label: What it is, in the reader's words.
+        value: With its unit ("73.4 %").
+        interval: Its 95 % interval in words, or empty where there is none.
+        n: Number of images that it rests on.
+        metric: What machines call it ("accuracy"), or empty.
+        estimate: The value as a number: shares and gains are 1 for all, 0 for none.
+    """
 
     label: str
     value: str
     interval: str
     n: int
+    metric: str = ""
+    estimate: float = float("nan")
 
 
 class Document(Word):
@@ -160,6 +178,8 @@ class Document(Word):
         exit_code: What the command returned.
         watermark: A short warning shown with the verdict ("quick look: one seed"), or empty.
         numbers: The numbers that matter, at most four.
+        certainty: How sure all this is, in one or two sentences.
+        audited: What was audited, on what, when and by which version: the first screen's facts.
         subject: What was audited: label to value.
         data: On what: label to value.
         gates: All limits of the policy.
@@ -175,6 +195,8 @@ class Document(Word):
     exit_code: int
     watermark: str = ""
     numbers: tuple[KeyNumber, ...] = ()
+    certainty: str = ""
+    audited: dict[str, str] = {}
     subject: dict[str, str] = {}
     data: dict[str, str] = {}
     gates: tuple[Gate, ...] = ()

@@ -4,18 +4,20 @@ import argparse
 from pathlib import Path
 
 import pytest
-import timm
 import torch
+from hostile_tools import ARCH, network
 
-from audit.model.checkpoint import load_subject
+from audit.model.checkpoint import Subject, load_subject
 from audit.record import AuditError
 
-ARCH = "test_resnet"
+X = torch.linspace(-1, 1, 2 * 3 * 32 * 32).view(2, 3, 32, 32)
+
+__all__ = ["ARCH", "X", "logits", "network", "refusal", "saved", "training_args"]
 
 
-def network() -> torch.nn.Module:
-    torch.manual_seed(0)
-    return timm.create_model(ARCH, num_classes=5).eval()
+def logits(subject: Subject) -> torch.Tensor:
+    with torch.no_grad():
+        return subject.model(X)
 
 
 def training_args() -> argparse.Namespace:

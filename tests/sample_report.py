@@ -94,6 +94,27 @@ TRANSFER = Chart(
 )
 
 
+GRID = Chart(
+    title="Right and wrong together",
+    description="Shares of all images: both right 0.61, neither 0.16.",
+    kind="grid",
+    x_label="BagNet-9",
+    y_label="share of the images",
+    percent=True,
+    series=tuple(
+        Series(
+            name=f"resnet10t {word}",
+            role="subject",
+            x=("BagNet-9 right", "BagNet-9 wrong"),
+            y=y,
+            low=tuple(v - 0.01 for v in y),
+            high=tuple(v + 0.01 for v in y),
+        )
+        for word, y in (("right", (0.61, 0.17)), ("wrong", (0.06, NAN)))
+    ),
+)
+
+
 def gate(name, verdict, severity="gate", value=NAN, low=NAN, high=NAN, unit="", **more):
     words = {"statement": f"limit {name}", "n": 2000, "unit": unit} | more
     return Gate(
@@ -294,4 +315,44 @@ def sample_document():
             "Libraries": "torch 2.15, timm 1.0.31",
         },
         command="audit resnet10t-fashion.safetensors \\\n  --data fashion-mnist --quick --seed 0",
+    )
+
+
+def crowded_document():
+    """1,000 classes, some with hostile names, and file names of 200 characters."""
+    names = [*HOSTILE, *(f"class {i:04d} of a long list" for i in range(1000 - len(HOSTILE)))]
+    long = "-".join(f"{i:03d}" for i in range(50))  # 199 characters that nothing breaks
+    section = Section(
+        name="accuracy_gap",
+        title="Gap by class",
+        verdict="fail",
+        summary=f"The smallest gap is that of {names[0]}, the largest that of {names[9]}.",
+        rows=tuple({"class": name, "accuracy": 0.5, "images": 10} for name in names),
+        charts=(
+            Chart(
+                title="Gap over the strongest null (the 30 smallest of 1,000)",
+                description="Each row is a class.",
+                kind="interval",
+                x_label="gap in points",
+                y_label="class",
+                points=True,
+                series=tuple(one(name, "subject", 0.01, -0.1, 0.1) for name in names[:30]),
+                limits=((0.0, names[0]),),
+            ),
+            GRID.model_copy(update={"x_label": long}),
+        ),
+        pictures=tuple(
+            Picture(file=f"evidence/{long}.png", caption=f"{long}.png: {name}", group=long)
+            for name in names[:12]
+        ),
+    )
+    return sample_document().model_copy(
+        update={
+            "title": long,
+            "subject": {"file": long, "classes": ", ".join(names[:13])},
+            "audited": {"Model": long, "Classes": ", ".join(names), names[0]: names[1]},
+            "certainty": f"As sure as {names[0]}.",
+            "gates": tuple(gate(name, "fail", statement=f"{long} {name}") for name in names[:12]),
+            "sections": (section,),
+        }
     )

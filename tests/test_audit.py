@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import CLASSES, make_folder, tiny_flags
 
+from audit.limits import load_policy
 from audit.record import Report
 from reports import yaml as plain_yaml
 
@@ -20,8 +21,9 @@ def report(finished):
 def test_leaves_every_file(finished):
     out, _ = finished
     names = {p.name for p in out.iterdir()}
-    assert names == {"report.yaml", "report.html", "report.md", "junit.xml", "predictions.csv.gz",
-                     "evidence", "config.yaml", "environment.json", "log.txt"}  # fmt: skip
+    reports = {"report.yaml", "report.html", "report.md", "model-card.md", "junit.xml"}
+    evidence = {"predictions.csv.gz", "evidence", "config.yaml", "environment.json", "log.txt"}
+    assert names == reports | evidence
     assert "torch" in json.loads((out / "environment.json").read_text())
 
 
@@ -107,8 +109,8 @@ def test_exit_zero_for_adoption(data, model, cache, tmp_path, command, finished)
 
 
 def test_a_policy_without_gates_is_undecided(data, model, cache, tmp_path, command, finished):
-    limits = ["gain", "prior_gap", "exact_leaks", "near_leaks"]
-    text = "version: 1\nlimits:\n" + "".join(f"  {k}: {{severity: info}}\n" for k in limits)
+    gates = [limit.name for limit in load_policy().limits if limit.severity == "gate"]
+    text = "version: 1\nlimits:\n" + "".join(f"  {k}: {{severity: info}}\n" for k in gates)
     (tmp_path / "policy.yaml").write_text(text)
     flags = tiny_flags(data, cache, tmp_path / "out")
     assert command(model, *flags, "--policy", tmp_path / "policy.yaml", "-q") == 3

@@ -7,9 +7,11 @@ from sample_networks import MORE, SPECS, cuts_of, grown, images, network
 from torch import Tensor, nn
 
 import audit.model.architecture as architecture
-from audit.model.architecture import Cut, find_cuts, reinitialise_after, split
+from audit.model.architecture import Cut, check_split, find_cuts, reinitialise_after, split
 from audit.model.cuts import block_modules, feature_modules
+from audit.model.spec import ModelSpec
 from audit.model.trace import trace
+from audit.model.untraced import untraced_cuts
 from audit.record import AuditError
 
 every = pytest.mark.parametrize("name", list(SPECS | MORE))
@@ -150,3 +152,68 @@ def test_tracing_keeps_each_modules_own_mode(networks):
     find_cuts(network, 1, 28)
 
     assert [module.training for module in network.modules()] == modes
+
+
+class Caching(nn.Module):
+    """Keeps a value between calls in eval mode, as some attention layers of timm do."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.Sequential(*(nn.Conv2d(3, 3, 1) for _ in range(4)))
+        self.shift = nn.Parameter(torch.ones(3, 1, 1))
+        self.fc = nn.Linear(3, 5)
+        self.cache: dict[str, Tensor] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training or "shift" not in self.cache:
+            self.cache["shift"] = self.shift * 2
+        x = self.blocks(x) + self.cache["shift"]
+        return self.fc(x.mean((2, 3)))
+
+    def get_classifier(self) -> nn.Module:
+        return self.fc
+
+
+def test_what_modules_keep_between_calls_is_neither_traced_nor_replaced():
+    network, x = Caching().eval(), torch.randn(2, 3, 8, 8)
+    logits = network(x)
+    kept = network.cache["shift"]
+
+    cuts = find_cuts(network, 3, 8)
+    check_split(network, cuts[1], x)
+
+    assert all(cut.traced for cut in cuts)
+    assert "shift" in cuts[1].after
+    assert network.cache["shift"] is kept
+    assert torch.equal(network(x), logits)
+
+
+def test_attention_pooling_is_counted_and_cut():
+    """Its query is a bare parameter, which torch's counter of operations trips over."""
+    network = timm.create_model(
+        "vit_tiny_patch16_224", img_size=32, num_classes=3, global_pool="map", class_token=False,
+        patch_size=4, depth=4, embed_dim=24, num_heads=3,
+    )  # fmt: skip
+
+    cuts = find_cuts(network, 3, 32)
+
+    assert len(cuts) >= 4
+    assert all(cut.traced for cut in cuts)
+    assert all(p.requires_grad for p in network.parameters())
+    assert len(untraced_cuts(network, 3, 32)) >= 4
+
+
+def test_a_cut_that_divides_no_weights_does_not_count():
+    """Two branches side by side: only where both have ended is there a cut."""
+    cuts = find_cuts(ModelSpec("crossvit_tiny_240", {}, 3, 3, 240).outline(), 3, 240)
+
+    assert all(cut.traced for cut in cuts)
+    assert not any(cut.shared + cut.unassigned for cut in cuts)
+
+
+def test_names_of_operations_are_unique_and_begin_with_their_module(networks):
+    names = trace(networks["swin"], training=False).names
+
+    assert len(set(names)) == len(names)
+    assert names[0] == "x"
+    assert any(name.startswith("layers.0.blocks.0.attn.") for name in names)

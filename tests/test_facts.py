@@ -20,7 +20,8 @@ from audit.data import (
     load_embedded,
     subset,
 )
-from audit.data.near import SIDE, hamming_pairs, near_pairs, perceptual_hashes
+from audit.data.fingerprints import FLAT, SIDE, flat, of_thumbs, perceptual_hashes
+from audit.data.near import hamming_pairs, near_pairs
 
 RNG = np.random.default_rng(0)
 
@@ -141,15 +142,31 @@ def test_candidates_are_all_pairs_within_the_radius():
 
 def test_flat_pictures_are_not_alike():
     flat = RNG.integers(127, 129, (60, SIDE, SIDE, 1), dtype=np.uint8)
-    assert len(near_pairs(flat)[0]) == 0
+    distinct = of_thumbs(flat, RNG.integers(0, 256, (60, 32), dtype=np.uint8))
+    assert len(near_pairs(distinct)[0]) == 0
 
 
-def test_hash_is_that_of_the_library():
+def test_flat_is_a_small_deviation_in_every_channel():
+    speck = np.full((3, SIDE, SIDE, 3), 100, dtype=np.uint8)
+    speck[0, 0, 0], speck[0, 0, 1] = 55, 145  # the least deviation for its range: 45 sqrt 2 / 32
+    speck[1, :, ::2, 1] += 5
+    speck[2, 0, :8] = 0
+    expected = speck.std(axis=(1, 2)).max(axis=1) < FLAT
+    assert flat(speck).tolist() == expected.tolist() == [True, False, False]
+
+
+def test_hashes_are_those_of_the_library():
     import imagehash
 
-    thumb = np.asarray(texture().resize((SIDE, SIDE)))
-    bits = np.unpackbits(perceptual_hashes(thumb[None]).view(np.uint8))
-    assert (bits.astype(bool) == imagehash.phash(Image.fromarray(thumb)).hash.ravel()).all()
+    textures = np.stack([np.asarray(texture().resize((SIDE, SIDE))) for _ in range(20)])
+    stripes = np.zeros((SIDE, SIDE, SIDE, 3), dtype=np.uint8)
+    for i in range(SIDE):
+        stripes[i, :, :i] = 8 * i  # the first is plain
+    for thumbs in (textures, stripes, stripes[..., :1]):
+        bits = np.unpackbits(perceptual_hashes(thumbs).view(np.uint8)).astype(bool).reshape(-1, 64)
+        for thumb, own in zip(thumbs, bits, strict=True):
+            image = Image.fromarray(thumb[..., 0] if thumb.shape[2] == 1 else thumb)
+            assert (own == imagehash.phash(image).hash.ravel()).all()
 
 
 def test_progress_counts_every_image(planted: Dataset):

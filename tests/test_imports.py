@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 WORDS = {"audit.record", "audit.case", "audit.work", "audit.config"}
 CHECKS = WORDS | {
     "audit.gap_words",
+    "audit.data_words",
     "audit.stats",
     "audit.predictions",
     "audit.requests",

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from audit.jobs import KINDS, execute
-from audit.jobs.nulls import beats_next, discordant_share, milder
+from audit.jobs.choosing import Rehearsals, beats_next, crop_side, milder, search_grid
 from audit.jobs.outputs import quarter
 from audit.jobs.pictures import map_of, side_by_side
 from audit.jobs.transfer import Features
 from audit.ladder import make_null
 from audit.progress import Progress, duration
-from audit.run import spread
+from audit.setup import spread
 from audit.store import Outcome, Store
 from audit.work import VERSIONS, Job
 from baselines.sibling import Sibling
@@ -51,10 +51,42 @@ def test_relocation_is_a_quarter_or_more_and_fits_the_stride(side, shift):
     assert quarter(side) == shift
 
 
-def test_discordance_counts_images_that_only_one_gets_right():
-    labels = torch.tensor([0, 0, 1, 1])
-    half, whole = torch.eye(2)[[0, 1, 1, 0]], torch.eye(2)[[0, 0, 0, 0]]
-    assert discordant_share({0.5: half, 1.0: whole}, labels) == 0.5
+def rehearsals(*wholes):
+    """Four images of class 0, of which the half budget gets the first two; two classes."""
+    found = Rehearsals(torch.zeros(4, dtype=torch.int64))
+    for whole in wholes:
+        found.add(25, torch.eye(2)[[1, 1, 1, 1]])
+        found.add(50, torch.eye(2)[[0, 0, 1, 1]])
+        found.add(100, torch.eye(2)[list(whole)])
+    return found
+
+
+def test_discordance_of_one_seed_is_the_share_that_only_one_budget_gets_right():
+    assert rehearsals((0, 1, 0, 1)).discordance == 0.5
+
+
+def test_seeds_are_averaged_image_by_image_before_budgets_are_compared():
+    found = rehearsals((0, 1, 0, 1), (0, 0, 1, 1))
+    assert [p["accuracy"] for p in found.curve] == [0, 0.5, 0.5]
+    assert found.discordance == (0.5**2 + 0.5**2) / 4
+
+
+def test_rehearsals_over_more_seeds_know_the_budget_better():
+    one, three = rehearsals((0, 0, 1, 1)), rehearsals(*[(0, 0, 1, 1)] * 3)
+    assert three.adequacy.se < one.adequacy.se
+
+
+def test_the_grid_of_rates_goes_on_beyond_its_edge_and_no_further():
+    scores, edge = search_grid(lambda rate: rate, [0.1, 0.2], n=1000)
+    assert sorted(scores) == [0.1, 0.2, 0.4, 0.8]
+    assert edge
+    assert not search_grid(lambda rate: 0.5, [0.1, 0.2], n=1000)[1]
+
+
+@pytest.mark.parametrize(("q", "side", "crop"), [(5, 33, 21), (9, 33, 21), (17, 33, 21),
+                                                 (5, 17, 9), (9, 29, 17), (9, 17, 0)])  # fmt: skip
+def test_crops_are_covered_by_patches_and_smaller_than_the_image(q, side, crop):
+    assert crop_side(q, side) == crop
 
 
 def test_an_edge_counts_only_beyond_its_interval():

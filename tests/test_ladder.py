@@ -46,7 +46,7 @@ def test_without_a_gating_q_nothing_counts():
 def setup():
     return Setup(
         profile=PROFILES["quick"], seed=0, subject="s", architecture="resnet18",
-        subject_digest="d", subject_side=32, view="v", data_digest="x",
+        subject_digest="d", subject_side=32, view="v", train_digest="x", eval_digest="y",
         classes=tuple("abcdefghij"), n_train=10_000, n_eval=N, channels=3, side=32,
         nulls=ladder(32, PROFILES["quick"]), cuts=(CutPoint(name="head", depth=1.0, head=True),),
     )  # fmt: skip
@@ -68,7 +68,7 @@ def case(subject=0.02, null=0.3, final=0.70, broken=(), drop=()):
             points = zip((250, 500, 1000), (0.69, 0.699, final), strict=True)
             curve = [{"images_seen": seen, "accuracy": a} for seen, a in points]
             outcomes[job.key] = Outcome(
-                {"curve": curve, "discordant": 0.05}, {"heldout": np.arange(2000)}
+                {"curve": curve, "rehearsals": 1, "discordance": 0.05}, {"heldout": np.arange(2000)}
             )
         elif job.kind == "fit":
             bad = name in broken
@@ -142,7 +142,8 @@ def test_every_check_can_say_that_it_crashed(check):
 
 
 @pytest.mark.parametrize("change", [
-    {"subject_digest": "e"}, {"view": "w"}, {"data_digest": "y"}, {"seed": 1},
+    {"subject_digest": "e"}, {"view": "w"}, {"eval_digest": "z"}, {"seed": 1},
+    {"order": (1, 0)},
 ])  # fmt: skip
 def test_what_determines_predictions_is_in_the_key(change):
     changed = setup().model_copy(update=change)

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from audit.case import Case, Setup
-from audit.checks import accuracy_gap, data, intrinsic_dimension, position, transfer
+from audit.checks import (
+    accuracy_gap,
+    data,
+    intrinsic_dimension,
+    labels,
+    position,
+    preprocessing,
+    transfer,
+)
 from audit.record import Finding, Measurement
 from audit.work import Job
 from reports.words import Picture, Section
@@ -37,4 +45,12 @@ class Check(Protocol):
         ...
 
 
-ALL: tuple[Check, ...] = (accuracy_gap, position, intrinsic_dimension, transfer, data)
+ALL: tuple[Check, ...] = (
+    accuracy_gap,
+    position,
+    intrinsic_dimension,
+    transfer,
+    labels,
+    preprocessing,
+    data,
+)

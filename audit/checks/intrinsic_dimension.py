@@ -93,8 +93,16 @@ def of_model(name: str, values: Mapping[str, Any]) -> list[Measurement]:
             )
         )
     found += [
-        Measurement(name=f"{NAME}.scale.{name}", value=value, unit="dimensions", n=n, at=float(n))
-        for n, value in values["trained"]["curve"]
+        Measurement(
+            name=f"{NAME}.scale.{name}",
+            value=value,
+            unit="dimensions",
+            low=low,
+            high=high,
+            n=n,
+            at=float(n),
+        )
+        for n, value, low, high in values["trained"]["curve"]
     ]
     value, low, high = values["log_ratio"]
     ratio = Measurement(
@@ -209,6 +217,8 @@ def scale_chart(measurements: Sequence[Measurement]) -> tuple[Chart, ...]:
                     role=role_of(name),
                     x=tuple(m.at for m in points if m.at is not None),
                     y=tuple(m.value for m in points),
+                    low=tuple(m.low for m in points),
+                    high=tuple(m.high for m in points),
                 )
                 for name, found in by_model.items()
                 for points in [sorted(found, key=lambda m: m.n)]

@@ -181,6 +181,6 @@ def relocation_chart(costs: Sequence[Measurement]) -> tuple[Chart, ...]:
             y_label="model",
             series=series,
             limits=((LIMIT, "1 point"),),
-            percent=True,
+            points=True,
         ),
     )

@@ -40,6 +40,7 @@ MODES = {
     "untrained": "fresh, frozen",
 }
 ROLES: dict[str, Role] = {"frozen": "subject", "tuned": "control", "untrained": "untrained"}
+NO_TRAINING = "it needs the training images, which a folder of nulls does not hold"
 HEAD_RETURNS, TUNED_RETURNS = 0.01, 0.02  # how far from the model the controls may end
 
 
@@ -51,9 +52,11 @@ def needs(setup: Setup) -> tuple[Job, ...]:
 
 def measure(case: Case) -> list[Measurement]:
     """Accuracy of every network of the curve, and co-adaptation at every cut."""
-    if not case.setup.cuts:
+    if not case.setup.cuts and case.setup.training_images:
         return []
     base = case.errors(requests.subject_outputs(case.setup))
+    if not case.setup.training_images:
+        return [point("base", base, base, case, 0.0, NO_TRAINING)]
     found = [point("base", base, base, case, 0.0)]
     reached: dict[tuple[str, str], NDArray[np.float64]] = {}
     missing: dict[str, str] = {}
@@ -192,6 +195,8 @@ def section(
             )
     elif drops:
         summary = f"Co-adaptation was not measured: {drops[0].note}."
+    elif any(m.note == NO_TRAINING for m in measurements):
+        summary = f"Not measured: {NO_TRAINING}."
     else:
         summary = "Not measured: the model could not be cut, or the profile leaves it out."
     return Section(

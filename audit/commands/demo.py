@@ -98,9 +98,9 @@ def train_subject(dataset: "Dataset", path: Path, progress: Progress) -> None:
     )
     progress.start(recipe.images_seen)
     progress.job(f"training the demo's model, {ARCHITECTURE}", recipe.images_seen)
-    seen = 0
+    seen = 0.0
 
-    def tick(n: int) -> None:
+    def tick(n: float) -> None:
         nonlocal seen
         seen += n
         progress.tick(seen / recipe.images_seen)

@@ -7,18 +7,40 @@ import click
 from audit.commands.run import show
 from audit.limits import load_policy
 from audit.record import AuditError
+from audit.reference import chosen_reference, require_reference, with_reference
+from audit.runs import load_run
 from audit.stored import copy_run, judged_again, load_report
 
 
 @click.command("judge")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--policy", type=click.Path(path_type=Path), help="Limits [the default ones].")
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="Finished run that limits may be relative to [the policy's].",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="New folder for the new report.")
 @click.option("--exit-zero", is_flag=True, help="Return 0 whatever the verdict.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result on stdout.")
-def judge(run: Path, policy: Path | None, out: Path | None, exit_zero: bool, as_json: bool) -> int:
-    """Judge the stored measurements of RUN again, without data, model or torch."""
-    report = judged_again(load_report(run), load_policy(policy))
+def judge(
+    run: Path,
+    policy: Path | None,
+    reference: Path | None,
+    out: Path | None,
+    exit_zero: bool,
+    as_json: bool,
+) -> int:
+    """Judge the stored measurements of RUN again, without data, model or torch.
+
+    What RUN was once compared with is kept, unless another reference run is named.
+    """
+    limits, report = load_policy(policy), load_report(run)
+    before = chosen_reference(reference, limits)
+    if before is not None:
+        report = with_reference(load_run(run), before)
+    require_reference(limits, report.measurements)
+    report = judged_again(report, limits)
     if out is not None:
         if not run.is_dir():
             raise AuditError(

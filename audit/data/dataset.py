@@ -1,7 +1,7 @@
 """What a data set is to the rest of the audit: labels, digests, and images that open on demand."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -48,6 +48,7 @@ class Split:
         digests: N sha256 in hex, of the file's bytes, or of shape and pixels without a file.
         pixel_digests: N sha256 in hex, of the decoded image (mode, size, pixels).
         source: Opens the images; index i there is index i here.
+        sizes: (N, 2) width and height in pixels, None where they were not noted.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Split:
     digests: tuple[str, ...]
     pixel_digests: tuple[str, ...]
     source: Source
+    sizes: NDArray[np.uint16] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -77,6 +79,7 @@ class Split:
             tuple(self.digests[i] for i in chosen),
             tuple(self.pixel_digests[i] for i in chosen),
             Picked(self.source, index),
+            None if self.sizes is None else self.sizes[index],
         )
 
     def read(self, index: int) -> Image.Image:
@@ -118,6 +121,7 @@ class Dataset:
             unreadable images up to the number that the policy allows.
         unreadable: How many of those are images that cannot be read.
         source: In words: "image folder", "idx files", "embedded Fashion-MNIST".
+        broken: Name of each unreadable image, and what is wrong with it.
     """
 
     classes: tuple[str, ...]
@@ -128,12 +132,41 @@ class Dataset:
     skipped: tuple[str, ...]
     unreadable: int
     source: str
+    broken: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def train_digest(self) -> str:
+        """Sha256 in hex of the training split and the classes; empty without a training split."""
+        return "" if self.train is None else combined_digest(*self.classes, self.train.digest)
+
+    @property
+    def eval_digest(self) -> str:
+        """Sha256 in hex of the evaluation split and the classes."""
+        return combined_digest(*self.classes, self.eval.digest)
 
 
 def dataset_digest(classes: tuple[str, ...], train: Split | None, evaluation: Split) -> str:
     """Sha256 in hex of all that a measurement can depend on; file names and places are not."""
-    parts = [*classes, train.digest if train else "", evaluation.digest]
-    lengths = "".join(f"{len(part.encode())}:{part}" for part in parts)  # unambiguous
+    return combined_digest(*classes, train.digest if train else "", evaluation.digest)
+
+
+def evaluation_only(dataset: Dataset) -> Dataset:
+    """The same without its training split."""
+    digest = dataset_digest(dataset.classes, None, dataset.eval)
+    return replace(dataset, train=None, digest=digest)
+
+
+def trained_on(dataset: Dataset) -> Dataset:
+    """The evaluation split as the training split, to fit nulls where there is no other."""
+    train = replace(dataset.eval, name="train")
+    return replace(
+        dataset, train=train, digest=dataset_digest(dataset.classes, train, dataset.eval)
+    )
+
+
+def combined_digest(*parts: str) -> str:
+    """Sha256 in hex over several strings; where one ends matters."""
+    lengths = "".join(f"{len(part.encode())}:{part}" for part in parts)
     return hashlib.sha256(lengths.encode()).hexdigest()
 
 

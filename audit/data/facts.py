@@ -1,7 +1,8 @@
 """What is in the data before any model looks: counts, duplicates, leaks, contradictory labels.
 
 Exact duplicates have equal pixels after decoding (equal files always do). Near duplicates: see
-`audit.data.near`. Nothing here is refused: the policy judges it.
+`audit.data.near`. Nothing here is refused: the policy judges it. All of it follows from labels and
+fingerprints: of the training images nothing else is needed.
 """
 
 from collections.abc import Callable
@@ -12,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.data.dataset import Dataset
-from audit.data.decode import thumbnails
-from audit.data.near import SIDE, near_pairs
+from audit.data.fingerprints import Prints, fingerprints, joined, keys
+from audit.data.near import near_pairs
 
 Integers = NDArray[np.int64]
 Pair = tuple[int, int]
@@ -74,6 +75,13 @@ class _Pool:
     distances: NDArray[np.float64]
 
 
+class Known(NamedTuple):
+    """What is known of a split: (N,) labels, and the fingerprints of its images."""
+
+    labels: Integers
+    prints: Prints
+
+
 def data_facts(dataset: Dataset, progress: Callable[[int], None] | None = None) -> DataFacts:
     """Look at every image once.
 
@@ -84,8 +92,26 @@ def data_facts(dataset: Dataset, progress: Callable[[int], None] | None = None) 
     Raises:
         AuditError: DATA_CHANGED, DATA_UNREADABLE if a file changed since loading.
     """
-    pool = _pool(dataset, progress)
-    n_train, k = pool.n_train, len(dataset.classes)
+    channels = 1 if dataset.grey else 3
+    train, evaluation = (
+        None if s is None else Known(s.labels, fingerprints(s, channels, progress))
+        for s in (dataset.train, dataset.eval)
+    )
+    assert evaluation is not None
+    return facts_of(train, evaluation, len(dataset.classes))
+
+
+def facts_of(train: Known | None, evaluation: Known, classes: int) -> DataFacts:
+    """The facts of two splits, of which the first may be missing.
+
+    Args:
+        train: Its images need not be at hand.
+        evaluation: Fingerprints with the same number of channels.
+        classes: How many.
+    """
+    n_train, k = 0 if train is None else len(train.labels), classes
+    splits = [known for known in (train, evaluation) if known is not None]
+    pool = _pool(splits, n_train)
     groups = _groups(pool)
     exact = _exact_leaks(pool)
     return DataFacts(
@@ -101,20 +127,17 @@ def data_facts(dataset: Dataset, progress: Callable[[int], None] | None = None) 
     )
 
 
-def _pool(dataset: Dataset, progress: Callable[[int], None] | None) -> _Pool:
-    splits = [s for s in (dataset.train, dataset.eval) if s is not None]
-    digests = [digest for split in splits for digest in split.pixel_digests]
-    _, first, picture = np.unique(np.array(digests), return_index=True, return_inverse=True)
-    channels = 1 if dataset.grey else 3
-    thumbs = np.concatenate([thumbnails(s, SIDE, channels, progress) for s in splits])
-    near, distances = near_pairs(thumbs[first])
-    return _Pool(
-        0 if dataset.train is None else len(dataset.train),
-        np.concatenate([s.labels for s in splits]),
-        picture.astype(np.int64),
-        near,
-        distances,
-    )
+def groups_of(known: Known) -> Integers:
+    """(N,) equal for images of one split tied by exact or near duplicates."""
+    return _groups(_pool([known], len(known.labels)))
+
+
+def _pool(splits: list[Known], n_train: int) -> _Pool:
+    prints = joined([known.prints for known in splits])
+    _, first, picture = np.unique(keys(prints.digests), return_index=True, return_inverse=True)
+    near, distances = near_pairs(prints.select(first))
+    labels = np.concatenate([known.labels for known in splits])
+    return _Pool(n_train, labels, picture.astype(np.int64), near, distances)
 
 
 def _groups(pool: _Pool) -> Integers:

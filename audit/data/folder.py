@@ -33,6 +33,8 @@ class Checked(NamedTuple):
     digest: str = ""
     pixels: str = ""
     grey: bool = True
+    width: int = 0
+    height: int = 0
     reason: str = ""
     problem: str = ""
 
@@ -68,7 +70,12 @@ class FolderSplit(NamedTuple):
     split: Split
     grey: bool
     skipped: tuple[str, ...]
-    bad: int
+    broken: tuple[tuple[str, str], ...]
+
+    @property
+    def bad(self) -> int:
+        """How many images cannot be read."""
+        return len(self.broken)
 
 
 def scan_folder(root: Path, boundary: Path) -> Scan:
@@ -132,9 +139,10 @@ def load_split(
         tuple(c.digest for c in kept),
         tuple(c.pixels for c in kept),
         FolderSource(tuple(c.path for c in kept), paths),
+        np.array([(c.width, c.height) for c in kept], dtype=np.uint16),
     )
     skipped = (*sorted(scan.skipped), *sorted(shown for shown, _ in bad))
-    return FolderSplit(split, all(c.grey for c in kept), skipped, len(bad))
+    return FolderSplit(split, all(c.grey for c in kept), skipped, tuple(sorted(bad)))
 
 
 def workers() -> int:
@@ -169,7 +177,13 @@ def _check(file: Checked) -> Checked:
     except ImageProblemError as problem:
         return file._replace(reason=problem.reason, problem=str(problem))
     digest, pixels = bytes_digest(raw), pixel_digest(image)
-    return file._replace(digest=digest, pixels=pixels, grey=image.mode == "L")
+    return file._replace(
+        digest=digest,
+        pixels=pixels,
+        grey=image.mode == "L",
+        width=image.width,
+        height=image.height,
+    )
 
 
 def _refusal(reason: str, problems: list[tuple[str, str]], remedy: str) -> AuditError:

@@ -21,6 +21,8 @@ from audit.data.dataset import Split, canonical_order, pixel_digest
 from audit.record import AuditError
 
 MAX_IDX_BYTES = 4 * 2**30
+MAX_INFLATION = 100  # times its size that a gzipped file may declare; MNIST's declare 8
+ROOM = 2**24  # bytes that any file may declare
 PREFIXES = {"train": "train", "eval": "t10k"}
 Bytes = NDArray[np.uint8]
 
@@ -62,7 +64,8 @@ def read_idx(path: Path, dimensions: int) -> Bytes:
 
     Raises:
         AuditError: DATA_UNREADABLE if it is damaged, cut short, too long, or something else;
-            DATA_IMAGE_TOO_LARGE if it declares more than MAX_IDX_BYTES.
+            DATA_IMAGE_TOO_LARGE if it declares more than MAX_IDX_BYTES, or than a file of its size
+            can hold.
     """
     try:
         with path.open("rb") as file:
@@ -89,7 +92,8 @@ def array_split(name: str, images: Bytes, labels: NDArray[np.int64], paths: list
     images = images[order]
     pixels = tuple(pixel_digest(Image.fromarray(image)) for image in images)
     names = tuple(paths[i] for i in order)
-    return Split(name, labels[order], names, kept, pixels, ArraySource(images, kept))
+    sizes = np.broadcast_to(np.array(images.shape[2:0:-1], dtype=np.uint16), (len(images), 2))
+    return Split(name, labels[order], names, kept, pixels, ArraySource(images, kept), sizes)
 
 
 def load_idx(
@@ -142,11 +146,11 @@ def _read_open(file: IO[bytes], path: Path, dimensions: int) -> Bytes:
         raise _unreadable(path, f"is no idx file of {dimensions}-dimensional bytes")
     shape = struct.unpack(f">{dimensions}I", head[4:])
     size = math.prod(shape)
-    if size > MAX_IDX_BYTES:
+    if size > min(MAX_IDX_BYTES, MAX_INFLATION * path.stat().st_size + ROOM):
         raise AuditError(
             "DATA_IMAGE_TOO_LARGE",
-            f"the audit reads idx files of at most 4 GB, but {path.name!r} declares {size} bytes. "
-            "Use an image folder.",
+            f"the audit reads idx files of at most 4 GB, and none that unpack to {MAX_INFLATION} "
+            f"times their size, but {path.name!r} declares {size:,} bytes. Use an image folder.",
         )
     content = file.read(size + 1)
     if len(content) != size:

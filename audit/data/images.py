@@ -13,6 +13,7 @@ import hashlib
 import io
 import os
 import stat
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +24,10 @@ from PIL import Image, ImageOps
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 16_384
+LARGE = 8_000_000  # pixels: of larger images, one at a time is decoded, whatever the threads
 MAX_RATIO = 256  # long side over short side: at 224 pixels such an image takes 39 MB resized
 MAX_BYTES = 512 * 2**20  # 64 megapixels of four 16-bit channels, uncompressed
+ONE_LARGE = threading.Lock()
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 
 
@@ -91,9 +94,11 @@ def decode_bytes(raw: bytes) -> Image.Image:
     try:
         with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
             _refuse_size(*image.size)
-            image.load()
-            _turn_upright(image)
-            return _canonical(image)
+            large = image.width * image.height > LARGE
+            with ONE_LARGE if large else contextlib.nullcontext():
+                image.load()
+                _turn_upright(image)
+                return _canonical(image)
     except ImageProblemError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -153,7 +158,7 @@ def _canonical(image: Image.Image) -> Image.Image:
 
 def _from_deep(image: Image.Image) -> Image.Image:
     """16-bit grey, whatever Pillow calls it, to "L": v / 257, rounded."""
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)
     if image.mode == "F" or values.min() < 0 or values.max() > 65_535:
         raise ImageProblemError("DATA_UNREADABLE", "has 32-bit pixels of no stated range")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))

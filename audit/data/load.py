@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audit.data.dataset import Dataset, Split, dataset_digest
+from audit.data.dataset import Dataset, Split, dataset_digest, evaluation_only
 from audit.data.embedded import load_embedded
 from audit.data.folder import load_split, scan_folder
 from audit.data.idx import find_idx, load_idx
@@ -34,6 +34,7 @@ def load_dataset(
     max_bad_images: int = 0,
     classes: tuple[str, ...] | None = None,
     progress: Progress | None = None,
+    training: bool = True,
 ) -> Dataset:
     """Read a data set and check it: every image is opened, decoded and digested once.
 
@@ -45,6 +46,7 @@ def load_dataset(
         max_bad_images: So many unreadable images are left out and named; one more is an error.
         classes: Names in the order of the subject's outputs. Without: sorted by code point.
         progress: Called with the number of images just finished.
+        training: Whether the training images are wanted, too; without, they are left alone.
 
     Raises:
         AuditError: DATA_NOT_FOUND, DATA_NO_IMAGES, DATA_UNREADABLE, DATA_IMAGE_TOO_LARGE,
@@ -56,14 +58,17 @@ def load_dataset(
     if data is None:
         if evaluation is None:
             raise _usage("no folder of evaluation images is given")
+        train = train if training else None
         return _from_folders(train, evaluation, None, classes, max_bad_images, progress)
     if str(data) == "embedded" and not data.exists():
-        return load_embedded()
+        return load_embedded() if training else evaluation_only(load_embedded())
     root = _unwrap(_existing(data))
     files = find_idx(root)
     if files is not None:
-        return _from_idx(files, classes)
+        found = _from_idx(files, classes)
+        return found if training else evaluation_only(found)
     train, evaluation = _named(root, TRAIN_NAMES), _named(root, EVAL_NAMES)
+    train = train if training else None
     if evaluation is None:
         raise AuditError(
             "DATA_NOT_FOUND",
@@ -116,16 +121,14 @@ def _from_folders(
         loaded["eval"].split,
         grey=all(part.grey for part in loaded.values()),
         skipped=tuple(f"{split}/{s}" for split, part in loaded.items() for s in part.skipped),
-        unreadable=sum(part.bad for part in loaded.values()),
+        broken=tuple((f"{split}/{s}", why) for split, p in loaded.items() for s, why in p.broken),
         source="image folder",
     )
 
 
 def _from_idx(files: dict[str, tuple[Path, Path]], classes: tuple[str, ...] | None) -> Dataset:
     names, train, evaluation = load_idx(files, classes)
-    return _finish(
-        names, train, evaluation, grey=True, skipped=(), unreadable=0, source="idx files"
-    )
+    return _finish(names, train, evaluation, grey=True, skipped=(), broken=(), source="idx files")
 
 
 def _finish(
@@ -135,7 +138,7 @@ def _finish(
     *,
     grey: bool,
     skipped: tuple[str, ...],
-    unreadable: int,
+    broken: tuple[tuple[str, str], ...],
     source: str,
 ) -> Dataset:
     if len(classes) < 2:
@@ -148,7 +151,7 @@ def _finish(
         _check_size(train, classes, MIN_TRAIN, MIN_TRAIN_PER_CLASS)
     _check_size(evaluation, classes, MIN_EVAL, MIN_EVAL_PER_CLASS)
     digest = dataset_digest(classes, train, evaluation)
-    return Dataset(classes, train, evaluation, digest, grey, skipped, unreadable, source)
+    return Dataset(classes, train, evaluation, digest, grey, skipped, len(broken), source, broken)
 
 
 def _check_classes(classes: tuple[str, ...], scan: Scan, split: str, *, given: bool) -> None:

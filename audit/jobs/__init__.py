@@ -4,7 +4,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from audit.jobs import dimension, nulls, outputs, pictures, transfer
+from audit.jobs import (
+    choosing,
+    dimension,
+    listing,
+    nulls,
+    outputs,
+    pictures,
+    preprocessing,
+    transfer,
+)
 from audit.jobs.workshop import Tick, Workshop
 from audit.progress import Progress
 from audit.record import AuditError
@@ -21,8 +30,12 @@ INPUT = (
 )  # reasons that leave nothing to judge
 
 KINDS: dict[str, Executor] = {
+    "train_facts": outputs.train_facts,
     "facts": outputs.facts,
-    "choose": nulls.choose,
+    "listing": listing.listing,
+    "preprocessing": preprocessing.preprocessing,
+    "statistics": outputs.statistics,
+    "choose": choosing.choose,
     "fit": nulls.fit,
     "stack": outputs.stack,
     "null_outputs": outputs.null_outputs,
@@ -50,18 +63,31 @@ class Done:
     reused: set[str] = field(default_factory=set)
 
 
-def execute(jobs: Sequence[Job], shop: Workshop, store: Store, progress: Progress) -> Done:
+def execute(
+    jobs: Sequence[Job],
+    shop: Workshop,
+    store: Store,
+    progress: Progress,
+    given: Mapping[str, Outcome] | None = None,
+) -> Done:
     """Look every job up in the store and do the rest, in order.
 
     A job that raises becomes a failure with its reason, and so do those that build on it; the
     others go on.
 
+    Args:
+        jobs: Every one behind those that it needs.
+        shop: What executors work with.
+        store: Where outcomes are looked up and kept.
+        progress: Told what happens.
+        given: Outcomes known beforehand by key, as from a folder of nulls.
+
     Raises:
         AuditError: If a job refuses its input: then nothing can be judged.
     """
-    done = Done()
+    done, given = Done(), given or {}
     for job in jobs:
-        found = store.get(job.kind, job.key)
+        found = given.get(job.key) or store.get(job.kind, job.key)
         if found is not None:
             done.outcomes[job.key] = found
             done.reused.add(job.key)

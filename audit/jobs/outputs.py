@@ -7,43 +7,77 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audit.data import facts as data_facts
+from audit.data.facts import Known, facts_of, groups_of
+from audit.data.fingerprints import Prints, fingerprints
 from audit.jobs.nulls import build, null_of, restore
 from audit.jobs.workshop import Tick, Workshop
 from audit.record import AuditError
 from audit.store import Outcome
-from audit.work import Job
+from audit.work import Job, merged
 from baselines.linear import FEATURES, Linear, choose_strength, fit_linear
 from baselines.sibling import STRIDE
 from baselines.train import Images
+from baselines.train import statistics as channel_statistics
 
 BATCH = 128
+NAMED = 20  # conflicts whose files are named
+
+
+def train_facts(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """What is known of the training images when they are gone.
+
+    Returns:
+        Arrays: `labels` and `train_groups` (N,), and the fields of their fingerprints.
+    """
+    known = look(shop, "train", tick)
+    arrays = {"labels": known.labels, "train_groups": groups_of(known)}
+    return Outcome({}, arrays | known.prints._asdict())
 
 
 def facts(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """What is in the data: counts, duplicates, leaks, conflicts, groups of near duplicates."""
-    total, seen = len(shop.split("train")) + len(shop.split("eval")), 0
-
-    def count(n: int) -> None:
-        nonlocal seen
-        seen += n
-        tick(seen / total)
-
-    found = data_facts.data_facts(shop.dataset, progress=count)
+    arrays = results[needed(job, "train_facts").key].arrays
+    train = Known(arrays["labels"], Prints._make(arrays[name] for name in Prints._fields))
+    evaluation = look(shop, "eval", tick)
+    found = facts_of(train, evaluation, len(shop.setup.classes))
     return Outcome(
         {
             "exact_leaks": [list(pair) for pair in found.exact_leaks],
             "near_leaks": [list(pair) for pair in found.near_leaks],
             "label_conflicts": len(found.label_conflicts),
+            "conflicts": [[*c.first, *c.second] for c in found.label_conflicts[:NAMED]],
+            "train_copies": [[run[0], i] for run in found.train_duplicates for i in run[1:]],
+            "eval_copies": [[run[0], i] for run in found.eval_duplicates for i in run[1:]],
+            "train_groups": len(np.unique(found.train_groups)),
             "train_counts": list(found.train_counts),
             "eval_counts": list(found.eval_counts),
         },
-        {
-            "train_groups": found.train_groups,
-            "eval_groups": found.eval_groups,
-            "eval_labels": shop.split("eval").labels,
-        },
+        {"eval_groups": found.eval_groups, "eval_labels": evaluation.labels},
     )
+
+
+def look(shop: Workshop, name: str, tick: Tick) -> Known:
+    """Labels and fingerprints of a split."""
+    split, seen = shop.split(name), 0
+
+    def count(n: int) -> None:
+        nonlocal seen
+        seen += n
+        tick(seen / len(split))
+
+    return Known(split.labels, fingerprints(split, shop.setup.channels, count))
+
+
+def needed(job: Job, kind: str) -> Job:
+    """The job of that kind that a job builds on, directly or through others."""
+    return next(found for found in merged(job.after) if found.kind == kind)
+
+
+def statistics(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """Mean and standard deviation of the training images' channels: (C,) each, in [0, 1]."""
+    pixels = torch.from_numpy(shop.pixels("train", int(job.params["side"])))  # type: ignore[arg-type]
+    mean, std = channel_statistics(pixels)
+    return Outcome({}, {"mean": mean.numpy(), "std": std.numpy()})
 
 
 def forward(
@@ -105,8 +139,14 @@ def subject_outputs(
     model = model.eval().to(memory_format=torch.channels_last)
     shift = quarter(subject.preprocessing.img_size) if job.params["relocated"] else 0
     parts, n = shop.evaluation_parts(), len(shop.dataset.eval)
+    order = list(shop.setup.order) or slice(None)
+
+    def run(x: Tensor) -> tuple[Tensor, Tensor]:
+        features, logits = outputs(model, x)
+        return features, logits[:, order]
+
     try:
-        return forward(lambda x: outputs(model, x), parts, n, shift, tick)
+        return forward(run, parts, n, shift, tick)
     except NotFinite:
         if job.params["untrained"]:
             raise
@@ -136,7 +176,7 @@ def null_outputs(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick:
         return hidden, network.fc(hidden)
 
     shift = quarter(null.side) if job.params["relocated"] else 0
-    images = shop.images("eval", null)
+    images = shop.evaluation(null, results[needed(job, "statistics").key])
     return forward(model, [images], len(images), shift, tick)
 
 
@@ -165,7 +205,7 @@ def stack(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) 
         if "heldout_logits" in c.arrays and "logits" in g.arrays
     ]
     held = usable[0][0].arrays["heldout"]
-    labels = shop.split("train").labels[held]
+    labels = results[needed(job, "train_facts").key].arrays["labels"][held]
     x = np.concatenate([log_softmax(c.arrays["heldout_logits"]) for c, _ in usable], axis=1)
     half = alternating(labels)
     classes = len(shop.setup.classes)

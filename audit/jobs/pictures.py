@@ -9,6 +9,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from audit.jobs.nulls import null_of, restore
+from audit.jobs.outputs import needed
 from audit.jobs.workshop import Tick, Workshop
 from audit.store import Outcome
 from audit.work import Job
@@ -42,7 +43,8 @@ def pictures(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
         "Both are wrong": ~right & ~null_right,
     }
     confidence = torch.from_numpy(outputs.arrays["logits"]).softmax(1).max(dim=1).values.numpy()
-    classes, images = shop.setup.classes, shop.images("eval", null)
+    scale = results[needed(job, "statistics").key]
+    classes, images = shop.setup.classes, shop.evaluation(null, scale)
     found: list[NDArray[np.uint8]] = []
     captions, headings = [], []
     for heading, member in groups.items():

@@ -84,12 +84,12 @@ def transfer(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
         restore_norms(trained, data, seed)
         return network.eval()
 
-    done = 0
+    done = 0.0
     shares: list[float] = list(job.params["shares"])  # type: ignore[arg-type]
     rates = [RATE * share for share in shares]
     total = budget * (1 + TRIAL * len(rates))
 
-    def count(step: int) -> None:
+    def count(step: float) -> None:
         nonlocal done
         done += step
         tick(min(1.0, done / total))

@@ -12,6 +12,7 @@ from audit.case import Null, Setup
 from audit.data import Dataset, decode, resize, subset
 from audit.data.dataset import Split
 from audit.record import AuditError
+from audit.store import Outcome
 from baselines.train import Images, statistics
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MEMORY = 2**30  # bytes of decoded evaluation images that are kept
 Tick = Callable[[float], None]  # called with the share of the job that is done
+Decoded = dict[tuple[str, int, int], NDArray[np.uint8]]  # by split, first and last side
 
 
 @dataclass
@@ -27,18 +29,25 @@ class Workshop:
     """Data and subject of one audit.
 
     Attributes:
-        dataset: Both splits (the nulls need the training split).
-        subject: The loaded model.
+        dataset: The evaluation images, and the training images where nulls are trained.
+        model: The loaded model; None where only nulls are trained.
         setup: What is measured.
         cuts: The cut points of `setup.cuts`, as the model's code needs them.
+        decoded: Images as nulls see them; several audits of the same data may share it.
     """
 
     dataset: Dataset
-    subject: "Subject"
+    model: "Subject | None"
     setup: Setup
     cuts: "dict[str, Cut]" = field(default_factory=dict)
-    _decoded: dict[tuple[str, int], NDArray[np.uint8]] = field(default_factory=dict)
+    decoded: Decoded = field(default_factory=dict)
     _evaluation: list[Images] = field(default_factory=list)
+
+    @property
+    def subject(self) -> "Subject":
+        """The loaded model."""
+        assert self.model is not None, "jobs of nulls do not ask for the model"
+        return self.model
 
     def split(self, name: str) -> Split:
         """The split "train" or "eval"."""
@@ -54,20 +63,29 @@ class Workshop:
 
     def pixels(self, name: str, side: int) -> NDArray[np.uint8]:
         """All images of a split as nulls see them: (N, C, side, side), the central square."""
-        base = (name, self.setup.side)
-        if base not in self._decoded:
+        first = self.setup.side
+        if (name, first, first) not in self.decoded:
             split = self.split(name)
-            self._decoded[base] = decode(split, self.setup.side, self.setup.channels)
-        if (name, side) not in self._decoded:
-            self._decoded[name, side] = resize(self._decoded[base], side)
-        return self._decoded[name, side]
+            self.decoded[name, first, first] = decode(split, first, self.setup.channels)
+        if (name, first, side) not in self.decoded:
+            self.decoded[name, first, side] = resize(self.decoded[name, first, first], side)
+        return self.decoded[name, first, side]
 
     def images(self, name: str, null: Null) -> Images:
-        """A split at the null's input side, with the statistics of the training split."""
-        train = torch.from_numpy(self.pixels("train", null.side))
-        mean, std = statistics(train)
-        pixels = train if name == "train" else torch.from_numpy(self.pixels(name, null.side))
-        return Images(pixels, torch.from_numpy(self.split(name).labels), mean, std)
+        """A split at the null's input side, with its own statistics."""
+        pixels = torch.from_numpy(self.pixels(name, null.side))
+        return Images(pixels, torch.from_numpy(self.split(name).labels), *statistics(pixels))
+
+    def evaluation(self, null: Null, scale: Outcome) -> Images:
+        """The evaluation split at the null's input side, with the training split's statistics.
+
+        Args:
+            null: Decides the side.
+            scale: What the job `statistics` found.
+        """
+        mean, std = (torch.from_numpy(scale.arrays[name]) for name in ("mean", "std"))
+        pixels = torch.from_numpy(self.pixels("eval", null.side))
+        return Images(pixels, torch.from_numpy(self.dataset.eval.labels), mean, std)
 
     def subject_images(self, name: str, index: NDArray[np.int64] | None = None) -> Images:
         """Images with the subject's own geometry and normalisation.

@@ -34,10 +34,14 @@ class CurvePoint(NamedTuple):
     Attributes:
         n: Points in each part.
         value: Mean over the disjoint parts.
+        low: Lower end of the 95 % interval; NaN where none was asked for.
+        high: Upper end.
     """
 
     n: int
     value: float
+    low: float = math.nan
+    high: float = math.nan
 
 
 class IdEstimate(NamedTuple):
@@ -149,14 +153,20 @@ def merge_duplicates(x: Tensor) -> tuple[Tensor, int]:
     return x[kept], len(x) - len(kept)
 
 
-def scale_curve(x: Tensor, fractions: Sequence[float], seed: int = 0) -> tuple[CurvePoint, ...]:
+def scale_curve(
+    x: Tensor, fractions: Sequence[float], seed: int = 0, margin: float = math.nan
+) -> tuple[CurvePoint, ...]:
     """Estimates on fewer points (decimation): a plateau says that the scale does not matter.
+
+    The parts of one size together hold (nearly) all points, so the logarithm of their mean has the
+    standard error of the estimate on all points, larger by the root of the share that is left out.
 
     Args:
         x: (N, D), distinct rows.
         fractions: Sizes of the parts as shares of N, each in (0, 1]. The points are split at
             random into as many disjoint parts as fit, and each is searched by itself.
         seed: Of the split.
+        margin: Half the 95 % interval of log d on all points, in nats.
 
     Returns:
         One point a fraction; those that would leave fewer than 50 points are left out.
@@ -169,7 +179,9 @@ def scale_curve(x: Tensor, fractions: Sequence[float], seed: int = 0) -> tuple[C
             continue
         parts = torch.split(order, size)[: len(x) // size]
         values = [two_nn(_log_ratios(nearest(x[part], 2))) for part in parts]
-        points.append(CurvePoint(size, float(np.mean(values))))
+        value = float(np.mean(values))
+        spread = math.exp(margin * math.sqrt(len(x) / (size * len(parts))))
+        points.append(CurvePoint(size, value, value / spread, value * spread))
     return tuple(points)
 
 
@@ -211,7 +223,8 @@ def intrinsic_dimension(
     if rank < min(low, value / RANK_SLACK):
         text = f"The points span {rank} dimensions, fewer than the estimate of {value:.1f}."
         return _refused(cloud, text)
-    curve = (CurvePoint(len(cloud.x), value), *scale_curve(cloud.x, fractions, seed))
+    whole = CurvePoint(len(cloud.x), value, low, high)
+    curve = (whole, *scale_curve(cloud.x, fractions, seed, margin))
     r2, r4 = cloud.found.distances[:, [1, 3]].cpu().numpy().T
     second = gride(np.log(r4 / r2))
     n, copies = len(cloud.x), cloud.duplicates

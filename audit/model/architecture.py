@@ -84,8 +84,10 @@ def find_cuts(model: nn.Module, in_chans: int, img_size: int) -> tuple[Cut, ...]
 
 
 def _spread(cuts: tuple[Cut, ...]) -> int:
-    """Number of cuts at truly different depths."""
-    return len({round(cut.depth, 2) for cut in cuts})
+    """Number of stem and stages at truly different depths, and the head; those that can freeze."""
+    usable = [cut for cut in cuts if not cut.shared + cut.unassigned]
+    depths = {round(cut.depth, 2) for cut in usable if cut.kind != "head"}
+    return len(depths) + any(cut.kind == "head" for cut in usable)
 
 
 class StayInEval:

@@ -1,34 +1,32 @@
 """The audited model, rebuilt from a file that nobody vouches for."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
 
-from audit.model.inert import plain
+from audit.model import recorded
+from audit.model.hub import Place, locate
+from audit.model.identity import identify
 from audit.model.reading import Content, read_content
-from audit.model.spec import (
-    MAX_SIDE,
-    ModelSpec,
-    Preprocessing,
-    default_config,
-    require_harmless,
-    require_known,
-    resolve_preprocessing,
+from audit.model.spec import ModelSpec, Preprocessing, resolve_preprocessing
+from audit.model.stored import plain
+from audit.model.weights import (
+    FLOATS,
+    Choice,
+    check,
+    choose,
+    converted,
+    weights_digest,
+    without_constants,
 )
-from audit.model.weights import Choice, Weights, check, choose, converted, weights_digest
-from audit.record import AuditError
 from reports.text import visible
 
-# Arguments of timm's training script that change what is built: recorded name, model's argument.
-RECORDED = {
-    "gp": "global_pool",
-    "drop": "drop_rate",
-    "drop_path": "drop_path_rate",
-    "bn_eps": "bn_eps",
-    "bn_momentum": "bn_momentum",
+KINDS = {
+    "safetensors": "safetensors",
+    "torchscript": "TorchScript archive, its weights read without running it",
+    "exported": "torch.export archive, its weights read without running it",
 }
 
 
@@ -37,13 +35,16 @@ class Subject:
     """The classifier being audited.
 
     Attributes:
-        name: Of the file, without its ending, safe to show.
+        name: Of the file or folder, without its ending, safe to show.
         spec: Builds the same architecture with fresh weights.
         preprocessing: From image to input.
         model: The network with its weights, eval mode, float32, CPU.
         weights_digest: SHA-256 of the weights as audited, independent of the container.
-        file_digest: SHA-256 of the file.
-        container: What the file is, in words.
+        file: That holds the weights: the one given, or the one in the folder given.
+        file_digest: SHA-256 of it.
+        container: What it is, in words.
+        identified: How the architecture is known, in words.
+        precision: Types of its floating-point weights as stored ("float16").
         weights: Whether the file held one set, or which of raw and averaged was taken.
         pretrained: Whether training began from other weights, as far as the file says.
         class_names: In the order of the logits, if the file names them.
@@ -55,8 +56,11 @@ class Subject:
     preprocessing: Preprocessing
     model: nn.Module
     weights_digest: str
+    file: Path
     file_digest: str
     container: str
+    identified: str
+    precision: tuple[str, ...]
     weights: Choice
     pretrained: Literal["yes", "no", "unknown"]
     class_names: tuple[str, ...] | None
@@ -75,12 +79,16 @@ def load_subject(
 ) -> Subject:
     """Read a checkpoint and rebuild its network.
 
-    What the caller gives wins over what the file records, and that over timm's defaults; class
-    count and input channels are read off the weights.
+    What the caller gives wins over what the file records, that over what its weights' names and
+    shapes imply, and that over timm's defaults; class count and input channels are read off the
+    weights. Nothing in the file is run, and its values are read only after names, shapes and types
+    have been found to be those of the architecture.
 
     Args:
-        path: A timm training checkpoint, a state dict (plain or wrapped), or safetensors.
-        model: timm architecture, needed where the file does not name it.
+        path: A timm training checkpoint, a state dict (plain or wrapped), safetensors, an archive
+            of TorchScript or torch.export, or a folder saved for the Hub; or a name of timm whose
+            pretrained weights are on this disk.
+        model: timm architecture; needed where neither the file nor its weights tell it.
         model_kwargs: Further arguments of the architecture.
         num_classes: What the caller believes; must agree with the weights.
         img_size: Side of the square input in pixels.
@@ -90,124 +98,78 @@ def load_subject(
     Raises:
         AuditError: The file or what it holds cannot be audited; codes begin with "MODEL_".
     """
-    content = read_content(path)
-    name = visible(path.name, 80)
-    state, key, choice = choose(content.value, name, weights)
-    record = content.value if key else {}
-    args = plain(record.get("args")) if "args" in record else {}
-    args = args if isinstance(args, dict) else {}
-    recorded = record.get("arch") if isinstance(record.get("arch"), str) else args.get("model")
-    architecture = require_known(model or recorded)
-
-    kwargs = _model_kwargs(args, model_kwargs, img_size)
-    side = _side(kwargs, args, img_size, architecture)
-    spec = ModelSpec(architecture, kwargs, num_classes or 1000, in_chans or 3, side)
-    spec = _fitted(spec, state, args, num_classes, in_chans)
-    expected = spec.outline().state_dict()
-    check(state, expected, visible(architecture))
-    state = converted(state, expected)
+    place = locate(path)
+    with read_content(place.file) as content:
+        state, key, choice = choose(content.value, content.name, weights)
+        record = content.value if key else {}
+        args = place.args | recorded_args(record)
+        identity = identify(model, recorded_name(record, args), state)
+        spec = spec_of(identity.architecture, args, model_kwargs, img_size, identity.img_size)
+        spec = recorded.fitted(spec, state, args, num_classes, in_chans)
+        outline = recorded.outlined(spec)
+        if content.kind == "torchscript":
+            state = without_constants(state, outline)
+        expected = outline.state_dict()
+        check(state, expected, visible(identity.architecture))
+        values = converted(content, state, expected)
     network = spec.build(seed=0)
-    network.load_state_dict(state, strict=True)
+    network.load_state_dict(values, strict=True)
     return Subject(
-        name=visible(path.stem, 80),
+        name=visible(place.name, 80),
         spec=spec,
         preprocessing=resolve_preprocessing(args, spec),
         model=network,
         weights_digest=weights_digest(network.state_dict()),
+        file=place.file,
         file_digest=content.digest,
-        container=_container(content, key),
+        container=container(content, key, place),
+        identified=identity.how,
+        precision=tuple(sorted({w.dtype for w in state.values()} & set(FLOATS))),
         weights=choice,
-        pretrained=_pretrained(args),
-        class_names=_class_names(record, spec.num_classes),
+        pretrained="yes" if place.fetched else recorded.pretrained(args),
+        class_names=class_names(record, place, spec.num_classes),
         training_args=args,
     )
 
 
-def _model_kwargs(
-    args: Mapping[str, Any], given: dict[str, Any] | None, img_size: int | None
-) -> dict[str, Any]:
-    """Arguments of the architecture: recorded, then overridden by the caller's."""
-    recorded = args.get("model_kwargs")
-    kwargs = require_harmless(recorded if isinstance(recorded, dict) else {})
-    kwargs |= {RECORDED[k]: v for k, v in args.items() if k in RECORDED and v}
-    kwargs |= require_harmless({} if given is None else given)
-    if img_size is not None and "img_size" in kwargs:
-        kwargs["img_size"] = img_size
-    return kwargs
+def recorded_name(record: dict[Any, Any], args: dict[str, Any]) -> Any:
+    """What the file says its architecture is, not yet believed."""
+    return record.get("arch") if isinstance(record.get("arch"), str) else args.get("model")
 
 
-def _side(
-    kwargs: Mapping[str, Any], args: Mapping[str, Any], img_size: int | None, architecture: str
-) -> int:
-    """Side of the input in pixels: the caller's, the recorded one, timm's default."""
-    config = default_config(architecture)
-    candidates = (
-        img_size,
-        kwargs.get("img_size"),
-        args.get("img_size"),
-        args.get("input_size"),
-        config.get("input_size"),
-    )
-    side = next((c for c in candidates if c is not None), 224)
-    if isinstance(side, (list, tuple)) and side and len(set(side[-2:])) == 1:
-        side = side[-1]
-    if type(side) is not int or not 1 <= side <= MAX_SIDE:
-        raise AuditError(
-            "MODEL_ARGS",
-            f"the input must be a square of 1 to {MAX_SIDE} pixels, but its size is given as "
-            f"{visible(str(side), 60)}. Give `--img-size N`.",
-        )
-    return side
+def recorded_args(record: dict[Any, Any]) -> dict[str, Any]:
+    """The arguments of the training script, as far as they are plain."""
+    args = plain(record.get("args"))
+    return args if isinstance(args, dict) else {}
 
 
-def _fitted(
-    spec: ModelSpec,
-    state: Weights,
-    args: Mapping[str, Any],
-    num_classes: int | None,
-    in_chans: int | None,
+def spec_of(
+    architecture: str,
+    args: dict[str, Any],
+    given: dict[str, Any] | None,
+    img_size: int | None,
+    implied: int | None,
 ) -> ModelSpec:
-    """Read class count and input channels off the weights, where the caller does not say."""
-    config = spec.outline().pretrained_cfg
-    assert isinstance(config, Mapping)
-    stem = _first(config.get("first_conv"))
-    if in_chans is None:
-        in_chans = _recorded_channels(args)
-        if f"{stem}.weight" in state and state[f"{stem}.weight"].dim() == 4:
-            in_chans = state[f"{stem}.weight"].shape[1]
-    head = _first(config.get("classifier"))
-    held = None
-    for key in (f"{head}.weight", f"{head}.bias"):
-        if key in state and state[key].dim() > 0:
-            held = state[key].shape[0]
-            break
-    if held is not None and num_classes is not None and held != num_classes:
-        raise AuditError(
-            "MODEL_CLASS_MISMATCH",
-            f"the weights give {held} classes, but {num_classes} were asked for. Audit the model "
-            "on the classes that it was trained for.",
-        )
-    recorded = args.get("num_classes")
-    classes = held or num_classes or (recorded if type(recorded) is int else spec.num_classes)
-    return ModelSpec(spec.architecture, spec.kwargs, classes, in_chans, spec.img_size)
+    """The architecture with timm's class count and channels, which `fitted` replaces."""
+    kwargs = recorded.model_kwargs(args, given, img_size)
+    side = recorded.side(kwargs, args, img_size, implied, architecture)
+    return ModelSpec(architecture, kwargs, 1000, 3, side)
 
 
-def _first(names: object) -> str | None:
-    """The name of one layer, where timm names one, several or none."""
-    if isinstance(names, (list, tuple)):
-        names = names[0] if names else None
-    return names if isinstance(names, str) else None
+def class_names(record: dict[Any, Any], place: Place, num_classes: int) -> tuple[str, ...] | None:
+    """Class names in the order of the logits, if the file or its folder lists as many."""
+    known = {"class_names": place.class_names} if place.class_names is not None else record
+    return recorded.class_names(plain(known), num_classes)
 
 
-def _recorded_channels(args: Mapping[str, Any]) -> int:
-    size = args.get("input_size")
-    channels = args.get("in_chans") or (size[0] if isinstance(size, (list, tuple)) and size else 3)
-    return channels if type(channels) is int and 0 < channels < 64 else 3
+def container(content: Content, key: str, place: Place) -> str:
+    """What the file is, in words."""
+    return f"{_kind(content, key)} in a folder for the Hub" if place.args else _kind(content, key)
 
 
-def _container(content: Content, key: str) -> str:
-    if content.kind == "safetensors":
-        return "safetensors"
+def _kind(content: Content, key: str) -> str:
+    if content.kind in KINDS:
+        return KINDS[content.kind]
     if not key:
         return "plain state dict"
     record = content.value
@@ -218,23 +180,4 @@ def _container(content: Content, key: str) -> str:
     return f"wrapped state dict ({visible(key, 40)!r})"
 
 
-def _pretrained(args: Mapping[str, Any]) -> Literal["yes", "no", "unknown"]:
-    """Whether training began from other weights, as timm's script records it."""
-    if args.get("pretrained") or args.get("initial_checkpoint") or args.get("pretrained_path"):
-        return "yes"
-    return "no" if args.get("pretrained") is False else "unknown"
-
-
-def _class_names(record: Mapping[str, Any], num_classes: int) -> tuple[str, ...] | None:
-    """Class names if the file lists as many as there are classes."""
-    for key in ("class_names", "classes", "class_to_idx"):
-        names = plain(record.get(key))
-        if isinstance(names, dict):
-            if set(map(type, names.values())) != {int}:
-                continue
-            names = sorted(names, key=names.__getitem__)
-        if not isinstance(names, (list, tuple)) or len(names) != num_classes:
-            continue
-        if all(isinstance(name, str) for name in names):
-            return tuple(names)
-    return None
+__all__ = ["Subject", "load_subject"]

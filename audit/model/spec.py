@@ -12,6 +12,7 @@ import torch
 from timm.data import resolve_data_config
 from torch import nn
 
+from audit.model.meta import without_values
 from audit.record import AuditError
 from reports.text import visible
 
@@ -97,7 +98,7 @@ class ModelSpec:
             AuditError: MODEL_ARCH_MISMATCH if the architecture cannot be built this way.
         """
         try:
-            with torch.device("meta"):
+            with without_values():
                 return self.build(seed=0)
         except Exception:  # timm raises a dozen types; none of its words are for the user
             given = "".join(f", {k}={v!r}" for k, v in self.kwargs.items())

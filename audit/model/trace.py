@@ -3,9 +3,11 @@
 A trace bakes in whether a module was training, so a network has two: one for each mode.
 """
 
+import contextlib
 import inspect
 import math
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -106,6 +108,33 @@ def _attribute(root: nn.Module, path: str) -> Any:
     return value
 
 
+def caches(network: nn.Module) -> list[tuple[nn.Module, str, dict[Any, Any]]]:
+    """Plain dicts that modules hold, with their names.
+
+    Some attention layers keep values there between calls. Such a value would be traced as a
+    constant, and a traced one left behind would break the network.
+    """
+    return [
+        (module, name, value)
+        for module in network.modules()
+        for name, value in vars(module).items()
+        if type(value) is dict and not name.startswith("_")
+    ]
+
+
+def unique_names() -> Callable[[str, fx.Node], str]:
+    """Names operations by the module that they stand in; a repeated one gets a number."""
+    seen: dict[str, int] = {}
+
+    def name(module: str, node: fx.Node) -> str:
+        path = module if node.op == "call_module" else f"{module}.{node}".removeprefix(".")
+        path = re.sub(r"(?<=.)_[0-9]+$", "", path)  # fx counts repeats over the whole network
+        seen[path] = seen.get(path, -1) + 1
+        return f"{path}_{seen[path]}" if seen[path] else path
+
+    return name
+
+
 def trace(network: nn.Module, training: bool) -> Trace:
     """Trace a network in one mode; its own mode stays as it is.
 
@@ -124,15 +153,22 @@ def trace(network: nn.Module, training: bool) -> Trace:
         autowrap_functions=functions,
         autowrap_modules=(math, torchvision.ops),
     )
+    tracer._get_node_qualname = unique_names()  # torchvision's own takes quadratic time
     modes = {module: module.training for module in network.modules()}
+    kept = caches(network)
     try:
         for module in modes:
             module.training = training
+        for module, name, cache in kept:
+            rest = {k: v for k, v in cache.items() if not isinstance(v, Tensor)}
+            module.__dict__[name] = rest
         root = Whole(network)
         nodes = tuple(tracer.trace(root).nodes)
     finally:
         for module, mode in modes.items():
             module.training = mode
+        for module, name, cache in kept:
+            module.__dict__[name] = cache
     names = [str(tracer.node_to_qualname.get(node, node.name)) for node in nodes]
     dependent: set[fx.Node] = set()
     for node in nodes:
@@ -171,6 +207,20 @@ def measure(traced: Trace, x: Tensor) -> tuple[dict[str, tuple[int, ...] | None]
         multiply-adds of all nodes up to and including each one.
     """
     runner = Measured(traced)
-    with torch.no_grad(), runner.counter:
+    with without_gradients(traced.root), runner.counter:
         runner.run(x)
     return runner.shapes, runner.work
+
+
+@contextlib.contextmanager
+def without_gradients(network: nn.Module) -> Iterator[None]:
+    """Run without gradients; no parameter asks for one either, which torch's counter trips over."""
+    asking = [p for p in network.parameters() if p.requires_grad]
+    try:
+        for parameter in asking:
+            parameter.requires_grad_(False)
+        with torch.no_grad():
+            yield
+    finally:
+        for parameter in asking:
+            parameter.requires_grad_(True)

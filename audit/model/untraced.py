@@ -22,6 +22,7 @@ from audit.model.cuts import (
     feature_modules,
     frozen_modules,
 )
+from audit.model.trace import without_gradients
 
 
 def untraced_cuts(network: nn.Module, in_chans: int, img_size: int) -> tuple[Cut, ...]:
@@ -110,7 +111,7 @@ def _work(network: nn.Module, names: Sequence[str], x: Tensor) -> dict[str, Work
     for name in names:
         watch(name)
     try:
-        with torch.no_grad(), counter:
+        with without_gradients(network), counter:
             network(x)
     finally:
         for handle in handles:

@@ -6,24 +6,27 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from audit.model.reading import Content
+from audit.model.stored import ITEM_BYTES, Other, Stored
 from audit.record import AuditError
 from reports.text import visible
 
 Choice = Literal["only", "raw", "ema"]
+Found = dict[str, Stored]
 Weights = dict[str, Tensor]
 
 EMA_KEYS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
 RAW_KEYS = ("state_dict", "model", "model_state_dict", "net")
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
-FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-WHOLE = (torch.int64, torch.int32, torch.int16, torch.uint8, torch.bool)
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "timm_model.")
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+WHOLE = ("int64", "int32", "int16", "uint8", "bool")
 
 
 def choose(
     content: object, name: str, wanted: Literal["ema", "raw"] | None
-) -> tuple[Weights, str, Choice]:
+) -> tuple[Found, str, Choice]:
     """Find the weights in a checkpoint.
 
     Args:
@@ -32,8 +35,8 @@ def choose(
         wanted: Which set to take if there are two; None takes the averaged one, as timm does.
 
     Returns:
-        The weights with shared wrapper prefixes removed, the key that they stood under (empty if
-        they are the whole content), and which of two sets they are.
+        The weights, not yet read, with shared wrapper prefixes removed; the key that they stood
+        under (empty if they are the whole content); and which of two sets they are.
 
     Raises:
         AuditError: MODEL_NO_WEIGHTS.
@@ -65,7 +68,7 @@ def _holds_weights(value: object) -> bool:
     if not isinstance(value, Mapping):
         return False
     inner = [value, *(value[k] for k in RAW_KEYS if isinstance(value.get(k), Mapping))]
-    return any(isinstance(v, Tensor) for level in inner for v in level.values())
+    return any(isinstance(v, Stored) for level in inner for v in level.values())
 
 
 def _no_weights(name: str, what: str) -> AuditError:
@@ -78,16 +81,19 @@ def _no_weights(name: str, what: str) -> AuditError:
 def _what(value: object) -> str:
     if value is None:
         return "`None`"
-    return "one tensor" if isinstance(value, Tensor) else f"a {visible(type(value).__name__, 40)}"
+    if isinstance(value, Stored):
+        return "one tensor"
+    kind = value.name if isinstance(value, Other) else type(value).__name__
+    return f"a {visible(kind, 40)}"
 
 
-def _cleaned(entries: Mapping[Any, Any], name: str) -> Weights:
+def _cleaned(entries: Mapping[Any, Any], name: str) -> Found:
     """Check that a mapping is name to tensor, and strip prefixes that all names share."""
-    if not any(isinstance(value, Tensor) for value in entries.values()):
-        keys = ", ".join(visible(str(k), 40) for k in list(entries)[:3])
+    if not any(isinstance(value, Stored) for value in entries.values()):
+        keys = ", ".join(repr(visible(str(k), 40)) for k in list(entries)[:3])
         raise _no_weights(name, f"holds no weights, only {keys}" if keys else "holds nothing")
     for key, value in entries.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
+        if not isinstance(key, str) or not isinstance(value, Stored):
             what = f"holds {_what(value)} under {visible(str(key), 60)!r} among its weights"
             raise _no_weights(name, what)
     weights = dict(entries)
@@ -96,7 +102,7 @@ def _cleaned(entries: Mapping[Any, Any], name: str) -> Weights:
     return weights
 
 
-def check(weights: Weights, expected: Mapping[str, Tensor], architecture: str) -> None:
+def check(weights: Found, expected: Mapping[str, Tensor], architecture: str) -> None:
     """Hold names, shapes and types of weights against what the architecture expects.
 
     Args:
@@ -129,26 +135,40 @@ def check(weights: Weights, expected: Mapping[str, Tensor], architecture: str) -
         _check_type(key, weights[key], expected[key])
 
 
+def without_constants(weights: Found, outline: nn.Module) -> Found:
+    """Leave out buffers that a network makes when it is built.
+
+    A TorchScript archive holds them beside the weights, without saying which is which.
+
+    Args:
+        weights: All tensors of the archive.
+        outline: The network without values.
+
+    Returns:
+        The weights, less those that the network has as buffers outside its state dict.
+    """
+    kept = outline.state_dict().keys()
+    made = {n: b.shape for n, b in outline.named_buffers() if n not in kept}
+    return {k: v for k, v in weights.items() if made.get(k) != v.shape}
+
+
 def _listed(names: list[str]) -> str:
     shown = ", ".join(visible(n, 100) for n in names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
-def _shape(tensor: Tensor) -> str:
+def _shape(tensor: Stored | Tensor) -> str:
     return "×".join(str(n) for n in tensor.shape) or "a single number"
 
 
-def _check_type(key: str, given: Tensor, expected: Tensor) -> None:
-    what = None
-    if given.is_meta:
-        what = "has a shape but no values"
-    elif given.layout != torch.strided:
-        what = "is sparse"
-    elif given.dtype not in (FLOATS if expected.is_floating_point() else WHOLE):
-        what = f"is of type {str(given.dtype).removeprefix('torch.')}"
-    elif given.numel() * given.element_size() > given.untyped_storage().nbytes():
-        what = "declares more values than the file holds"
-    if what is not None:
+def _check_type(key: str, given: Stored, expected: Tensor) -> None:
+    what = given.odd
+    if not what and given.dtype not in (FLOATS if expected.is_floating_point() else WHOLE):
+        what = f"is of type {given.dtype}"
+    elif not what and given.storage is not None:
+        held = given.storage.size // ITEM_BYTES[given.dtype]
+        what = "declares more values than the file holds" if given.numel > held else ""
+    if what:
         raise AuditError(
             "MODEL_DTYPE",
             f"an audit needs weights of 16, 32 or 64-bit floating point, but {visible(key, 80)!r} "
@@ -156,13 +176,18 @@ def _check_type(key: str, given: Tensor, expected: Tensor) -> None:
         )
 
 
-def converted(weights: Weights, expected: Mapping[str, Tensor]) -> Weights:
-    """Bring all weights to the types of the architecture (float32), and check their values.
+def converted(content: Content, weights: Found, expected: Mapping[str, Tensor]) -> Weights:
+    """Read all weights, in the types of the architecture (float32), and check their values.
+
+    Args:
+        content: The file that holds them.
+        weights: As `check` has let them pass.
+        expected: The architecture's own state dict; only its types are looked at.
 
     Raises:
         AuditError: MODEL_NOT_FINITE, also for negative variances of batch norm.
     """
-    result = {key: weights[key].detach().to(like.dtype) for key, like in expected.items()}
+    result = {key: content.tensor(weights[key]).to(like.dtype) for key, like in expected.items()}
     for key, value in result.items():
         what = None
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):

@@ -1,0 +1,131 @@
+"""`audit init [PATH]`: a commented audit.yaml with every setting, its default, and the policy."""
+
+import inspect
+import re
+import textwrap
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from audit.limits import Limit, load_policy
+from audit.names import NAMES, NULLS
+from audit.record import AuditError
+from audit.settings import Settings
+from audit.waivers import today_utc
+from reports import yaml
+from reports.files import write_atomic
+from reports.text import visible
+
+WIDTH = 96
+WAIVED_DAYS = 90  # of the example
+HEAD = (
+    "Settings of `audit`, read from the folder where it is called, or named with --config. A flag "
+    '(--seed 1) or a variable (AUDIT_SEED=1) goes before the line here; null means "not set".'
+)
+LIMITS = (
+    "These change single limits of the default policy, which stand below; a new one is written out "
+    'whole. Take the "#" away from the lines that you change. They stand here or in a file named '
+    "with --policy, not in both.\n"
+    "Shares and points are fractions: 0.05 is 5 %. A limit is passed if the whole 95 % interval "
+    "meets it, failed if all of it misses it, else undecided; what was not measured never passes.\n"
+    "severity: gate decides the exit code, warn is shown with the verdict, info is shown."
+)
+WAIVERS = (
+    "Limits that are known to be missed and excused: with a reason, and until a date (UTC). They "
+    "keep their verdict and do not count; once the date has passed, nothing is judged."
+)
+EXAMPLES = {
+    "Against the reference run (a regression gate):": (
+        "no_worse: {measure: accuracy_gap.accuracy.subject, relative_to: reference, "
+        "at_least: -0.01, severity: gate}"
+    ),
+    "Against the accuracy of a null:": (
+        "over_bagnet: {measure: accuracy_gap.accuracy.subject, relative_to: bagnet-5, "
+        "at_least: 0.05, severity: warn}"
+    ),
+    "For every class:": (
+        'every_class: {measure: "accuracy_gap.class_gap.*", at_least: 0, severity: warn}'
+    ),
+    "For one class, whatever letters its name has:": (
+        'one_class: {measure: "accuracy_gap.class_accuracy.*", class: "cat", at_least: 0.8, '
+        "severity: gate}"
+    ),
+}
+
+
+@click.command("init")
+@click.argument("path", default="audit.yaml", type=click.Path(path_type=Path))
+def init(path: Path) -> int:
+    """Write a commented configuration to PATH [audit.yaml], with every setting and its default."""
+    if path.exists() or path.is_symlink():
+        raise AuditError(
+            "OUT_EXISTS",
+            f"init needs a new file for the configuration, but {visible(str(path))} exists. Name "
+            "another, or remove it.",
+        )
+    try:
+        write_atomic(path, text().encode())
+    except OSError as error:
+        raise AuditError(
+            "OUT_UNUSABLE",
+            f"init needs to write {visible(str(path))}, but the system gave '{error.strerror}'. "
+            "Name a file in a folder that exists and can be written.",
+        ) from None
+    click.echo(f"{visible(str(path))}: every setting, with its default", err=True)
+    return 0
+
+
+def text() -> str:
+    """The whole file."""
+    meanings = about()
+    parts = [comment(HEAD)]
+    for name, field in Settings.model_fields.items():
+        if name in ("limits", "waivers"):
+            continue
+        default = field.get_default(call_default_factory=True)
+        parts.append(f"{comment(meanings.get(name, ''))}\n{yaml.dump({name: default})}".strip())
+    return "\n\n".join([*parts, limits(), waivers()]) + "\n"
+
+
+def about() -> dict[str, str]:
+    """What each setting means, from the documentation of `Settings`."""
+    lines = inspect.cleandoc(Settings.__doc__ or "").partition("Attributes:\n")[2]
+    found = re.findall(r"^(\w+): (.+(?:\n +.+)*)", textwrap.dedent(lines), re.MULTILINE)
+    return {name: " ".join(words.split()) for name, words in found}
+
+
+def comment(words: str, indent: str = "") -> str:
+    """Words as lines that YAML does not read."""
+    wrap = textwrap.TextWrapper(WIDTH, break_long_words=False, break_on_hyphens=False)
+    lines = [line for part in words.split("\n") for line in wrap.wrap(part)]
+    return "\n".join(f"{indent}# {line}" for line in lines)
+
+
+def limits() -> str:
+    """The policy's limits: the default ones, examples, and all that can be asked for."""
+    lines = [comment(LIMITS), "limits:"]
+    for limit in load_policy().limits:
+        words = limit.statement.replace("{limit}", f"{limit.bound:g}")
+        lines += [comment(words, "  "), f"  # {limit.name}: {flow(limit)}"]
+    for words, line in EXAMPLES.items():
+        lines += [comment(words, "  "), f"  # {line}"]
+    lines.append(comment("What can be measured (not every profile measures all):", "  "))
+    lines += [f"  #   {name:<42} {words}" for name, words in NAMES.items()]
+    words = f"<null> is one of {', '.join(NULLS)}; <trained> is one of those with a number; "
+    words += "<model> is subject or a null; <network> is subject or a trained null."
+    return "\n".join([*lines, comment(words, "  ")])
+
+
+def flow(limit: Limit) -> str:
+    """One limit of the default policy on one line."""
+    fields = {"measure": f'"{limit.measure}"', limit.comparator: f"{limit.bound:g}"}
+    fields |= {"severity": limit.severity} | ({"optional": "true"} if limit.optional else {})
+    return "{" + ", ".join(f"{key}: {value}" for key, value in fields.items()) + "}"
+
+
+def waivers() -> str:
+    """An example that has not expired."""
+    until = today_utc() + timedelta(days=WAIVED_DAYS)
+    example = f'gain: {{reason: "a new model is being trained", until: {until}, by: "A. Name"}}'
+    return "\n".join([comment(WAIVERS), "waivers:", f"  # {example}"])

@@ -1,0 +1,111 @@
+"""`audit inspect model.pt`: what a model file is, and what an audit could do with it."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from audit.commands.options import JSON, MODEL, PIN
+from audit.model.pinned import require_digest
+from reports.text import visible
+
+if TYPE_CHECKING:
+    from audit.model.inspection import Inspection
+
+WIDTH = 16  # of the labels' column
+MOST_CANDIDATES = 6
+MOST_NAMES = 8
+
+
+@click.command("inspect")
+@click.argument("model_path", metavar="MODEL", type=click.Path(path_type=Path))
+@MODEL
+@PIN
+@JSON
+def inspect(model_path: Path, model_sha256: tuple[str, ...], as_json: bool, **given: Any) -> int:
+    """Say what MODEL is: format, digest, architecture, classes, preprocessing.
+
+    Needs no data and runs nothing of the file. Ends with 2 if an audit would refuse it.
+    """
+    require_digest(model_path, model_sha256)
+    from audit.model.inspection import inspect_model
+
+    given["model_kwargs"] = dict(given["model_kwargs"]) or None
+    found = inspect_model(model_path, **given)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(found), indent=2))
+    else:
+        for label, text in lines(found):
+            click.echo(f"{label:<{WIDTH}}{text}")
+    if found.reason:
+        sys.stdout.flush()
+        click.echo(f"audit: {found.reason}: {found.message}", err=True)
+    return 2 if found.reason else 0
+
+
+def lines(found: "Inspection") -> Iterator[tuple[str, str]]:
+    """What is known, as label and text."""
+    size = "" if found.bytes is None else f", {found.bytes:,} bytes"
+    yield "file", f"{found.name}{size}"
+    yield "sha256", found.sha256 or "unknown"
+    yield "format", found.format or "unknown"
+    if found.weights in ("raw", "ema"):
+        names = {"raw": "raw", "ema": "averaged (EMA)"}
+        other = "ema" if found.weights == "raw" else "raw"
+        yield "weights", f"{names[found.weights]}; --weights {other} takes the {names[other]} ones"
+    if found.entries is not None:
+        types = ", ".join(f"{n:,} of {name}" for name, n in (found.precision or {}).items())
+        yield "values", f"{types or 'none'}, in {found.entries:,} entries"
+        yield "not finite", not_finite_text(found)
+    yield from architecture_lines(found)
+    if found.parameters is not None:
+        yield "parameters", f"{found.parameters:,}"
+    yield from input_lines(found)
+    yield "pre-trained", found.pretrained or "unknown"
+    if found.recorded:
+        yield "recorded", visible(", ".join(f"{k}={v}" for k, v in found.recorded.items()), 300)
+    for sentence in found.can:
+        yield "can", sentence
+    for sentence in found.cannot:
+        yield "cannot", sentence
+
+
+def architecture_lines(found: "Inspection") -> Iterator[tuple[str, str]]:
+    """The architecture, and what else would fit."""
+    if found.architecture is not None:
+        yield "architecture", f"{visible(found.architecture)}, {found.identified}"
+    else:
+        yield "architecture", "unknown"
+    others = [c for c in found.candidates if c["architecture"] != found.architecture]
+    for candidate in others[:MOST_CANDIDATES]:
+        alike = "; computes the same as the first" if candidate["same_function_as_first"] else ""
+        yield "  fits too", f"{candidate['architecture']} ({candidate['why']}{alike})"
+    if len(others) > MOST_CANDIDATES:
+        yield "  fits too", f"{len(others) - MOST_CANDIDATES} more"
+
+
+def not_finite_text(found: "Inspection") -> str:
+    """How many values are NaN or infinite, and where."""
+    if not found.not_finite_values:
+        return "0 values"
+    return f"{found.not_finite_values:,} values, in {', '.join(found.not_finite)}"
+
+
+def input_lines(found: "Inspection") -> Iterator[tuple[str, str]]:
+    """Classes and preprocessing."""
+    if found.num_classes is not None:
+        names = found.class_names
+        shown = "not named in the file" if names is None else ", ".join(names[:MOST_NAMES])
+        more = f" and {len(names) - MOST_NAMES} more" if names and len(names) > MOST_NAMES else ""
+        yield "classes", f"{found.num_classes:,}: {shown}{more}"
+    if found.preprocessing is not None:
+        prepared = found.preprocessing
+        mean, std = (", ".join(f"{v:.4g}" for v in prepared[k]) for k in ("mean", "std"))
+        side = f"{found.img_size} x {found.img_size}"
+        yield "input", f"{side} pixels, {found.in_chans} channels"
+        how = f"crop {prepared['crop_pct']:g}, {prepared['interpolation']}"
+        yield "preprocessing", f"{how}, mean {mean}, std {std}"

@@ -1,0 +1,51 @@
+"""`audit nulls fit --data DIR -o nulls/`: train the nulls once and keep them as one folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from audit.commands.options import DATA, JSON, PLACE, PROFILE, option, resolve
+from audit.fitting import fit_nulls
+from audit.progress import Progress
+from audit.threads import set_threads
+
+
+@click.group("nulls")
+def nulls() -> None:
+    """Nulls as a folder, for audits without training images."""
+
+
+@nulls.command("fit")
+@DATA
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, help="New folder for the nulls."
+)
+@option(
+    "--img-size",
+    type=click.IntRange(min=1),
+    help="Side of the models' input; nulls see at most 64 [the images' median side].",
+)
+@PROFILE
+@PLACE
+@JSON
+def fit(out: Path, **flags: Any) -> int:
+    """Train the nulls of a data set, without a model.
+
+    Then `audit MODEL --eval-data DIR --nulls FOLDER` needs no training images and trains nothing.
+    What an audit of the same data has left in the cache is not trained again.
+    """
+    settings, options = resolve(flags)
+    set_threads(options["threads"])
+    from audit.store import Store, default_cache
+
+    root = None if options["no_cache"] else options["cache"] or default_cache()
+    digest = fit_nulls(settings, out, Store(root), Progress(bool(options["quiet"])))
+    if options["as_json"]:
+        print(json.dumps({"out": str(out), "manifest_sha256": digest}))
+    click.echo(f"nulls: {out} (manifest SHA-256 {digest})", err=True)
+    return 0
+
+
+__all__ = ["nulls"]

@@ -1,0 +1,170 @@
+"""Options that several commands share, and how they become settings."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from audit.record import AuditError
+from audit.settings import PROFILES, Interpolation, Settings, load_settings
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class KeyValue(click.ParamType[tuple[str, Any]]):
+    """A pair `key=value`; the value is read as a Python literal where it is one."""
+
+    name = "key=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        """Split at the first equals sign."""
+        import ast
+
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = str(value).partition("=")
+        if not equals or not key:
+            self.fail(f"'{value}' is not of the form key=value", param, ctx)
+        try:
+            return key, ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
+        except (ValueError, SyntaxError):
+            return key, text
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """One number or several, between commas or blanks."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Read every number."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(word) for word in str(value).replace(",", " ").split())
+        except ValueError:
+            self.fail(f"'{value}' is no list of numbers such as 0.485,0.456,0.406", param, ctx)
+
+
+def path_option(flag: str, text: str) -> Decorator:
+    """An option that takes a path; whether it exists is said by the code that reads it."""
+    variable = f"AUDIT_{flag.lstrip('-').replace('-', '_').upper()}"
+    return click.option(flag, type=click.Path(path_type=Path), envvar=variable, help=text)
+
+
+def option(*flags: str, **settings: Any) -> Decorator:
+    """An option that a variable AUDIT_<NAME> mirrors."""
+    long = next(f for f in flags if f.startswith("--"))
+    variable = f"AUDIT_{long.lstrip('-').split('/')[0].replace('-', '_').upper()}"
+    return click.option(*flags, envvar=variable, **settings)
+
+
+def together(*decorators: Decorator) -> Decorator:
+    """Several decorators as one, the first outermost."""
+
+    def apply(function: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+DATA = together(
+    path_option("--data", "Folder with train/ and val/ (or test/), or with idx files."),
+    path_option("--train-data", "Training images, instead of --data."),
+    path_option("--eval-data", "Evaluation images, instead of --data."),
+    path_option("--class-map", "Class names in the order of the outputs, one a line."),
+    option("--max-bad-images", type=int, help="Unreadable images that may be left out [0]."),
+)
+PROFILE = together(
+    option("--profile", type=click.Choice(list(PROFILES)), help="How much is measured [default]."),
+    click.option("--quick", is_flag=True, help="Short for --profile quick."),
+    option("--set", "changes", type=KeyValue(), multiple=True, help="A field of the profile."),
+    option("--seed", type=click.IntRange(min=0), help="Of everything random [0]."),
+)
+PLACE = together(
+    path_option("--config", "Configuration [audit.yaml, if there is one]."),
+    path_option("--cache", "Where trained nulls and other results are kept."),
+    option("--no-cache", is_flag=True, default=None, help="Keep nothing between runs."),
+    option(
+        "--threads", type=click.IntRange(min=1), help="Processor threads [as many as are free]."
+    ),
+    option("-q", "--quiet", is_flag=True, default=None, help="No progress."),
+)
+MODEL = together(
+    option("--model", help="timm architecture, for a file that names none."),
+    option("--model-kwargs", type=KeyValue(), multiple=True, help="Its arguments, as key=value."),
+    option("--num-classes", type=int, help="Number of outputs, where the file does not say."),
+    option(
+        "--img-size", type=int, help="Side of the input in pixels, where the file does not say."
+    ),
+    option("--in-chans", type=int, help="Input channels, where the file does not say."),
+    option("--weights", type=click.Choice(["raw", "ema"]), help="Which, for a file with both."),
+    option("--mean", type=Numbers(), help="Of the channels, instead of the file's: 0.5,0.5,0.5."),
+    option("--std", type=Numbers(), help="Likewise, divided by."),
+    option("--crop-pct", type=float, help="Share of the shorter side that the crop keeps."),
+    option("--interpolation", type=click.Choice(get_args(Interpolation)), help="Of the resizing."),
+    option(
+        "--check-preprocessing",
+        is_flag=True,
+        default=None,
+        help="Try other preprocessing on training images, and warn where one is clearly better.",
+    ),
+    option("--pretrained-on", help="Data the model was trained on before; 'none' if on no other."),
+)
+JUDGE = together(
+    path_option("--policy", "Limits to judge by, instead of the default ones."),
+    path_option("--reference", "Finished run that limits of the policy may be relative to."),
+    path_option("--nulls", "Folder of fitted nulls: no training images needed, nothing trained."),
+    option("--max-time", help="Take the largest profile that should fit into this, such as 30m."),
+)
+PIN = option("--model-sha256", multiple=True, help="SHA-256 that the model file must have.")
+JSON = option("--json", "as_json", is_flag=True, default=None, help="Print the result on stdout.")
+SETTINGS = tuple(Settings.model_fields)
+
+
+def resolve(flags: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
+    """Split flags into settings (over audit.yaml) and the options of this call."""
+    config = flags["config"]
+    if config is None and Path("audit.yaml").is_file():
+        config = Path("audit.yaml")
+    flags = dict(flags)
+    if flags.pop("quick"):
+        if flags["profile"] not in (None, "quick"):
+            raise AuditError(
+                "USAGE", f"--quick needs no --profile, but got {flags['profile']}. Give one."
+            )
+        flags["profile"] = "quick"
+    flags["changes"] = dict(flags["changes"]) or None
+    flags["model_kwargs"] = dict(flags.get("model_kwargs", ())) or None
+    for key in ("policy", "no_cache", "cache", "threads"):
+        flags.setdefault(key, None)
+    given = {key: flags[key] for key in SETTINGS if key in flags}
+    return load_settings(config, given), {k: v for k, v in flags.items() if k not in SETTINGS}
+
+
+def repeat_command(model_path: Path, settings: Settings, options: dict[str, Any]) -> str:
+    """The command that repeats this audit, with every setting that is not a default."""
+    words = ["audit", str(model_path)]
+    for key, value in settings.model_dump(exclude_defaults=True).items():
+        flag = {"changes": "--set", "model_kwargs": "--model-kwargs"}.get(key)
+        if flag:
+            words += [w for k, v in value.items() for w in (flag, f"{k}={v}")]
+        elif key == "check_preprocessing":
+            words.append("--check-preprocessing")
+        elif key in ("mean", "std"):
+            words.append(f"--{key}={','.join(map(str, value))}")
+        elif key not in ("limits", "waivers", "evaluation_chose_subject"):
+            words += [f"--{key.replace('_', '-')}", str(value)]
+    for key in ("config", "policy"):
+        if options[key] is not None:
+            words += [f"--{key}", str(options[key])]
+    words += [word for pin in options.get("model_sha256", ()) for word in ("--model-sha256", pin)]
+    return shlex.join(words)

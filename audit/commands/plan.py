@@ -1,0 +1,90 @@
+"""`audit plan model.pt --data DIR`: what would run, what is cached, how long; runs nothing."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from audit.batch import data_for, open_batch
+from audit.commands.options import DATA, JSON, JUDGE, MODEL, PLACE, PROFILE, resolve
+from audit.loading import load_data, load_model, read_class_map
+from audit.planning import Plan, Speed
+from audit.profile_choice import fixed_profile, plan_for, profile_named
+from audit.progress import Progress, duration
+from audit.settings import PROFILES
+from reports.text import visible
+
+NOTE = (
+    "An estimate: costs of jobs, times a second or two of training steps of a null ({null:.2g} s "
+    "an image){subject}. Doubled budgets and other processes are not in it."
+)
+
+
+@click.command("plan")
+@click.argument("model_path", metavar="[MODEL]", required=False, type=click.Path(path_type=Path))
+@DATA
+@JUDGE
+@MODEL
+@PROFILE
+@PLACE
+@JSON
+def plan(model_path: Path | None, **flags: Any) -> int:
+    """Say what an audit of MODEL would do now, what is cached, and about how long it would take.
+
+    Without MODEL: what the nulls need; --img-size then gives the side. Nothing is run or written.
+    """
+    settings, options = resolve(flags)
+    batch = open_batch(settings, options, Progress(bool(options["quiet"])), writing=False)
+    subject = None if model_path is None else load_model(model_path, settings)
+    if subject is None:
+        given = None if batch.fitted is None else batch.fitted.manifest.training.classes
+        named = read_class_map(settings.class_map) if settings.class_map else given
+        dataset = load_data(settings, named, training=batch.fitted is None)
+        classes = dataset.classes
+    else:
+        dataset, classes, _ = data_for(batch, subject)
+    profile = fixed_profile(batch)
+    speed: list[Speed] = []
+    made = plan_for(batch, subject, dataset, classes, profile, speed)
+    others = {}
+    for name in PROFILES if batch.fitted is None else ():
+        other = profile_named(settings, name)
+        others[name] = plan_for(batch, subject, dataset, classes, other, speed).seconds
+    if options["as_json"]:
+        data = {**made.model_dump(mode="json"), "profiles": others}
+        print(json.dumps({**data, "speed": speed[0].model_dump(mode="json")}))
+    else:
+        write(made, others, speed[0], with_subject=subject is not None)
+    return 0
+
+
+def write(made: Plan, others: Mapping[str, float], speed: Speed, *, with_subject: bool) -> None:
+    """The plan as a table: fits first."""
+    head = ("jobs", "count", "cached", "to do", "each", "all")
+    rows = [
+        (
+            row.kind,
+            str(row.jobs),
+            str(row.cached),
+            str(row.jobs - row.cached),
+            duration(row.each) if row.jobs > row.cached else "",
+            duration(row.seconds) if row.jobs > row.cached else "",
+        )
+        for row in made.rows
+    ]
+    widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
+    for row in [head, *rows]:
+        first, *rest = (cell for cell in row)
+        numbers = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+        click.echo("  ".join([first.ljust(widths[0]), *numbers]))
+    click.echo(f"{visible(made.profile)} profile: about {duration(made.seconds)} in all")
+    if others:
+        each = ", ".join(f"{name} {duration(value)}" for name, value in others.items())
+        click.echo(f"profiles, with what is cached: {each}")
+    subject = f" and of the model ({speed.subject * 6:.2g} s an image)" if with_subject else ""
+    click.echo(NOTE.format(null=speed.null, subject=subject))
+
+
+__all__ = ["plan"]

@@ -1,0 +1,104 @@
+"""Quantities and their changes in words."""
+
+import math
+from collections.abc import Mapping
+
+from audit.case import title_of
+from audit.compare import EXACT_NOTE, Change
+from audit.comparison.significance import LEVEL, more_than_noise
+from audit.record import Measurement
+from reports.text import fixed, interval, number
+from reports.words import Cell
+
+QUANTITIES = {  # {} stands for the model
+    "accuracy_gap.accuracy": "{}",
+    "accuracy_gap.class_accuracy": "{}",
+    "accuracy_gap.gain": "over {}",
+    "accuracy_gap.balanced_gain": "over {}, classes weighed equally",
+    "accuracy_gap.twin_minus_null": "sighted twin less the strongest null",
+    "accuracy_gap.null_wrong": "accuracy where the strongest null is wrong",
+    "accuracy_gap.null_right": "accuracy where the strongest null is right",
+    "intrinsic_dimension.last_layer": "dimension, {}",
+    "intrinsic_dimension.untrained": "dimension of the untrained twin, {}",
+    "intrinsic_dimension.log_ratio": "log ratio to the untrained twin, {}",
+    "position.effect": "accuracy that coordinates add",
+    "position.relocation": "cost of relocation, {}",
+    "transfer.base": "the whole model",
+    "transfer.coadaptation": "co-adaptation at {}",
+    "transfer.frozen": "layers before {} frozen",
+    "transfer.tuned": "layers before {} trained on",
+    "transfer.untrained": "untrained layers before {}",
+}
+NOISE = {
+    "yes": "more than noise",
+    "no": "no more than noise may explain",
+    "cannot tell": "it has no interval, so whether it is noise cannot be told",
+}
+
+
+def quantity(name: str) -> str:
+    """A measurement's name in the reader's words; one that is not known here as it is."""
+    check, _, tail = name.partition(".")
+    kind, _, model = tail.partition(".")
+    title = title_of(model) if model else ""
+    if f"{check}.{kind}" in QUANTITIES:
+        return QUANTITIES[f"{check}.{kind}"].format(title)
+    return f"{kind.replace('_', ' ')}, {title}" if title else kind.replace("_", " ")
+
+
+def noise_words(change: Change) -> str:
+    """Whether a change is more than noise, as the end of a sentence."""
+    return NOISE[more_than_noise(change)]
+
+
+def difference_unit(unit: str) -> str:
+    """Unit of a difference: fractions differ by points."""
+    return "points" if unit == "fraction" else unit
+
+
+def row(change: Change, adjusted: Mapping[str, float] | None = None) -> dict[str, Cell]:
+    """One line of a table of changes.
+
+    Args:
+        change: To be shown.
+        adjusted: p-values after Holm, for a table that has that column.
+    """
+    unit = difference_unit(change.unit)
+    cells: dict[str, Cell] = {
+        "quantity": quantity(change.name),
+        "A": number(change.before, change.unit),
+        "B": number(change.after, change.unit),
+        "change": signed(change.value, unit),
+        "95 % interval": interval(change.low, change.high, unit),
+        "n": f"{change.n:,}" if change.n else "–",
+        "more than noise": more_than_noise(change),
+    }
+    if adjusted is not None:
+        cells["after Holm"] = (
+            ("yes" if adjusted[change.name] <= LEVEL else "no") if change.name in adjusted else "–"
+        )
+    return cells | {"how": how(change)}
+
+
+def how(change: Change) -> str:
+    """How a change was taken, in a word; why it has no interval where there is none."""
+    if not change.low <= change.high:
+        return change.note
+    if change.paired:
+        return "paired"
+    return "counted" if change.note == EXACT_NOTE else "unpaired"
+
+
+def signed(value: float, unit: str) -> str:
+    """A difference with its sign: "+1.2 points"."""
+    text = number(value, unit)
+    return f"+{text}" if value > 0 and any(digit in text for digit in "123456789∞") else text
+
+
+def with_interval(m: Measurement) -> str:
+    """A value and, in brackets, its interval; of a dimension without the word."""
+    if math.isnan(m.value):
+        return number(m.value)
+    if m.unit == "dimensions":
+        return f"{fixed(m.value, 1)} ({fixed(m.low, 1)} to {fixed(m.high, 1)})"
+    return f"{number(m.value, m.unit)} ({interval(m.low, m.high, m.unit)})"

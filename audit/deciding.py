@@ -1,0 +1,126 @@
+"""A model file whose weights fit several architectures alike: which it is, is decided on images.
+
+Architectures may differ in nothing that weights show: an activation, a padding, a blur, the mean
+that images are normalised by. Each is built, the same images are shown to all, and one is taken
+only where it is clearly best (`audit.model.signatures.choose`); training images where there are
+any, because the evaluation images choose nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audit.loading import known_classes, load_data, load_model, output_classes
+from audit.progress import Progress
+from audit.record import AuditError
+from audit.settings import Settings
+
+if TYPE_CHECKING:
+    from audit.data.dataset import Split
+    from audit.model.checkpoint import Subject
+
+IMAGES = 1000
+MOST = 8  # architectures that are tried
+
+
+def load_decided(path: Path, settings: Settings, progress: Progress) -> "Subject":
+    """The subject; decided on images if its weights fit several architectures.
+
+    Args:
+        path: The model.
+        settings: Name it and the data.
+        progress: Told what is decided.
+
+    Raises:
+        AuditError: As `load_model`, also where no architecture is clearly best.
+    """
+    try:
+        return load_model(path, settings)
+    except AuditError as error:
+        if error.reason != "MODEL_ARCH_UNKNOWN" or settings.model is not None:
+            raise
+        subjects = rivals(path, settings)
+        if len(subjects) < 2:
+            raise
+    names = [subject.spec.architecture for subject in subjects]
+    progress.say(f"its weights fit {len(names)} architectures alike: trying {', '.join(names)}")
+    chosen = decide(subjects, settings)
+    progress.say(f"{chosen.spec.architecture} is {chosen.identified}")
+    return chosen
+
+
+def rivals(path: Path, settings: Settings) -> "list[Subject]":
+    """One subject for each architecture and preprocessing that makes a difference."""
+    from audit.model.inspection import inspect_model
+
+    exact = [c for c in inspect_model(path, weights=settings.weights).candidates if c["exact"]]
+    found: dict[Any, Subject] = {}
+    for candidate in exact:
+        named = settings.model_copy(update={"model": candidate["architecture"]})
+        subject = load_model(path, named)
+        found.setdefault((candidate["function"], subject.preprocessing), subject)
+        if len(found) == MOST:
+            break
+    return list(found.values())
+
+
+def decide(subjects: "Sequence[Subject]", settings: Settings) -> "Subject":
+    """The clearly best of several subjects with the same weights.
+
+    Raises:
+        AuditError: MODEL_ARCH_UNKNOWN if there is none.
+    """
+    from audit.model.signatures import Candidate, choose
+
+    first = subjects[0]
+    named = known_classes(settings, first)
+    dataset = load_data(settings, named, training=settings.nulls is None)
+    part = dataset.train or dataset.eval
+    size = min(IMAGES, len(part))
+    shown = part.select(
+        np.sort(np.random.default_rng(settings.seed).choice(len(part), size, replace=False))
+    )
+    classes = output_classes(settings, first, dataset.classes)
+    from audit.setup import agree
+
+    order = list(agree(first, dataset, classes)) or list(range(len(classes)))
+    right = {s.spec.architecture: right_answers(s, shown, order) for s in subjects}
+    scores = ", ".join(f"{name} {sum(hits) / size:.1%}" for name, hits in right.items())
+    kind = "training" if dataset.train else "evaluation"
+    best = choose([Candidate(name, {}, True, "", "") for name in right], right)
+    if best is None:
+        raise AuditError(
+            "MODEL_ARCH_UNKNOWN",
+            f"the file does not say which architecture it is, its weights fit {len(subjects)}, and "
+            f"none of them is clearly best on {size:,} {kind} images ({scores}). Give one of them "
+            "with `--model NAME`.",
+        )
+    chosen = next(s for s in subjects if s.spec.architecture == best.architecture)
+    how = f"the clearly best of {len(subjects)} that fit, on {size:,} {kind} images ({scores})"
+    return replace(chosen, identified=how)
+
+
+def right_answers(subject: "Subject", images: "Split", order: list[int]) -> list[bool]:
+    """Whether a subject classifies each image right, prepared as it wants them."""
+    import torch
+
+    from audit.data import decode
+    from audit.jobs.outputs import BATCH
+    from baselines.train import Images, predict
+
+    view = subject.preprocessing
+    pixels = decode(
+        images,
+        view.img_size,
+        view.in_chans,
+        crop_pct=view.crop_pct,
+        interpolation=view.interpolation,
+    )
+    mean, std = torch.tensor(view.mean), torch.tensor(view.std)
+    shown = Images(torch.from_numpy(pixels), torch.from_numpy(images.labels), mean, std)
+    logits = predict(subject.model.eval(), shown, batch=BATCH)[:, order]
+    hits: list[bool] = (logits.argmax(1) == shown.labels).tolist()
+    return hits

@@ -1,0 +1,118 @@
+"""What a reviewer reads before anything else, beside verdict and numbers: what, when, how sure."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from audit.case import Setup, title_of
+from audit.gap_words import NAME as GAP
+from audit.gap_words import strongest
+from audit.record import Measurement
+from reports.text import interval, number
+from reports.words import KeyNumber
+
+FACTS = (  # label on the first screen, where it is found, and its label there
+    ("Model", "subject", "file"),
+    ("Architecture", "subject", "architecture"),
+    ("SHA-256 of the weights", "subject", "SHA-256 of the weights"),
+    ("Data", "data", "source"),
+    ("Images", "data", "images"),
+    ("Classes", "data", "classes"),
+    ("SHA-256 of the data", "data", "SHA-256 of the data"),
+    ("Date", "provenance", "date"),
+    ("Tool", "provenance", "tool"),
+)
+
+
+def audited(
+    subject: Mapping[str, str], data: Mapping[str, str], provenance: Mapping[str, str]
+) -> dict[str, str]:
+    """The few facts that say which audit this is; the others stand at the end of the report."""
+    places = {"subject": subject, "data": data, "provenance": provenance}
+    return {
+        label: places[place][name] for label, place, name in FACTS if places[place].get(name, "")
+    }
+
+
+def certainty(setup: Setup, measurements: Sequence[Measurement]) -> str:
+    """How sure the numbers are: over how many images and seeds, and how ripe the nulls are."""
+    seeds = setup.profile.seeds
+    told = (
+        f"{seeds} seeds of each null"
+        if seeds > 1
+        else "one seed of each null, whose spread is assumed to be 1 point"
+    )
+    text = f"Intervals are 95 % intervals, over {setup.n_eval:,} evaluation images and {told}."
+    return f"{text} {ripeness(measurements)}".strip()
+
+
+def ripeness(measurements: Sequence[Measurement]) -> str:
+    """What more training might add to the null that has most to gain; empty if none was trained."""
+    claims = {
+        m.name.split(".", 2)[2]
+        for m in measurements
+        if m.name.startswith("accuracy_gap.gain.") and m.detail.get("claim")
+    }
+    allowances = {
+        name: m.value
+        for m in measurements
+        if m.name.startswith("accuracy_gap.allowance.")
+        and (name := m.name.split(".", 2)[2]) in claims
+    }
+    if not allowances:
+        return ""
+    name = max(allowances, key=lambda key: (math.isnan(allowances[key]), allowances[key]))
+    if not math.isfinite(allowances[name]):
+        return f"How much more training would lift {title_of(name)} is not known."
+    lift = number(allowances[name], "points")
+    return f"More training might lift a null by up to {lift} ({title_of(name)})."
+
+
+def watermark(setup: Setup) -> str:
+    """What a reader must know before the verdict."""
+    profile = setup.profile
+    if profile.seeds == 1:
+        return (
+            f"{profile.name} profile: one seed of each null, its spread over seeds is assumed to "
+            "be 1 point"
+        )
+    return "" if profile.name in ("default", "full") else f"{profile.name} profile"
+
+
+def key_numbers(measurements: Sequence[Measurement]) -> tuple[KeyNumber, ...]:
+    """The numbers of the first screen: accuracy, strongest null, gain over the closest one."""
+    by_name = {m.name.removeprefix(f"{GAP}."): m for m in measurements}
+    found = []
+    subject = by_name.get("accuracy.subject")
+    if subject is not None:
+        found.append(key_number("Accuracy of this model", subject, "accuracy"))
+    name = strongest(by_name)
+    if name:
+        accuracy, closest = by_name[f"accuracy.{name}"], by_name[f"gain.{name}"]
+        label = f"Accuracy of {title_of(name)}, the strongest blind model"
+        found.append(key_number(label, accuracy, "blind_accuracy"))
+        found.append(gain_number(title_of(name), closest))
+    return tuple(found)
+
+
+def gain_number(null: str, gain: Measurement) -> KeyNumber:
+    """The gain, in words that stay true where the null is the better model."""
+    label = f"Share of the errors of {null} removed"
+    if math.isnan(gain.value):
+        return KeyNumber(label=label, value="it makes none", interval="", n=gain.n)
+    if gain.value >= 0:
+        return key_number(label, gain, "gain_over_blind")
+    turned = {"value": -gain.value, "low": -gain.high, "high": -gain.low}
+    return key_number(f"More errors than {null}, by", gain.model_copy(update=turned), "")
+
+
+def key_number(label: str, m: Measurement, metric: str) -> KeyNumber:
+    """One card; a gain is shown as a share."""
+    unit = "fraction" if m.unit == "gain" else m.unit
+    return KeyNumber(
+        label=label,
+        value=number(m.value, unit),
+        interval=interval(m.low, m.high, unit),
+        n=m.n,
+        metric=metric,
+        estimate=m.value,
+    )

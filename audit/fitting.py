@@ -1,0 +1,77 @@
+"""Fit the nulls alone, without a model, and keep them as one folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audit.folder import claim_folder
+from audit.loading import load_training_data
+from audit.progress import Progress
+from audit.record import AuditError
+from audit.settings import Settings, chosen_profile
+
+if TYPE_CHECKING:
+    from audit.data import Dataset
+    from audit.store import Store
+
+SAMPLE = 500  # images whose size is looked at
+
+
+def fit_nulls(settings: Settings, out: Path, store: "Store", progress: Progress) -> str:
+    """Fit what is not in the cache yet, and write the folder.
+
+    Args:
+        settings: Data, profile, seed and side.
+        out: Must not exist.
+        store: The ordinary cache: after a finished audit nothing is left to fit.
+        progress: Told what happens.
+
+    Returns:
+        SHA-256 of the manifest.
+
+    Raises:
+        AuditError: OUT_EXISTS, OUT_UNUSABLE, NULLS_NOT_FITTED if a job failed, and what loading
+            the data raises.
+    """
+    claim_folder(out)
+    from audit.jobs import execute
+    from audit.jobs.workshop import Workshop
+    from audit.nulls_folder import null_jobs, write_nulls
+    from audit.setup import set_up_nulls, training
+
+    profile, dataset = chosen_profile(settings), load_training_data(settings)
+    side, said = side_of(settings, dataset)
+    known = training(dataset, side)
+    progress.say(
+        f"{known.n_train:,} training images of {len(known.classes)} classes; nulls see "
+        f"{known.side} x {known.side} pixels: {said}"
+    )
+    setup = set_up_nulls(known, profile, settings.seed, dataset)
+    jobs = null_jobs(setup)
+    done = execute(jobs, Workshop(dataset, None, setup), store, progress)
+    if done.failures:
+        raise AuditError(
+            "NULLS_NOT_FITTED",
+            f"a folder needs all nulls, but {next(iter(done.failures.values()))}. Change the "
+            "profile or the data.",
+        )
+    return write_nulls(out, setup, done.outcomes, said)
+
+
+def side_of(settings: Settings, dataset: "Dataset") -> tuple[int, str]:
+    """Side of the images that the nulls see, and where it comes from, in words."""
+    from audit.ladder import LARGEST_SIDE
+
+    if settings.img_size is not None:
+        return settings.img_size, f"--img-size {settings.img_size}, at most {LARGEST_SIDE}"
+    side = median_side(dataset)
+    return side, f"the median side of the training images, {side}, at most {LARGEST_SIDE}"
+
+
+def median_side(dataset: "Dataset") -> int:
+    """Median of the shorter sides of up to 500 images, evenly spaced, in pixels."""
+    import numpy as np
+
+    split = dataset.train or dataset.eval
+    step = -(-len(split) // SAMPLE)
+    sides = [min(split.open_image(i).size) for i in range(0, len(split), step)]
+    return int(np.median(sides))

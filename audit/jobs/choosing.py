@@ -1,0 +1,326 @@
+"""Executor that chooses a null's recipe on held-out training images, and rehearses it.
+
+Rates, training on crops first, and mirror images are tried at an eighth of the budget. After few
+images regularisation always loses, so more weight decay and augmentation are tried at the whole
+budget, where it overfits. The chosen recipe is rehearsed without the held-out images by as many
+networks as the audit has seeds, each finished at a quarter, half and the whole budget: their
+accuracies say whether the budget is adequate. If it is not, it is doubled. The evaluation images
+are never touched here.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from audit.case import Null
+from audit.data import heldout_indices
+from audit.jobs.nulls import build, null_of
+from audit.jobs.workshop import Tick, Workshop
+from audit.stats import Adequacy, adequacy, proportion_interval
+from audit.store import Outcome
+from audit.work import Job
+from baselines import TRIVIAL
+from baselines.linear import FEATURES, choose_strength, fit_prior
+from baselines.sibling import STRIDE
+from baselines.train import Diverged, Images, Recipe, accuracy, predict, train
+
+TRIAL = 0.125  # share of the budget that a trial of a rate gets
+BRANCHES = (0.25, 0.5)
+REHEARSAL = 1.4  # budgets that a rehearsal costs, with its branches
+WHILE_TRAINING = 0.004**2  # seed variance assumed when deciding on a larger budget
+OVERFIT = 0.1  # by which training accuracy must exceed held-out accuracy to regularise more
+AUGMENTED = ("bagnet", "sighted")  # coordinates are of the image as it is: no geometry on a torus
+EXTENSIONS = 2  # rates tried beyond the grid while the best lies at its edge
+
+
+def choose(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """Choose a null's recipe on held-out training images, and rehearse it.
+
+    Returns:
+        Values: the recipe, trials, curve, status and reason. Arrays: `heldout` (m,) positions in
+        the training split, `heldout_logits` (m, K) of the first network that has not seen them.
+    """
+    null = null_of(job, shop)
+    groups = results[job.after[0].key].arrays["train_groups"]
+    labels = shop.split("train").labels
+    fit_index, held = heldout_indices(labels, groups, int(job.params["seed"]))  # type: ignore[arg-type]
+    if null.kind in TRIVIAL:
+        return choose_trivial(null, shop, fit_index, held)
+    images = shop.images("train", null)
+    fit, heldout = (images.subset(torch.from_numpy(i)) for i in (fit_index, held))
+    outcome = choose_network(Bench(null, shop, fit, heldout, tick), job)
+    outcome.arrays["heldout"] = held
+    return outcome
+
+
+def choose_trivial(
+    null: Null, shop: Workshop, fit_index: NDArray[np.int64], held: NDArray[np.int64]
+) -> Outcome:
+    """Choose the regularisation of a trivial rung."""
+    labels, classes = shop.split("train").labels, len(shop.setup.classes)
+    if null.kind == "prior":
+        model, features = fit_prior(labels[fit_index], classes), np.zeros((len(held), 0), "f4")
+    else:
+        all_features = FEATURES[null.kind](shop.pixels("train", null.side))
+        fit, features = all_features[fit_index], all_features[held]
+        model, _ = choose_strength((fit, labels[fit_index]), (features, labels[held]), classes)
+    logits = model.log_probabilities(features)
+    reached = float((logits.argmax(axis=1) == labels[held]).mean())
+    return Outcome(
+        {"status": "ok", "strength": model.strength, "heldout_accuracy": reached},
+        {"heldout": held, "heldout_logits": logits.astype(np.float32)},
+    )
+
+
+@dataclass
+class Bench:
+    """Where trials and rehearsals of one null are trained.
+
+    Attributes:
+        null: Which.
+        shop: Data.
+        fit: Images to train on.
+        heldout: Images that choose.
+        tick: Told the share that is done.
+        expected: Training images that all trials together are expected to see.
+        seen: Training images seen so far.
+    """
+
+    null: Null
+    shop: Workshop
+    fit: Images
+    heldout: Images
+    tick: Tick
+    expected: float = 1.0
+    seen: float = 0.0
+
+    def run(self, recipe: Recipe, seed: int, **branch: Any) -> nn.Module:
+        """Train a fresh network."""
+        network = build(self.null, self.shop, seed)
+        return train(network, self.fit, recipe, seed=seed, progress=self.count, **branch)
+
+    def count(self, n: float) -> None:
+        """Report progress."""
+        self.seen += n
+        self.tick(min(1.0, self.seen / self.expected))
+
+    def overfit(self, network: nn.Module, reached: float) -> float:
+        """By how much the accuracy on training images exceeds the held-out one."""
+        sample = self.fit.subset(torch.arange(0, len(self.fit), max(1, len(self.fit) // 2000)))
+        return accuracy(network, sample) - reached
+
+
+@dataclass
+class Rehearsals:
+    """Networks of one recipe, finished at several budgets, on the held-out images.
+
+    Attributes:
+        labels: (m,) of the held-out images.
+        logits: (m, K) each, by training images seen, then by seed.
+    """
+
+    labels: Tensor
+    logits: dict[int, list[Tensor]] = field(default_factory=dict)
+
+    def add(self, images_seen: int, logits: Tensor) -> float:
+        """Keep one finished network's outputs, and return its accuracy."""
+        self.logits.setdefault(images_seen, []).append(logits)
+        return float((logits.argmax(1) == self.labels).double().mean())
+
+    def right(self, images_seen: int) -> Tensor:
+        """(S, m) whether each network is right."""
+        return torch.stack([g.argmax(1) == self.labels for g in self.logits[images_seen]]).double()
+
+    @property
+    def curve(self) -> list[dict[str, float]]:
+        """Mean accuracy over seeds by budget, in ascending order."""
+        budgets = sorted(self.logits)
+        return [{"images_seen": b, "accuracy": float(self.right(b).mean())} for b in budgets]
+
+    @property
+    def discordance(self) -> float:
+        """Mean square of what the last doubling changed, an image (a share for one seed)."""
+        *_, half, whole = sorted(self.logits)
+        return float((self.right(whole).mean(0) - self.right(half).mean(0)).square().mean())
+
+    @property
+    def adequacy(self) -> Adequacy:
+        """Whether the budget was enough, by what is known while training."""
+        quarter, half, whole = [point["accuracy"] for point in self.curve[-3:]]
+        seeds = len(self.logits[max(self.logits)])
+        n = len(self.labels)
+        return adequacy(quarter, half, whole, self.discordance, n, WHILE_TRAINING, seeds)
+
+
+def choose_network(bench: Bench, job: Job) -> Outcome:
+    """Choose the recipe of a trained null, and rehearse it over seeds.
+
+    Returns:
+        As `choose`, without the array `heldout`.
+    """
+    started = time.monotonic()
+    budget, first = int(job.params["images_seen"]), int(job.params["seed"])  # type: ignore[arg-type]
+    seeds = range(first, first + int(job.params["rehearsals"]))  # type: ignore[arg-type]
+    rates: list[float] = list(job.params["rates"])  # type: ignore[arg-type]
+    bench.expected = budget * (TRIAL * (len(rates) + 2) + REHEARSAL * len(seeds) + 0.1)
+    recipe, trials, edge = choose_early(bench, first, budget, rates)
+    doublings = 0
+    try:
+        recipe, found = regularise(bench, recipe, first, trials)
+        for seed in seeds[1:]:
+            rehearse(bench, recipe, seed, found)
+        while not found.adequacy.adequate and doublings < int(job.params["doublings"]):  # type: ignore[arg-type]
+            doublings += 1
+            recipe = dataclasses.replace(recipe, images_seen=2 * recipe.images_seen)
+            for seed in seeds:
+                found.add(recipe.images_seen, predict(bench.run(recipe, seed), bench.heldout))
+    except Diverged:
+        return Outcome({"status": "failed", "reason": "its training diverged", "trials": trials})
+    values = {
+        "status": "failed" if edge else "ok",
+        "reason": "its best learning rate lies at the edge of those tried" if edge else "",
+        "recipe": dataclasses.asdict(recipe),
+        "trials": trials,
+        "curve": found.curve,
+        "rehearsals": len(seeds),
+        "doublings": doublings,
+        "discordance": found.discordance,
+        "heldout_accuracy": found.curve[-1]["accuracy"],
+        "seconds": time.monotonic() - started,
+    }
+    return Outcome(values, {"heldout_logits": found.logits[max(found.logits)][0].numpy()})
+
+
+def rehearse(bench: Bench, recipe: Recipe, seed: int, found: Rehearsals) -> tuple[nn.Module, float]:
+    """Train at the whole budget with finished branches, and add them to `found`.
+
+    Returns:
+        The network and its held-out accuracy.
+    """
+
+    def keep(share: float, network: nn.Module) -> None:
+        found.add(round(share * recipe.images_seen), predict(network, bench.heldout))
+
+    network = bench.run(recipe, seed, branches=BRANCHES, on_branch=keep)
+    return network, found.add(recipe.images_seen, predict(network, bench.heldout))
+
+
+def regularise(
+    bench: Bench, recipe: Recipe, seed: int, trials: list[dict[str, Any]]
+) -> tuple[Recipe, Rehearsals]:
+    """Rehearse a recipe, and where it overfits milder ones; the best on held-out images stays.
+
+    Raises:
+        Diverged: If the recipe itself diverges.
+    """
+    best = recipe, Rehearsals(bench.heldout.labels)
+    network, reached = rehearse(bench, recipe, seed, best[1])
+    milder_ones = milder(recipe, bench.null) if bench.overfit(network, reached) > OVERFIT else []
+    bench.expected += REHEARSAL * recipe.images_seen * len(milder_ones)
+    for other in milder_ones:
+        found = Rehearsals(bench.heldout.labels)
+        try:
+            _, score = rehearse(bench, other, seed, found)
+        except Diverged:
+            score = 0.0
+        trials.append(trial(other, score))
+        if score > reached:
+            best, reached = (other, found), score
+    return best
+
+
+def milder(recipe: Recipe, null: Null) -> list[Recipe]:
+    """Recipes that overfit less: more weight decay, or augmentation where the null allows it."""
+    found = [dataclasses.replace(recipe, weight_decay=10 * recipe.weight_decay)]
+    if null.kind in AUGMENTED:
+        found.append(dataclasses.replace(recipe, augment="mirror-crop"))
+    return found
+
+
+def trial(recipe: Recipe, reached: float) -> dict[str, Any]:
+    """What was tried and what it reached, as plain data."""
+    return dataclasses.asdict(recipe) | {"heldout_accuracy": reached}
+
+
+def choose_early(
+    bench: Bench, seed: int, budget: int, rates: Sequence[float]
+) -> tuple[Recipe, list[dict[str, Any]], bool]:
+    """Try rates at a share of the budget, then the best without crops, then with mirror images.
+
+    Returns:
+        The recipe at the full budget, all trials, and whether the best rate lies at the edge of
+        those tried and beats the next by more than the interval of their difference.
+    """
+    trials: list[dict[str, Any]] = []
+    crop = crop_side(bench.null.q or 0, bench.fit.side)
+
+    def attempt(rate: float, crop: int = crop, augment: str = "none") -> float:
+        recipe = Recipe(round(budget * TRIAL), rate=rate, crop=crop, augment=augment)
+        try:
+            reached = accuracy(bench.run(recipe, seed), bench.heldout)
+        except Diverged:
+            reached = 0.0
+        trials.append(trial(recipe, reached))
+        return reached
+
+    scores, edge = search_grid(attempt, rates, len(bench.heldout))
+    best = max(scores, key=scores.__getitem__)
+    reached = attempt(best, 0) if crop else scores[best]
+    if crop and reached <= scores[best]:
+        reached = scores[best]
+    else:
+        crop = 0
+    mirrored = bench.null.kind in AUGMENTED and attempt(best, crop, "mirror") > reached
+    augment = "mirror" if mirrored else "none"
+    return Recipe(budget, rate=best, crop=crop, augment=augment), trials, edge
+
+
+def crop_side(q: int, side: int) -> int:
+    """The largest crop of at most two thirds of the side that patches of q pixels cover exactly.
+
+    0 if that leaves less than two patches a side.
+    """
+    largest = 2 * side // 3
+    crop = largest - (largest - q) % STRIDE
+    return crop if crop > q else 0
+
+
+def search_grid(
+    attempt: Callable[[float], float], rates: Sequence[float], n: int
+) -> tuple[dict[float, float], bool]:
+    """Try every rate, and further ones while the best lies at the edge.
+
+    Args:
+        attempt: Accuracy on `n` held-out images at a rate.
+        rates: To begin with.
+        n: Held-out images.
+
+    Returns:
+        Accuracies by rate, and whether the best still lies at the edge and beats the next.
+    """
+    scores = {rate: attempt(rate) for rate in rates}
+    for _ in range(EXTENSIONS):
+        best, grid = max(scores, key=scores.__getitem__), sorted(scores)
+        if best not in (grid[0], grid[-1]) or not beats_next(scores, best, n):
+            break
+        beyond = best / 2 if best == grid[0] else best * 2
+        scores[beyond] = attempt(beyond)
+    best, grid = max(scores, key=scores.__getitem__), sorted(scores)
+    return scores, best in (grid[0], grid[-1]) and beats_next(scores, best, n)
+
+
+def beats_next(scores: dict[float, float], best: float, n: int) -> bool:
+    """Whether the best rate beats its neighbour by more than their (unpaired) 95 % interval."""
+    grid = sorted(scores)
+    place = grid.index(best)
+    near = grid[1] if place == 0 else grid[place - 1]
+    low, _ = proportion_interval(round(scores[best] * n), n)
+    _, high = proportion_interval(round(scores[near] * n), n)
+    return low > high

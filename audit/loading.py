@@ -1,0 +1,163 @@
+"""The model and the data that the settings name."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audit.record import AuditError
+from audit.settings import Settings
+
+if TYPE_CHECKING:
+    from audit.data import Dataset
+    from audit.model.checkpoint import Subject
+
+Names = tuple[str, ...]
+
+
+def load_model(path: Path, settings: Settings) -> "Subject":
+    """The subject, as the settings name it and with the preprocessing that they give."""
+    from audit.model.checkpoint import load_subject
+    from audit.overrides import overridden
+
+    subject = load_subject(
+        path,
+        model=settings.model,
+        model_kwargs=settings.model_kwargs or None,
+        num_classes=settings.num_classes,
+        img_size=settings.img_size,
+        in_chans=settings.in_chans,
+        weights=settings.weights,
+    )
+    return overridden(subject, settings)
+
+
+def load_data(
+    settings: Settings, classes: Names | None = None, *, training: bool = True
+) -> "Dataset":
+    """The data, as the settings name them.
+
+    Args:
+        settings: Name the folders.
+        classes: In the order of the labels; without: sorted folder names.
+        training: Whether the training images are wanted, too.
+
+    Raises:
+        AuditError: DATA_NOT_GIVEN, and what `audit.data.load_dataset` raises.
+    """
+    from audit.data import load_dataset
+
+    if settings.data is None and settings.eval_data is None:
+        raise AuditError(
+            "DATA_NOT_GIVEN",
+            "an audit needs the data that the model is meant for, but none were named. Give "
+            "--data DIR with train/ and val/ inside, or --train-data and --eval-data.",
+        )
+    return load_dataset(
+        settings.data,
+        train=settings.train_data,
+        evaluation=settings.eval_data,
+        max_bad_images=settings.max_bad_images,
+        classes=classes,
+        training=training,
+    )
+
+
+def load_training_data(settings: Settings) -> "Dataset":
+    """The training images, for fitting nulls; evaluation images only where --data holds both.
+
+    Raises:
+        AuditError: DATA_NOT_GIVEN, DATA_NO_TRAINING, and what `audit.data.load_dataset` raises.
+    """
+    from audit.data import load_dataset
+    from audit.data.dataset import trained_on
+
+    named = read_class_map(settings.class_map) if settings.class_map else None
+    if settings.data is None and settings.train_data is not None:
+        only = load_dataset(
+            None,
+            evaluation=settings.train_data,
+            max_bad_images=settings.max_bad_images,
+            classes=named,
+        )
+        return trained_on(only)
+    return load_data(settings, named)
+
+
+def known_classes(settings: Settings, subject: "Subject | None") -> Names | None:
+    """Names in the order of the outputs: the user's list before the checkpoint's, if any."""
+    if settings.class_map:
+        return read_class_map(settings.class_map)
+    return None if subject is None or subject.class_names is None else tuple(subject.class_names)
+
+
+def output_classes(settings: Settings, subject: "Subject", classes: Names) -> Names:
+    """Names of the classes in the order of the subject's outputs.
+
+    Where nobody names them, the order of the data, unless timm's own script would have numbered
+    the same folders otherwise.
+
+    Args:
+        settings: May name a list.
+        subject: May bring one.
+        classes: Of the data, in the order of the labels.
+
+    Raises:
+        AuditError: DATA_CLASS_ORDER where the order is unclear.
+    """
+    from audit.data import timm_class_order
+
+    named = known_classes(settings, subject)
+    numbered = timm_class_order(classes)
+    if named is not None or numbered == classes or classes != tuple(sorted(classes)):
+        return named or classes
+    if subject.container != "timm training checkpoint":
+        raise AuditError(
+            "DATA_CLASS_ORDER",
+            "the audit needs to know which output stands for which class, but these folders "
+            "sort differently by number or capitals than letter by letter. Give the order "
+            "with --class-map, a file with one class name a line.",
+        )
+    return numbered
+
+
+def read_class_map(path: Path) -> Names:
+    """Class names in the order of the outputs, one a line.
+
+    Raises:
+        AuditError: DATA_CLASS_MAP if the file cannot be read or names a class twice.
+    """
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        names = []
+    names = [name for name in names if name]
+    if not names or len(set(names)) < len(names):
+        raise AuditError(
+            "DATA_CLASS_MAP",
+            f"--class-map needs a file with one class name a line, each once, but {path} is "
+            "not one. Write the names of the class folders in the order of the model's outputs.",
+        )
+    return tuple(names)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 in hex; empty if the file is gone."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def require_unchanged(path: Path, subject: Any) -> None:
+    """Refuse a model file that changed while it was audited.
+
+    Raises:
+        AuditError: MODEL_CHANGED.
+    """
+    if file_digest(subject.file) != subject.file_digest:
+        raise AuditError(
+            "MODEL_CHANGED",
+            f"an audit needs a model file that stays as it is, but {subject.name} changed while it "
+            "was audited. Run the audit again.",
+        )

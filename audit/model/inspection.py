@@ -1,0 +1,262 @@
+"""What a model file is, told without data: everything that an audit would find out by itself.
+
+An inspection goes through the same steps as `audit.model.checkpoint.load_subject` and keeps what
+it learnt before the first step that refuses.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from audit.model import checkpoint, recorded, signatures
+from audit.model.architecture import find_cuts, outputs
+from audit.model.hub import Place, locate
+from audit.model.identity import Identity, identify
+from audit.model.reading import Content, read_content
+from audit.model.spec import ModelSpec, resolve_preprocessing
+from audit.model.stored import ITEM_BYTES, Stored
+from audit.model.weights import FLOATS, Choice, Found, check, choose, without_constants
+from audit.record import AuditError
+from reports.text import visible
+
+MOST_NAMED = 5  # entries or candidates that are listed by name
+
+
+@dataclass
+class Inspection:
+    """What is known of a model file; None where it is not known.
+
+    Attributes:
+        name: Of the file, safe to show.
+        bytes: Its size.
+        sha256: Digest of the file.
+        format: What it is, in words.
+        weights: "only", or which of raw and averaged (EMA) weights is described.
+        entries: Number of tensors in its weights.
+        precision: Number of their floating-point values by type.
+        parameters: Of the network: what was learnt, without statistics of batch norm.
+        not_finite: Names of entries with NaN or infinite values, as far as they are listed.
+        not_finite_values: Number of such values; None if they were not read.
+        architecture: Name that timm knows.
+        identified: How it is known, in words.
+        candidates: Architectures that fit the weights' names and shapes.
+        num_classes: Number of logits.
+        class_names: As the file lists them.
+        in_chans: Channels of the input.
+        img_size: Side of the input in pixels.
+        preprocessing: From image to input.
+        pretrained: Whether training began from other weights: yes, no, unknown, or as given.
+        recorded: What the training script wrote down beside the weights.
+        can: What an audit could do with it, one sentence each.
+        cannot: What it could not, and why.
+        reason: Code of the refusal; empty if an audit would take the file.
+        message: The refusal in one sentence.
+    """
+
+    name: str
+    bytes: int | None = None
+    sha256: str | None = None
+    format: str | None = None
+    weights: Choice | None = None
+    entries: int | None = None
+    precision: dict[str, int] | None = None
+    parameters: int | None = None
+    not_finite: list[str] = field(default_factory=list)
+    not_finite_values: int | None = None
+    architecture: str | None = None
+    identified: str | None = None
+    candidates: list[dict[str, Any]] = field(default_factory=list)
+    num_classes: int | None = None
+    class_names: list[str] | None = None
+    in_chans: int | None = None
+    img_size: int | None = None
+    preprocessing: dict[str, Any] | None = None
+    pretrained: str | None = None
+    recorded: dict[str, Any] = field(default_factory=dict)
+    can: list[str] = field(default_factory=list)
+    cannot: list[str] = field(default_factory=list)
+    reason: str = ""
+    message: str = ""
+
+
+def inspect_model(path: Path, **given: Any) -> Inspection:
+    """Find out all that can be told of a model file without data.
+
+    Args:
+        path: As for `load_subject`.
+        given: Its keyword arguments, and `pretrained_on`.
+
+    Returns:
+        What is known; with the reason if an audit would refuse the file.
+    """
+    found = Inspection(visible(path.name or str(path), 80))
+    try:
+        place = locate(path)
+        path = place.file
+        with read_content(path) as content:
+            found.sha256 = content.digest
+            found.bytes = os.fstat(content.file.fileno()).st_size
+            describe(content, place, found, given)
+    except AuditError as error:
+        found.reason = error.reason
+        found.message = str(error).removeprefix(f"{error.reason}: ")
+        if found.sha256 is None:
+            measure_file(path, found)
+    return found
+
+
+def measure_file(file: Path, found: Inspection) -> None:
+    """Size and digest of a file that was refused, if it is a regular file that can be read."""
+    with contextlib.suppress(OSError, ValueError):
+        if file.is_file():
+            found.bytes = file.stat().st_size
+            with file.open("rb") as opened:
+                found.sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def describe(content: Content, place: Place, found: Inspection, given: Mapping[str, Any]) -> None:
+    """Go through the steps of an audit up to the first that refuses."""
+    weights, key, found.weights = choose(content.value, content.name, given.get("weights"))
+    record = content.value if key else {}
+    found.format = checkpoint.container(content, key, place)
+    count(content, weights, found)
+    args = place.args | checkpoint.recorded_args(record)
+    found.recorded = {visible(key, 40): harmless(args[key]) for key in sorted(args)}
+    found.pretrained = given.get("pretrained_on") or (
+        "yes" if place.fetched else recorded.pretrained(args)
+    )
+    found.candidates = listed(signatures.find({k: v.shape for k, v in weights.items()}))
+
+    identity = identified(
+        given.get("model"), checkpoint.recorded_name(record, args), weights, found
+    )
+    found.architecture, found.identified = identity.architecture, identity.how
+    spec = fitted_spec(identity, args, weights, given)
+    found.num_classes, found.in_chans = spec.num_classes, spec.in_chans
+    found.img_size = spec.img_size
+    names = checkpoint.class_names(record, place, spec.num_classes)
+    found.class_names = None if names is None else [visible(name, 80) for name in names]
+    found.preprocessing = asdict(resolve_preprocessing(args, spec))
+    outline = recorded.outlined(spec)
+    if content.kind == "torchscript":
+        weights = without_constants(weights, outline)
+    check(weights, outline.state_dict(), visible(spec.architecture))
+    if found.not_finite_values:
+        raise not_finite(found)
+    say_what_for(outline, spec, found)
+
+
+def identified(
+    model: str | None, name: object, weights: Mapping[str, Stored], found: Inspection
+) -> Identity:
+    """The architecture; where several fit alike, the first of them, said so."""
+    try:
+        return identify(model, name, weights)
+    except AuditError:
+        exact = [c for c in found.candidates if c["exact"]]
+        if model or name or len(exact) < 2:
+            raise
+    found.cannot.append(
+        "say which architecture it is: an audit takes the one that is clearly best on images of "
+        "the data, or --model says it"
+    )
+    first = exact[0]
+    how = f"the first of {len(exact)} that fit alike"
+    return Identity(first["architecture"], how, first["implied"].get("img_size"))
+
+
+def harmless(value: object) -> object:
+    """A recorded value; as text that is safe to show if it is no number."""
+    return value if isinstance(value, bool | int | float | None) else visible(str(value), 200)
+
+
+def count(content: Content, weights: Found, found: Inspection) -> None:
+    """Entries, values by type, and values that are no finite numbers."""
+    found.entries = len(weights)
+    precision: dict[str, int] = {}
+    for stored in weights.values():
+        if stored.dtype in FLOATS and not stored.odd:
+            precision[stored.dtype] = precision.get(stored.dtype, 0) + stored.numel
+    found.precision = dict(sorted(precision.items()))
+    bad = {key: n for key, stored in weights.items() if (n := not_finite_in(content, stored))}
+    found.not_finite_values = sum(bad.values())
+    found.not_finite = [visible(key, 80) for key in list(bad)[:MOST_NAMED]]
+
+
+def not_finite_in(content: Content, stored: Stored) -> int:
+    """Number of NaN and infinite values of one tensor; 0 for what is no weight at all."""
+    if stored.odd or stored.storage is None or stored.dtype not in FLOATS:
+        return 0
+    if stored.numel * ITEM_BYTES[stored.dtype] > stored.storage.size:
+        return 0  # declares more than there is, and is refused for that
+    values = content.tensor(stored)
+    return 0 if bool(torch.isfinite(values.sum())) else int((~torch.isfinite(values)).sum())
+
+
+def fitted_spec(
+    identity: Identity, args: Mapping[str, Any], weights: Found, given: Mapping[str, Any]
+) -> ModelSpec:
+    """The architecture with the classes, channels and size of these weights."""
+    side = given.get("img_size")
+    spec = checkpoint.spec_of(
+        identity.architecture, dict(args), given.get("model_kwargs"), side, identity.img_size
+    )
+    return recorded.fitted(spec, weights, args, given.get("num_classes"), given.get("in_chans"))
+
+
+def listed(candidates: Sequence[signatures.Candidate]) -> list[dict[str, Any]]:
+    """Candidates as plain values; those that compute the same as the first are marked."""
+    return [
+        {
+            "architecture": c.architecture,
+            "implied": c.kwargs,
+            "exact": c.exact,
+            "function": c.function,
+            "same_function_as_first": bool(c.function) and c.function == candidates[0].function,
+            "why": c.why,
+        }
+        for c in candidates
+    ]
+
+
+def not_finite(found: Inspection) -> AuditError:
+    """The refusal of weights with NaN or infinite values."""
+    names = ", ".join(found.not_finite)
+    return AuditError(
+        "MODEL_NOT_FINITE",
+        f"every weight must be a finite number, but {found.not_finite_values:,} of them are NaN or "
+        f"infinite ({names}). Training diverged or the file is damaged: use an earlier checkpoint.",
+    )
+
+
+def say_what_for(outline: nn.Module, spec: ModelSpec, found: Inspection) -> None:
+    """What an audit could measure of this network, and what it could not."""
+    found.parameters = sum(p.numel() for p in outline.parameters())
+    x = torch.zeros(2, spec.in_chans, spec.img_size, spec.img_size, device="meta")
+    with torch.no_grad():
+        hidden, _ = outputs(outline, x)
+    found.can.append(
+        f"be audited: accuracy gap, and intrinsic dimension of its last hidden layer of "
+        f"{hidden.shape[1]:,} values"
+    )
+    cuts = find_cuts(outline, spec.in_chans, spec.img_size)
+    usable = [cut for cut in cuts if not cut.shared + cut.unassigned]
+    places = f"at {len(usable)} places, {usable[0].name} to {usable[-1].name}" if usable else ""
+    if len(usable) < 2:
+        found.cannot.append("be cut in two, so transfer and the profile of depth are left out")
+    elif all(cut.traced for cut in usable):
+        found.can.append(f"be cut in two {places}, for transfer and the profile of depth")
+    else:
+        found.can.append(f"be cut in two {places}, for transfer, without stored features")
+        found.cannot.append("be traced, so what lies before a cut is computed again at every step")
+    if found.class_names is None:
+        found.cannot.append("name its classes: sorted folder names count, or --class-map says them")
+    if found.pretrained == "unknown":
+        found.cannot.append("say whether it was pre-trained on other data: --pretrained-on does")

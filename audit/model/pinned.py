@@ -1,0 +1,55 @@
+"""A model file pinned by its digest: refused before anything in it is parsed."""
+
+import hashlib
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from audit.record import AuditError
+from reports.text import visible
+
+SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # in a folder saved for the Hub
+
+
+def require_digest(path: Path, wanted: Collection[str]) -> None:
+    """Refuse a model that is not one of those that were pinned.
+
+    Args:
+        path: A file, or a folder saved for the Hub, whose weights are meant.
+        wanted: SHA-256 in hexadecimal, with or without "sha256:" before it; empty for no pin.
+
+    Raises:
+        AuditError: USAGE if one of them is no digest, MODEL_NOT_FOUND if there is no file to
+            compare, MODEL_DIGEST if the file has another one.
+    """
+    if not wanted:
+        return
+    pins = {_digest(text) for text in wanted}
+    name = visible(path.name or str(path), 80)
+    file = next((path / name for name in WEIGHTS if (path / name).is_file()), path)
+    if not file.is_file():
+        raise AuditError(
+            "MODEL_NOT_FOUND",
+            f"--model-sha256 needs a file to compare with, but {name!r} is none. Give the path of "
+            "a checkpoint file.",
+        )
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    if digest not in pins:
+        raise AuditError(
+            "MODEL_DIGEST",
+            f"the model was pinned by --model-sha256, but {name!r} has the SHA-256 {digest}. Audit "
+            "the file that was meant, or pin this one.",
+        )
+
+
+def _digest(text: str) -> str:
+    found = SHA256.fullmatch(text.strip().lower())
+    if found is None:
+        raise AuditError(
+            "USAGE",
+            f"--model-sha256 needs 64 hexadecimal digits, but got {visible(text, 80)!r}. "
+            "`sha256sum` prints them.",
+        )
+    return found[1]

@@ -1,0 +1,164 @@
+"""What a checkpoint says of its network beside the weights, and what the weights say themselves."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from torch import nn
+
+from audit.model import signatures
+from audit.model.guard import limited
+from audit.model.spec import MAX_SIDE, ModelSpec, default_config, require_harmless
+from audit.model.stored import Stored
+from audit.record import AuditError
+from reports.text import visible
+
+# Arguments of timm's training script that change what is built: recorded name, model's argument.
+RECORDED = {
+    "gp": "global_pool",
+    "drop": "drop_rate",
+    "drop_path": "drop_path_rate",
+    "bn_eps": "bn_eps",
+    "bn_momentum": "bn_momentum",
+}
+MOST_EXTRA = 2**31  # bytes of buffers that are made when building, and stored in no file
+
+
+def model_kwargs(
+    args: Mapping[str, Any], given: dict[str, Any] | None, img_size: int | None
+) -> dict[str, Any]:
+    """Arguments of the architecture: recorded, then overridden by the caller's."""
+    recorded = args.get("model_kwargs")
+    kwargs = require_harmless(recorded if isinstance(recorded, dict) else {})
+    kwargs |= {RECORDED[k]: v for k, v in args.items() if k in RECORDED and v}
+    kwargs |= require_harmless({} if given is None else given)
+    if img_size is not None and "img_size" in kwargs:
+        kwargs["img_size"] = img_size
+    return kwargs
+
+
+def side(
+    kwargs: Mapping[str, Any],
+    args: Mapping[str, Any],
+    img_size: int | None,
+    implied: int | None,
+    architecture: str,
+) -> int:
+    """Side of the input in pixels: the caller's, the recorded one, the weights', timm's default.
+
+    Raises:
+        AuditError: MODEL_ARGS if it is no side of a square.
+    """
+    config = default_config(architecture)
+    candidates = (
+        img_size,
+        kwargs.get("img_size"),
+        args.get("img_size"),
+        args.get("input_size"),
+        implied,
+        config.get("input_size"),
+    )
+    found = next((c for c in candidates if c is not None), 224)
+    if isinstance(found, (list, tuple)) and found and len(set(map(str, found[-2:]))) == 1:
+        found = found[-1]
+    if type(found) is not int or not 1 <= found <= MAX_SIDE:
+        raise AuditError(
+            "MODEL_ARGS",
+            f"the input must be a square of 1 to {MAX_SIDE} pixels, but its size is given as "
+            f"{visible(str(found), 60)}. Give `--img-size N`.",
+        )
+    return found
+
+
+def fitted(
+    spec: ModelSpec,
+    weights: Mapping[str, Stored],
+    args: Mapping[str, Any],
+    num_classes: int | None,
+    in_chans: int | None,
+) -> ModelSpec:
+    """Read class count and input channels off the weights, where the caller does not say."""
+    shapes = {key: value.shape for key, value in weights.items()}
+    told = signatures.implied(spec.architecture.partition(".")[0], shapes)
+    told = _by_names_of_layers(spec, shapes) | told
+    if in_chans is None:
+        in_chans = told.get("in_chans", _recorded_channels(args))
+    held = told.get("num_classes")
+    if held is not None and num_classes is not None and held != num_classes:
+        raise AuditError(
+            "MODEL_CLASS_MISMATCH",
+            f"the weights give {held} classes, but {num_classes} were asked for. Audit the model "
+            "on the classes that it was trained for.",
+        )
+    recorded = args.get("num_classes")
+    classes = held or num_classes or (recorded if type(recorded) is int else spec.num_classes)
+    return ModelSpec(spec.architecture, spec.kwargs, classes, in_chans, spec.img_size)
+
+
+def _by_names_of_layers(spec: ModelSpec, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """Classes and channels by the first and the last layer, which timm names."""
+    config = outlined(spec).pretrained_cfg
+    assert isinstance(config, Mapping)
+    found = {}
+    stem = shapes.get(f"{_first(config.get('first_conv'))}.weight", ())
+    if len(stem) == 4:
+        found["in_chans"] = stem[1]
+    head = _first(config.get("classifier"))
+    for key in (f"{head}.bias", f"{head}.weight"):
+        if shapes.get(key):
+            found["num_classes"] = shapes[key][0]
+    return found
+
+
+def outlined(spec: ModelSpec) -> nn.Module:
+    """The network without values, within limits of time and memory.
+
+    Raises:
+        AuditError: MODEL_ARCH_MISMATCH if it cannot be built this way, or would be far larger than
+            its weights.
+    """
+    with limited():
+        outline = spec.outline()
+    kept = outline.state_dict().keys()
+    extra = sum(b.numel() * b.element_size() for n, b in outline.named_buffers() if n not in kept)
+    if extra > MOST_EXTRA:
+        raise AuditError(
+            "MODEL_ARCH_MISMATCH",
+            f"{visible(spec.architecture)} with img_size={spec.img_size} needs {extra / 2**30:.0f} "
+            "GiB beside its weights. Change `--model-kwargs` or `--img-size`.",
+        )
+    return outline
+
+
+def _first(names: object) -> str | None:
+    """The name of one layer, where timm names one, several or none."""
+    if isinstance(names, (list, tuple)):
+        names = names[0] if names else None
+    return names if isinstance(names, str) else None
+
+
+def _recorded_channels(args: Mapping[str, Any]) -> int:
+    size = args.get("input_size")
+    channels = args.get("in_chans") or (size[0] if isinstance(size, (list, tuple)) and size else 3)
+    return channels if type(channels) is int and 0 < channels < 64 else 3
+
+
+def pretrained(args: Mapping[str, Any]) -> Literal["yes", "no", "unknown"]:
+    """Whether training began from other weights, as timm's script records it."""
+    if args.get("pretrained") or args.get("initial_checkpoint") or args.get("pretrained_path"):
+        return "yes"
+    return "no" if args.get("pretrained") is False else "unknown"
+
+
+def class_names(record: Mapping[str, Any], num_classes: int) -> tuple[str, ...] | None:
+    """Class names if what is recorded lists as many as there are classes."""
+    for key in ("class_names", "classes", "class_to_idx"):
+        names = record.get(key)
+        if isinstance(names, dict):
+            if set(map(type, names.values())) != {int}:
+                continue
+            names = sorted(names, key=names.__getitem__)
+        if not isinstance(names, (list, tuple)) or len(names) != num_classes:
+            continue
+        if all(isinstance(name, str) for name in names):
+            return tuple(names)
+    return None

@@ -1,0 +1,147 @@
+"""The names of all measurements that the checks make: what a limit can ask for.
+
+A limit on any other name is a slip of the pen and is refused, so a check that measures something
+new names it here. `<…>` stands for one of several words, see `PLACES`.
+"""
+
+from functools import cache
+
+from audit.where import nearest
+from baselines import QS, TITLES
+
+REFERENCE = "reference."  # a measurement minus that of a stored run bears its name after this
+TRAINED = tuple(f"{kind}-{q}" for kind, title in TITLES.items() if "{q}" in title for q in QS)
+NULLS = (*(kind for kind, title in TITLES.items() if "{q}" not in title), *TRAINED)
+PLACES = {
+    "<null>": NULLS,
+    "<trained>": TRAINED,
+    "<model>": ("subject", *NULLS),
+    "<network>": ("subject", *TRAINED),
+    "<class>": ("*",),
+    "<cut>": ("*",),
+    "<view>": ("*",),
+    "<kind>": ("*",),
+    "<size>": ("smallest", "median", "largest"),
+}
+NAMES = {
+    "accuracy_gap.accuracy.<model>": "share of the evaluation images that a model gets right",
+    "accuracy_gap.gap.<null>": "accuracy of the subject minus that of a null, on the same images",
+    "accuracy_gap.gain.<null>": "share of a null's errors that the subject removes",
+    "accuracy_gap.balanced_gain.<null>": "the same in balanced accuracy, for uneven classes",
+    "accuracy_gap.twin_gain.<null>": "the same of the sighted twin in the subject's place",
+    "accuracy_gap.twin_minus_null": "accuracy of the sighted twin minus that of the best null",
+    "accuracy_gap.kappa.<null>": "error consistency of the subject and a null",
+    "accuracy_gap.mcnemar.<null>": "exact p of McNemar's test against a null",
+    "accuracy_gap.allowance.<trained>": "accuracy that more training might add to a null",
+    "accuracy_gap.heldout.<trained>": "accuracy of a null on held-out images, by budget",
+    "accuracy_gap.both_right.<null>": "share of images that both it and the best null get right",
+    "accuracy_gap.only_subject_right.<null>": "share of images that only the subject gets right",
+    "accuracy_gap.only_null_right.<null>": "share of images that only the best null gets right",
+    "accuracy_gap.both_wrong.<null>": "share of images that neither gets right",
+    "accuracy_gap.null_wrong.subject": "accuracy of the subject where the best null is wrong",
+    "accuracy_gap.null_right.subject": "accuracy of the subject where the best null is right",
+    "accuracy_gap.class_accuracy.<class>": "accuracy of the subject on one class",
+    "accuracy_gap.class_gap.<class>": "gap over the best null on one class",
+    "position.effect": "what knowing the position adds to a blind model",
+    "position.relocation.<model>": "what relocating every image costs a model",
+    "position.claimed": "1 if position was shown to explain more than 1 point, else 0",
+    "intrinsic_dimension.last_layer.<network>": "dimension of the last hidden layer",
+    "intrinsic_dimension.untrained.<network>": "the same of the untrained twin",
+    "intrinsic_dimension.scale.<network>": "the same of fewer images",
+    "intrinsic_dimension.log_ratio.<network>": "log ratio of the two dimensions",
+    "transfer.base": "accuracy of the subject as it is",
+    "transfer.frozen.<cut>": "accuracy with the layers before a cut frozen",
+    "transfer.tuned.<cut>": "accuracy with all layers learning",
+    "transfer.untrained.<cut>": "accuracy with a frozen prefix of fresh weights",
+    "transfer.coadaptation.<cut>": "what freezing the layers before a cut costs",
+    "labels.accuracy_permuted": "accuracy with the outputs in the order that fits best",
+    "labels.permutation_claimed": "1 if another order of the outputs was shown to fit, else 0",
+    "labels.moved.<class>": "share of the images called <class> that are of another one",
+    "preprocessing.better": "alternatives of preprocessing that are clearly better",
+    "preprocessing.accuracy.<view>": "accuracy on training images under an alternative",
+    "preprocessing.gain.<view>": "what an alternative gains there",
+    "data.exact_leaks": "evaluation images that are training images",
+    "data.near_leaks": "share of evaluation images with a copy or near duplicate in training",
+    "data.label_conflicts": "pairs of equal or nearly equal images under two labels",
+    "data.unreadable": "images that cannot be read",
+    "data.skipped": "files that are no images and were left out",
+    "data.eval_copies": "evaluation images that repeat another one exactly",
+    "data.train_copies": "training images that repeat another one exactly",
+    "data.eval_duplicates": "share of evaluation images that repeat another one or nearly",
+    "data.train_duplicates": "share of training images that repeat another one or nearly",
+    "data.groups": "evaluation images, near duplicates counted as one",
+    "data.smallest_class": "evaluation images of the smallest class",
+    "data.largest_class": "evaluation images of the largest class",
+    "data.eval_images.<class>": "evaluation images of one class",
+    "data.train_images.<class>": "training images of one class",
+    "data.eval_width.<size>": "width of the evaluation images in pixels",
+    "data.eval_height.<size>": "height of the evaluation images in pixels",
+    "data.train_width.<size>": "width of the training images in pixels",
+    "data.train_height.<size>": "height of the training images in pixels",
+    "data.file.<kind>": "one for each file that is named",
+}
+CURVES = (  # several values under one name
+    "accuracy_gap.heldout.",
+    "intrinsic_dimension.scale.",
+    "data.file.",
+)
+BY_CLASS = ("accuracy_gap.class_accuracy.", "accuracy_gap.class_gap.")
+
+
+@cache
+def expanded() -> tuple[str, ...]:
+    """Every name; where a word comes from the user (a class) or the model (a cut), it ends in *."""
+    names = []
+    for name in NAMES:
+        place = next((place for place in PLACES if name.endswith(place)), "")
+        words = PLACES.get(place, ("",))
+        names += [name.removesuffix(place) + word for word in words]
+    return tuple(names)
+
+
+def fits(pattern: str, name: str) -> bool:
+    """Whether a name matches a pattern, in which * stands for anything and nothing else does."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return name == pattern
+    *middle, last = rest
+    start, stop = len(first), len(name) - len(last)
+    if stop < start or not (name.startswith(first) and name.endswith(last)):
+        return False
+    for piece in middle:
+        at = name.find(piece, start, stop)
+        if at < 0:
+            return False
+        start = at + len(piece)
+    return True
+
+
+def is_made(pattern: str) -> bool:
+    """Whether a check can make a measurement that matches a pattern (a name is one, too)."""
+    bare = pattern.removeprefix(REFERENCE)
+    return any(_overlap(bare, name) for name in _comparable(pattern))
+
+
+def nearest_name(pattern: str) -> str:
+    """The name most like one that no check makes."""
+    prefix = REFERENCE if pattern.startswith(REFERENCE) else ""
+    general = [name.partition("<")[0] + "*" for name in NAMES if "<" in name]
+    names = [*_comparable(pattern), *(n for n in general if not prefix or n[:-1] not in CURVES)]
+    return prefix + nearest(pattern.removeprefix(prefix), names)
+
+
+def _comparable(pattern: str) -> list[str]:
+    """All names; of those relative to a reference run, the ones with a single value."""
+    relative = pattern.startswith(REFERENCE)
+    return [name for name in expanded() if not (relative and name.startswith(CURVES))]
+
+
+def _overlap(pattern: str, known: str) -> bool:
+    """Whether one name can match both; `known` has no * except at its end."""
+    if not known.endswith("*"):
+        return fits(pattern, known)
+    head, star, _ = pattern.partition("*")
+    begin = known[:-1]
+    if star:
+        return head.startswith(begin) or begin.startswith(head)
+    return head.startswith(begin) and head != begin

@@ -1,0 +1,270 @@
+"""What an audit would do, and how long it may take: nothing is run but a few steps of calibration.
+
+Seconds = cost of a job (`audit.requests`) x seconds a unit. A unit is a training step of one image
+through the smallest kind of null; it is timed for a null and for the model, for about a second
+each, and assumed for what is neither (reading, linear models). An estimate: doubled budgets of
+inadequate nulls, other processes and slow disks are not in it.
+"""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from audit.case import Setup
+from audit.config import Profile
+from audit.progress import FIRST_GUESS, duration
+from audit.record import AuditError
+from audit.work import Job
+from baselines import TRIVIAL
+from reports.text import visible
+from reports.words import Word
+
+if TYPE_CHECKING:
+    from audit.model.checkpoint import Subject
+
+OF_NULLS = ("choose", "fit", "null_outputs")
+ORDER = ("fit", "choose", "transfer")  # the expensive kinds first, then as they run
+SUBJECT_UNITS = 6.0  # what `requests.transfer` counts for one image seen by the model
+MOMENT = 1.0  # seconds of calibration for each
+LARGEST_FIRST = ("full", "default", "quick")
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+class Speed(Word):
+    """Seconds a unit of cost.
+
+    Attributes:
+        null: Of a job that runs or trains a local null.
+        subject: Of a job that runs or trains the model.
+        other: Of all other jobs.
+    """
+
+    null: float
+    subject: float
+    other: float = FIRST_GUESS
+
+
+class Row(Word):
+    """All jobs of one kind.
+
+    Attributes:
+        kind: Of the jobs.
+        jobs: How many.
+        cached: How many of them need not be done.
+        each: Expected seconds of one that is to be done, on average; 0 if there is none.
+        seconds: Expected for all that are to be done.
+    """
+
+    kind: str
+    jobs: int
+    cached: int
+    each: float
+    seconds: float
+
+
+class Plan(Word):
+    """What an audit would do.
+
+    Attributes:
+        profile: Its name.
+        rows: By kind of job, fits first.
+        seconds: Expected in all.
+    """
+
+    profile: str
+    rows: tuple[Row, ...]
+    seconds: float
+
+
+def plan(
+    setup: Setup, jobs: list[Job], known: Callable[[Job], bool], speed: Speed, models: int = 1
+) -> Plan:
+    """Count jobs and seconds.
+
+    Args:
+        setup: What is measured.
+        jobs: All of it.
+        known: Whether a job's outcome is there already.
+        speed: From `measure_speed`.
+        models: How many are audited; the others as if like this one, with nothing of them cached.
+    """
+    shared, rows = {job.key for job in without_subject(jobs)}, []
+    kinds = list(dict.fromkeys(job.kind for job in jobs))
+    for kind in sorted(kinds, key=lambda k: ORDER.index(k) if k in ORDER else len(ORDER)):
+        own = [job for job in jobs if job.kind == kind]
+        more = [job for job in own if job.key not in shared] * (models - 1)
+        rest = [seconds(job, speed) for job in [*(j for j in own if not known(j)), *more]]
+        rows.append(
+            Row(
+                kind=kind,
+                jobs=len(own) + len(more),
+                cached=len(own) + len(more) - len(rest),
+                each=sum(rest) / max(1, len(rest)),
+                seconds=sum(rest),
+            )
+        )
+    total = sum(row.seconds for row in rows)
+    return Plan(profile=setup.profile.name, rows=tuple(rows), seconds=total)
+
+
+def seconds(job: Job, speed: Speed) -> float:
+    """Expected seconds of a job."""
+    kind = str(job.params.get("null", "")).partition("-")[0]
+    if "subject" in job.params:
+        return job.cost * speed.subject
+    if job.kind in OF_NULLS and kind not in TRIVIAL:
+        return job.cost * speed.null
+    return job.cost * speed.other
+
+
+def without_subject(jobs: list[Job]) -> list[Job]:
+    """The jobs that need no model."""
+    left_out: set[str] = set()
+    for job in jobs:  # in order: what a job needs comes before it
+        if "subject" in job.params or any(needed.key in left_out for needed in job.after):
+            left_out.add(job.key)
+    return [job for job in jobs if job.key not in left_out]
+
+
+def measure_speed(setup: Setup, subject: "Subject | None") -> Speed:
+    """Time a few training steps of a null and of the model; takes about two seconds.
+
+    Args:
+        setup: Decides the null: its kind, size and side.
+        subject: The model; None: only nulls.
+    """
+    null = setup.null("bagnet", setup.gating_q)
+    return Speed(
+        null=FIRST_GUESS if null is None else null_step(setup, MOMENT),
+        subject=FIRST_GUESS if subject is None else subject_step(subject, MOMENT) / SUBJECT_UNITS,
+    )
+
+
+def null_step(setup: Setup, moment: float) -> float:
+    """Seconds that a null takes to learn from one image."""
+    import torch
+
+    from baselines.sibling import Sibling, size_rule
+    from baselines.train import Images, Recipe, statistics, train
+
+    null = setup.null("bagnet", setup.gating_q)
+    assert null is not None
+    width, blocks = size_rule(setup.n_train, setup.side)
+    generator = torch.Generator().manual_seed(0)
+    shape = (256, setup.channels, null.side, null.side)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    labels = torch.arange(len(pixels)) % len(setup.classes)
+    data = Images(pixels, labels, *statistics(pixels))
+    with torch.random.fork_rng(devices=[]):
+        network = Sibling(
+            "bagnet",
+            q=null.q or 0,
+            num_classes=len(setup.classes),
+            in_chans=setup.channels,
+            width=width,
+            blocks=blocks,
+        )
+    return timed(
+        lambda n: train(network, data, Recipe(images_seen=n, rate=1e-3), seed=0), 256, moment
+    )
+
+
+def subject_step(subject: "Subject", moment: float) -> float:
+    """Seconds that the model takes to learn from one image; its own weights stay as they are."""
+    import torch
+
+    network, view = subject.spec.build(0).train(), subject.preprocessing
+    batch = 16
+    shape = (batch, view.in_chans, view.img_size, view.img_size)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+    def steps(n: int) -> None:
+        for _ in range(n // batch):
+            network(x).square().mean().backward()
+            network.zero_grad(set_to_none=True)
+
+    with torch.random.fork_rng(devices=[]):
+        return timed(steps, batch, moment)
+
+
+def timed(work: Callable[[int], object], first: int, moment: float) -> float:
+    """Seconds per image of `work(images)`, after one round to warm up."""
+    work(first)
+    images, started = 0, time.monotonic()
+    while images == 0 or time.monotonic() - started < moment:
+        work(first)
+        images += first
+    return (time.monotonic() - started) / images
+
+
+def choose_profile(
+    estimate: Callable[[Profile], float], profiles: Sequence[Profile], limit: float
+) -> tuple[Profile, str]:
+    """The largest profile that is expected to fit, and what was left out for it, in words.
+
+    Args:
+        estimate: Expected seconds of a profile, with what is cached.
+        profiles: One or more, the largest first.
+        limit: Seconds.
+
+    Raises:
+        AuditError: TIME_TOO_SHORT if not even the smallest fits.
+    """
+    larger = None
+    for profile in profiles:
+        expected = estimate(profile)
+        if expected <= limit:
+            return profile, "" if larger is None else left_out(profile, larger)
+        larger = profile
+    raise too_short(profiles[-1].name, expected, limit)
+
+
+def too_short(name: str, expected: float, limit: float) -> AuditError:
+    """Not enough time for any profile."""
+    return AuditError(
+        "TIME_TOO_SHORT",
+        f"the {name} profile needs an estimated {duration(expected)}, but --max-time gives "
+        f"{duration(limit)}. Give more time, or fit the nulls beforehand with `audit nulls fit`.",
+    )
+
+
+def left_out(taken: Profile, larger: Profile) -> str:
+    """What the next larger profile would have done, in words."""
+    words = {
+        "gating": "gating receptive fields (the largest {})",
+        "drawn": "larger receptive fields, drawn",
+        "circular": "the circular twin",
+        "twins_each": "twins for every q",
+        "seeds": "{} seeds of each null",
+        "images_seen": "{:,} training images seen per fit",
+        "doublings": "up to {} doublings of the budget",
+        "cuts": "{} cuts of the transfer curve",
+        "transfer_images": "{:,} images of the transfer curve",
+        "transfer_seen": "{:,} images seen per network of the transfer curve",
+    }
+    said = []
+    for field in Profile.model_fields:
+        ours, theirs = getattr(taken, field), getattr(larger, field)
+        text = words.get(field, field.replace("_", " "))
+        if isinstance(theirs, bool) and theirs and not ours:
+            said.append(text)
+        elif isinstance(theirs, int) and not isinstance(theirs, bool) and ours < theirs:
+            said.append(f"{text.format(theirs)} (here {ours:,})")
+    return f"left out, compared with the {larger.name} profile: {', '.join(said) or 'nothing'}"
+
+
+def parse_time(text: str) -> float:
+    """Seconds of "90s", "30m", "2h" or "1h30m".
+
+    Raises:
+        AuditError: CONFIG_INVALID.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not parts or "".join(a + b for a, b in parts) != text.strip():
+        raise AuditError(
+            "CONFIG_INVALID",
+            f"--max-time needs a time such as 90s, 30m or 2h, but got '{visible(text, 40)}'. "
+            "Write a number and its unit.",
+        )
+    return sum(float(number) * UNITS[unit] for number, unit in parts)

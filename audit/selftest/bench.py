@@ -1,0 +1,163 @@
+"""The data sets and models of one self-test, each made once and shared by the cases."""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from torch import nn
+
+from audit.config import Profile, profile
+from audit.data.dataset import Dataset
+from audit.model.checkpoint import Subject
+from audit.selftest.planted import (
+    ARRANGED_CLASSES,
+    CORNERS,
+    TINTS,
+    arranged,
+    as_they_are,
+    placed,
+    planted,
+    tinted,
+)
+from audit.selftest.subjects import ARCHITECTURE, BAGNET, SIGHTED, as_images, saved, taught
+from baselines.train import Recipe
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large a self-test is. Numbers of images are training, then evaluation images.
+
+    Attributes:
+        marked: Images of the two sets with a mark.
+        shuffled: Images of the set with labels at random.
+        arranged: Images of the honest set.
+        seeds: Fits of each null of the honest set.
+        seen: Training images seen by each of them, at which their curves are flat.
+        starved: Likewise, at which their curves have only begun to climb.
+        seen_marked: Likewise, of the nulls of the set with a mark in a corner.
+        taught: Training images seen by the honest model.
+        retrained: Training images seen by each network of the transfer curve.
+    """
+
+    marked: tuple[int, int]
+    shuffled: tuple[int, int]
+    arranged: tuple[int, int]
+    seeds: int
+    seen: int
+    starved: int
+    seen_marked: int
+    taught: int
+    retrained: int
+
+
+QUICK = Scale(
+    marked=(1800, 1500),
+    shuffled=(400, 1000),
+    arranged=(3006, 3006),
+    seeds=1,
+    seen=12_000,
+    starved=5_000,
+    seen_marked=5_000,
+    taught=24_000,
+    retrained=6_000,
+)
+WHOLE = Scale(
+    marked=(3000, 3000),
+    shuffled=(600, 2000),
+    arranged=(4005, 4005),
+    seeds=2,
+    seen=24_000,
+    starved=5_000,
+    seen_marked=12_000,
+    taught=40_000,
+    retrained=10_000,
+)
+FEW = 1_500  # training images seen, where the verdict does not rest on trained nulls
+MEMORISED = 40  # times that each image with a random label is shown
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Data and models, made when first asked for.
+
+    Attributes:
+        scale: How large.
+        seed: Of everything random.
+        folder: Where models are saved.
+    """
+
+    scale: Scale
+    seed: int
+    folder: Path
+
+    @cached_property
+    def tinted(self) -> Dataset:
+        """The colour of a mark is the class."""
+        classes = tuple(f"tint {i}" for i in range(len(TINTS)))
+        return planted(tinted, classes, *self.scale.marked, self.seed)
+
+    @cached_property
+    def placed(self) -> Dataset:
+        """The place of a mark is the class."""
+        classes = tuple(f"corner {i}" for i in range(len(CORNERS)))
+        return planted(placed, classes, *self.scale.marked, self.seed)
+
+    @cached_property
+    def shuffled(self) -> Dataset:
+        """The labels mean nothing."""
+        classes = tuple(f"label {i}" for i in range(10))
+        return planted(as_they_are, classes, *self.scale.shuffled, self.seed)
+
+    @cached_property
+    def arranged(self) -> Dataset:
+        """The arrangement of two objects is the class, within each kind of object."""
+        return planted(arranged, ARRANGED_CLASSES, *self.scale.arranged, self.seed)
+
+    @cached_property
+    def sees_tints(self) -> nn.Module:
+        """A model of the tinted set."""
+        return taught(ARCHITECTURE, self.tinted, self.recipe(10_000), self.seed)
+
+    @cached_property
+    def sees_places(self) -> nn.Module:
+        """A model of the placed set."""
+        return taught(ARCHITECTURE, self.placed, self.recipe(15_000), self.seed)
+
+    @cached_property
+    def memorised(self) -> nn.Module:
+        """A model of the shuffled set."""
+        seen = MEMORISED * self.scale.shuffled[0]
+        recipe = dataclasses.replace(self.recipe(seen), weight_decay=0.0)
+        return taught(ARCHITECTURE, self.shuffled, recipe, self.seed)
+
+    @cached_property
+    def sees_arrangements(self) -> nn.Module:
+        """A good model of the honest set."""
+        recipe = dataclasses.replace(self.recipe(self.scale.taught), augment="mirror")
+        return taught(ARCHITECTURE, self.arranged, recipe, self.seed)
+
+    @cached_property
+    def local(self) -> nn.Module:
+        """A BagNet of the honest set."""
+        recipe = Recipe(images_seen=self.scale.seen)
+        return taught(BAGNET, self.arranged, recipe, self.seed)
+
+    def recipe(self, seen: int) -> Recipe:
+        """How models that see everything are taught."""
+        return dataclasses.replace(SIGHTED, images_seen=seen)
+
+    def subject(
+        self, name: str, network: nn.Module, dataset: Dataset, architecture: str = ARCHITECTURE
+    ) -> Subject:
+        """A network, saved to a file and read back."""
+        return saved(network, architecture, as_images(dataset), self.folder / f"{name}.pt")
+
+    def profile(self, seen: int, **changes: int | bool) -> Profile:
+        """The quick profile with a budget for the nulls; no transfer unless asked for."""
+        return profile("quick", **({"images_seen": seen, "cuts": 0} | changes))
+
+    @property
+    def honest(self) -> Profile:
+        """What is measured on the honest set; equal profiles share the trained nulls."""
+        return self.profile(self.scale.seen, seeds=self.scale.seeds)

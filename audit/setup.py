@@ -1,0 +1,221 @@
+"""What is measured, decided before any work: the nulls, the cuts, the digests that name jobs."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audit.case import CutPoint, Setup
+from audit.config import Profile
+from audit.ladder import LARGEST_SIDE, ladder
+from audit.record import AuditError
+from reports.words import Word
+
+if TYPE_CHECKING:
+    from audit.data import Dataset
+    from audit.model.checkpoint import Subject
+    from audit.model.cuts import Cut
+
+SMALLEST_Q = 5
+
+
+class Training(Word):
+    """What nulls are trained on.
+
+    Attributes:
+        classes: Names, in the order of the nulls' outputs.
+        train_digest: Of the training images, their labels and the classes.
+        n_train: Training images.
+        channels: Of the nulls' input: 1 if all images are grey, else 3.
+        side: Of the images that the nulls see, before each rounds it to its stride.
+    """
+
+    classes: tuple[str, ...]
+    train_digest: str
+    n_train: int
+    channels: int
+    side: int
+
+
+def training(dataset: "Dataset", side: int) -> Training:
+    """The training split of a data set, seen at a side of at most 64 pixels.
+
+    Raises:
+        AuditError: DATA_NO_TRAINING, DATA_IMAGES_TOO_SMALL.
+    """
+    if dataset.train is None:
+        raise AuditError(
+            "DATA_NO_TRAINING",
+            "the nulls need the training images, but only evaluation images were given. Give a "
+            "folder with train/ and val/, or --train-data, or fitted nulls with --nulls.",
+        )
+    if side < SMALLEST_Q:
+        raise AuditError(
+            "DATA_IMAGES_TOO_SMALL",
+            f"the nulls need images of at least {SMALLEST_Q} pixels a side, the smallest receptive "
+            f"field, but the side is {side}. Nothing smaller can be audited.",
+        )
+    return Training(
+        classes=dataset.classes,
+        train_digest=dataset.train_digest,
+        n_train=len(dataset.train),
+        channels=1 if dataset.grey else 3,
+        side=min(side, LARGEST_SIDE),
+    )
+
+
+def set_up_nulls(given: Training, profile: Profile, seed: int, dataset: "Dataset | None") -> Setup:
+    """Decide which nulls are trained and measured, without a subject."""
+    return Setup(
+        profile=profile,
+        seed=seed,
+        subject="",
+        architecture="",
+        subject_digest="",
+        subject_side=given.side,
+        view="",
+        train_digest=given.train_digest,
+        eval_digest="" if dataset is None else dataset.eval_digest,
+        paths_digest="" if dataset is None else names_digest(dataset.eval.paths),
+        files_digest="" if dataset is None else files_digest(dataset),
+        unreadable=0 if dataset is None else dataset.unreadable,
+        classes=given.classes,
+        n_train=given.n_train,
+        n_eval=0 if dataset is None else len(dataset.eval),
+        channels=given.channels,
+        side=given.side,
+        nulls=ladder(given.side, profile),
+        training_images=dataset is not None and dataset.train is not None,
+    )
+
+
+def set_up(
+    subject: "Subject",
+    dataset: "Dataset",
+    profile: Profile,
+    seed: int,
+    *,
+    given: Training | None = None,
+    classes: tuple[str, ...] | None = None,
+    check_preprocessing: bool = False,
+) -> "tuple[Setup, dict[str, Cut]]":
+    """Decide what is measured.
+
+    Args:
+        subject: Whose cuts and digests.
+        dataset: Labels in the order of its classes.
+        profile: How much.
+        seed: Of everything random.
+        given: What the nulls were trained on, if not on the training split of `dataset`.
+        classes: Names in the order of the subject's outputs, where the caller knows better than
+            the checkpoint.
+        check_preprocessing: Whether other preprocessing is tried.
+
+    Raises:
+        AuditError: If model and data do not fit together, or the images are too small.
+    """
+    order = agree(subject, dataset, classes)
+    view = subject.preprocessing
+    nulls = set_up_nulls(given or training(dataset, view.img_size), profile, seed, dataset)
+    cuts = find(subject, profile) if nulls.training_images else []
+    setup = nulls.model_copy(
+        update={
+            "subject": subject.name,
+            "architecture": subject.spec.architecture,
+            "subject_digest": network_digest(subject),
+            "subject_side": view.img_size,
+            "view": repr(view),
+            "order": order,
+            "check_preprocessing": check_preprocessing,
+            "cuts": tuple(
+                CutPoint(name=c.name, depth=c.depth, head=c.kind == "head") for c in cuts
+            ),
+        }
+    )
+    return setup, {cut.name: cut for cut in cuts}
+
+
+def agree(
+    subject: "Subject", dataset: "Dataset", classes: tuple[str, ...] | None = None
+) -> tuple[int, ...]:
+    """Refuse a model that cannot be asked about these data.
+
+    Returns:
+        The model's output for each class of the data; empty if the order is the same.
+    """
+    if subject.spec.num_classes != len(dataset.classes):
+        raise AuditError(
+            "MODEL_CLASS_MISMATCH",
+            f"the audit needs a model with one output a class, but {subject.name} has "
+            f"{subject.spec.num_classes} outputs and the data have {len(dataset.classes)} classes. "
+            "Give the data that the model was trained for.",
+        )
+    own = tuple(classes or subject.class_names or dataset.classes)
+    strange = sorted(set(own) - set(dataset.classes))
+    if strange or len(set(own)) < len(own):
+        raise AuditError(
+            "MODEL_CLASS_MISMATCH",
+            f"the audit needs data of the model's own classes, but {subject.name} was saved with "
+            f"a class '{(strange or own)[0]}' that the data lack. Rename the folders, or save the "
+            "checkpoint without names.",
+        )
+    if subject.preprocessing.in_chans not in (1, 3):
+        raise AuditError(
+            "MODEL_CHANNELS",
+            f"images have one channel or three, but {subject.name} takes "
+            f"{subject.preprocessing.in_chans}. Such a model cannot be audited on an image folder.",
+        )
+    order = tuple(own.index(name) for name in dataset.classes)
+    return () if own == dataset.classes else order
+
+
+def find(subject: "Subject", profile: Profile) -> "list[Cut]":
+    """Where the transfer curve cuts the subject."""
+    from audit.model.architecture import find_cuts
+
+    view = subject.preprocessing
+    return spread(find_cuts(subject.model, view.in_chans, view.img_size), profile.cuts)
+
+
+def names_digest(paths: Sequence[str]) -> str:
+    """Of the evaluation images' names, which captions show."""
+    return hashlib.sha256("\n".join(paths).encode()).hexdigest()
+
+
+def files_digest(dataset: "Dataset") -> str:
+    """Of names and sizes of all files, which the digests of the content leave out."""
+    digest = hashlib.sha256()
+    for split in (dataset.train, dataset.eval):
+        if split is not None:
+            digest.update("\n".join((split.name, *split.paths)).encode())
+            digest.update(b"" if split.sizes is None else split.sizes.tobytes())
+    digest.update("\n".join(("", *dataset.skipped)).encode())
+    digest.update(repr(dataset.broken).encode())
+    return digest.hexdigest()
+
+
+def network_digest(subject: "Subject") -> str:
+    """Of the function: weights alone do not tell the number of heads or the kind of pooling."""
+    spec = subject.spec
+    content = [spec.architecture, spec.kwargs, spec.num_classes, spec.in_chans, spec.img_size]
+    text = json.dumps([*content, subject.weights_digest], sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def spread(cuts: "Sequence[Cut]", wanted: int) -> "list[Cut]":
+    """At most `wanted` cuts, the last (before the classifier) among them, evenly by order.
+
+    Of cuts with nothing to learn between them (pooling) only the last is kept, and cuts with
+    parameters used on both sides cannot be frozen.
+    """
+    cuts = [cut for cut in cuts if not cut.shared and not cut.unassigned]
+    ends = [next_cut.before for next_cut in cuts[1:]] + [()]
+    cuts = [cut for cut, following in zip(cuts, ends, strict=True) if cut.before != following]
+    if len(cuts) <= wanted:
+        return list(cuts)
+    if wanted < 1:
+        return []
+    places = np.linspace(len(cuts) - 1, 0, wanted + 1)[:-1] if wanted > 1 else [len(cuts) - 1]
+    return [cuts[i] for i in sorted({round(float(p)) for p in places})]

@@ -1,0 +1,297 @@
+"""Can every architecture of timm be audited? Writes `coverage.md` beside this file.
+
+    python benchmarks/coverage.py            # about half an hour of one processor core
+    python benchmarks/coverage.py --every    # cuts of every architecture, not of each structure
+    python benchmarks/coverage.py resnet18 vit_tiny_patch16_224   # prints these, writes nothing
+
+1. Every architecture is built without values (on the meta device), with ten classes; its last
+   hidden layer, its classifier and its logits are found, by shape, and whether the names and shapes
+   of its weights alone lead back to it.
+2. Cuts are found for the smallest architecture of each structure: the same kinds of modules under
+   the same names, numbers aside. The others of a structure differ in width and in the number of
+   blocks.
+3. The smallest architecture of each family (one module of `timm.models`) is built with values: the
+   classifier must make the logits out of the last hidden layer, a backward pass in train mode must
+   give finite gradients, and at every cut the two parts must be the whole.
+
+What was done is kept in a file, so that an interrupted run goes on where it stopped. An
+architecture that takes too long or too much memory is given up and named.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+import re
+import resource
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import timm
+import torch
+from coverage_table import Done, Record, page
+from torch import Tensor, nn
+
+from audit.model.architecture import Cut, check_split, find_cuts, outputs
+from audit.model.signatures import find
+from audit.model.spec import ModelSpec, default_config
+
+Kind = Literal["outline", "cuts", "values"]
+CLASSES = 10
+SECONDS = 300  # for one architecture
+MEMORY = 6 * 2**30  # bytes
+LARGEST = 100_000_000  # parameters of an architecture that is built with values
+TOLERANCE = 1e-4  # of the largest logit
+PAGE = Path(__file__).with_name("coverage.md")
+
+
+def families() -> dict[str, list[str]]:
+    """Names of architectures by the module of timm that defines them."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in timm.list_models():
+        found[timm.models.model_entrypoint(name).__module__.rpartition(".")[2]].append(name)
+    return dict(sorted(found.items()))
+
+
+def spec_of(architecture: str) -> ModelSpec:
+    """The architecture in its default size."""
+    side = default_config(architecture).get("input_size", (3, 224, 224))[-1]
+    return ModelSpec(architecture, {}, CLASSES, 3, int(side))
+
+
+def outline(architecture: str) -> Record:
+    """Step 1 for one architecture."""
+    spec = spec_of(architecture)
+    network = spec.outline()
+    x = torch.zeros(2, 3, spec.img_size, spec.img_size, device="meta")
+    hidden, logits, note = classified(network, x)
+    return {
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "side": spec.img_size,
+        "hidden": hidden.shape[1],
+        "logits": list(logits.shape) == [2, CLASSES],
+        "classifier": note,
+        "structure": structure(network),
+        **look_up(architecture, network),
+    }
+
+
+def classified(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, str]:
+    """Last hidden layer, logits, and how the classifier makes the one out of the other."""
+    taken: list[Tensor] = []
+    given: list[Tensor] = []
+
+    def hook(_: nn.Module, args: tuple[Tensor, ...], value: Tensor) -> None:
+        taken.append(args[0].flatten(1))
+        given.append(value.flatten(1))
+
+    getter: Any = network.get_classifier
+    layers = getter()
+    layers = layers if isinstance(layers, tuple | list | nn.ModuleList) else [layers]
+    handles = [layer.register_forward_hook(hook) for layer in layers]
+    try:
+        with torch.no_grad():
+            hidden, logits = outputs(network, x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return hidden, logits, note_on(hidden, logits, taken, given)
+
+
+def note_on(hidden: Tensor, logits: Tensor, taken: list[Tensor], given: list[Tensor]) -> str:
+    """One word: see `coverage_table.CLASSIFIERS`."""
+    if len(given) > 1:
+        return "averages" if same(torch.stack(given).mean(0), logits) else "combines"
+    if not given:
+        return "unused"
+    if not same(given[0], logits):
+        return "scales"
+    return "equal" if same(taken[0], hidden) else "other input"
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors agree: in shape, and in values if they have any."""
+    if a.shape != b.shape or a.is_meta:
+        return a.shape == b.shape
+    return bool((a - b).abs().max() <= TOLERANCE * b.abs().max())
+
+
+def structure(network: nn.Module) -> str:
+    """Digest of the kinds and names of all modules, numbers aside."""
+    kinds = {f"{re.sub('[0-9]+', '#', n)} {type(m).__name__}" for n, m in network.named_modules()}
+    return hashlib.sha256("\n".join(sorted(kinds)).encode()).hexdigest()[:12]
+
+
+def look_up(architecture: str, network: nn.Module) -> Record:
+    """Whether its weights' names and shapes alone lead back to the architecture."""
+    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    exact = [c for c in find(shapes) if c.exact]
+    own = next((c for c in exact if c.architecture == architecture), None)
+    others = [c for c in exact if c is not own]
+    return {
+        "found": own is not None and own.kwargs.get("num_classes") == CLASSES,
+        "rivals": [c.architecture for c in others if own and c.function != own.function],
+        "twins": [c.architecture for c in others if own and c.function == own.function],
+    }
+
+
+def cuts(architecture: str) -> Record:
+    """Step 2 for one architecture."""
+    spec = spec_of(architecture)
+    return cut_record(find_cuts(spec.outline(), 3, spec.img_size))
+
+
+def cut_record(found: tuple[Cut, ...]) -> Record:
+    """What the page says of cuts."""
+    return {
+        "cuts": len(found),
+        "depths": len({round(cut.depth, 2) for cut in found}),
+        "traced": all(cut.traced for cut in found),
+        "frozen": sum(not cut.shared + cut.unassigned for cut in found),
+        "odd": sorted({name for cut in found for name in cut.shared + cut.unassigned})[:3],
+    }
+
+
+def values(architecture: str) -> Record:
+    """Step 3 for one architecture."""
+    spec = spec_of(architecture)
+    network = spec.build(seed=0)
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(2, 3, spec.img_size, spec.img_size, generator=generator)
+    _, logits, note = classified(network, x)
+    with torch.no_grad():
+        whole = same(logits, network(x))
+    found = find_cuts(network, 3, spec.img_size)
+    for cut in found:
+        if cut.traced:
+            check_split(network, cut, x)
+    network.train()
+    loss = nn.functional.cross_entropy(outputs(network, x)[1], torch.arange(2))
+    loss.backward()
+    grads = [p.grad for p in network.parameters() if p.grad is not None]
+    finite = all(bool(torch.isfinite(g).all()) for g in grads)
+    asked = sum(p.requires_grad for p in network.parameters())
+    return {
+        "classifier": note,
+        "whole": whole,
+        "backward": finite and math.isfinite(loss.item()),
+        "without_gradient": asked - len(grads),
+        "split": sum(cut.traced for cut in found),
+        **cut_record(found),
+    }
+
+
+STEPS = {"outline": outline, "cuts": cuts, "values": values}
+
+
+def work(tasks: list[tuple[str, Kind]], path: Path) -> None:
+    """Do tasks one after another and append a line for each; runs in a child process."""
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    for architecture, kind in tasks:
+        if (architecture, kind) in read(path):
+            continue  # another run on the same file did it
+        started = time.process_time()
+        try:
+            record = STEPS[kind](architecture)
+        except Exception as error:  # every kind of failure is a line of the page
+            record = {"error": f"{type(error).__name__}: {error}"[:300]}
+        seconds = round(time.process_time() - started, 2)
+        write(path, {"name": architecture, "kind": kind, "seconds": seconds, **record})
+
+
+def write(path: Path, record: Record) -> None:
+    """Append one line."""
+    with path.open("a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def read(path: Path) -> Done:
+    """What was done so far."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    records = [json.loads(line) for line in lines]
+    return {(record["name"], record["kind"]): record for record in records}
+
+
+def do(tasks: Iterable[tuple[str, Kind]], path: Path) -> Done:
+    """Do what is not done yet, in child processes; a task that kills its child is given up.
+
+    Args:
+        tasks: Names, and which step.
+        path: Where lines are kept.
+
+    Returns:
+        The record of each task.
+    """
+    wanted = list(tasks)
+    while left := [task for task in wanted if task not in read(path)]:
+        child = multiprocessing.get_context("spawn").Process(target=work, args=(left, path))
+        child.start()
+        before, since = 0, time.monotonic()
+        while child.is_alive():
+            child.join(1)
+            size = path.stat().st_size if path.exists() else 0
+            before, since = (size, time.monotonic()) if size != before else (before, since)
+            if time.monotonic() - since > SECONDS:
+                child.kill()
+        undone = next((task for task in left if task not in read(path)), None)
+        if undone is not None:
+            slow = child.exitcode == -signal.SIGKILL
+            why = f"took longer than {SECONDS} s" if slow else "needs too much memory, or crashes"
+            write(path, {"name": undone[0], "kind": undone[1], "error": why})
+    done = read(path)
+    return {task: done[task] for task in wanted}
+
+
+def smallest(names: Iterable[str], outlines: Done) -> str | None:
+    """The one with fewest parameters; None if none could be built."""
+    built = [n for n in names if "parameters" in outlines[n, "outline"]]
+    return min(built, key=lambda n: outlines[n, "outline"]["parameters"], default=None)
+
+
+def representatives(outlines: Done) -> dict[str, str]:
+    """The smallest architecture of each structure."""
+    members: dict[str, list[str]] = defaultdict(list)
+    for (name, _), record in outlines.items():
+        if "structure" in record:
+            members[record["structure"]].append(name)
+    found = {s: smallest(names, outlines) for s, names in members.items()}
+    return {s: name for s, name in found.items() if name is not None}
+
+
+def main() -> None:
+    """Do what was asked for, and write the page when it was everything."""
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("names", nargs="*", help="print these instead of writing the page")
+    parser.add_argument("--every", action="store_true", help="find the cuts of every architecture")
+    parser.add_argument("--kept", type=Path, default=Path(tempfile.gettempdir()) / "coverage.jsonl")
+    options = parser.parse_args()
+    os.nice(5)
+    if options.names:
+        for name in options.names:
+            print(name, outline(name) | cuts(name))
+        return
+    groups = families()
+    done = do(((n, "outline") for names in groups.values() for n in names), options.kept)
+    chosen = representatives(done)
+    built = [name for (name, _), record in done.items() if "structure" in record]
+    least = [name for names in groups.values() if (name := smallest(names, done))]
+    small = [n for n in least if done[n, "outline"]["parameters"] <= LARGEST]
+    done |= do(((n, "cuts") for n in (built if options.every else chosen.values())), options.kept)
+    done |= do(((n, "values") for n in small), options.kept)
+    PAGE.write_text(page(groups, chosen, done, LARGEST))
+    print(PAGE, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Weights that fit several architectures: the images decide, or nobody does."""
+
+from dataclasses import replace
+
+import pytest
+
+from audit import deciding
+from audit.deciding import decide, load_decided, right_answers
+from audit.loading import load_data, load_model
+from audit.progress import Progress
+from audit.record import AuditError
+from audit.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def settings(data):
+    return Settings(data=data)
+
+
+@pytest.fixture(scope="module")
+def trained(model, settings):
+    return load_model(model, settings)
+
+
+def renamed(subject, name, network):
+    return replace(subject, spec=replace(subject.spec, architecture=name), model=network)
+
+
+def test_the_architecture_that_classifies_well_is_taken_and_named(trained, settings):
+    worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
+
+    chosen = decide([worse, trained], settings)
+
+    assert chosen.spec.architecture == "resnet10t"
+    assert "clearly best of 2" in chosen.identified
+    assert "training images" in chosen.identified
+
+
+def test_equals_are_refused_with_their_scores(trained, settings):
+    twin = renamed(trained, "resnet14t", trained.model)
+
+    with pytest.raises(AuditError, match=r"MODEL_ARCH_UNKNOWN: .*none of them is clearly best.*%"):
+        decide([trained, twin], settings)
+
+
+def test_images_are_prepared_and_ordered_as_the_subject_wants(trained, settings):
+    images = load_data(settings).eval
+
+    plain = right_answers(trained, images, [0, 1, 2])
+    turned = right_answers(trained, images, [1, 2, 0])
+
+    assert sum(plain) > 0.6 * len(images)
+    assert sum(turned) < 0.4 * len(images)
+
+
+def test_the_file_that_fits_several_goes_to_the_images(trained, settings, monkeypatch, tmp_path):
+    worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
+    refusal = AuditError("MODEL_ARCH_UNKNOWN", "its weights fit 2 alike.")
+
+    def refuse(*_):
+        raise refusal
+
+    monkeypatch.setattr(deciding, "load_model", refuse)
+    monkeypatch.setattr(deciding, "rivals", lambda *_: [worse, trained])
+    assert load_decided(tmp_path, settings, Progress(True)).spec.architecture == "resnet10t"
+
+    monkeypatch.setattr(deciding, "rivals", lambda *_: [trained])
+    with pytest.raises(AuditError) as caught:
+        load_decided(tmp_path, settings, Progress(True))
+    assert caught.value is refusal

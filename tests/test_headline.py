@@ -1,0 +1,51 @@
+"""The headline says what a blind model can do, and no more than was shown."""
+
+from sample_policy import bet, measured, one_limit
+
+from audit.headline import headline
+from audit.limits import load_policy
+from audit.policy import judge
+
+
+def head(*measurements):
+    policy = one_limit("accuracy_gap.gain.*", at_least=0.1)
+    return headline(judge(measurements, policy), measurements)
+
+
+def test_headlines_say_what_a_blind_model_can_do():
+    blind = "A model that sees only 9×9-pixel patches makes as few errors as this one."
+    assert head(bet(0.3, 0.3)) == blind
+    assert head(bet(0.3, 0.29)).startswith("This model makes only 3% fewer errors than one that")
+    solved = head(bet(0.001, 0.0))
+    assert solved.startswith("A model that sees only 9×9-pixel patches gets 99.9 % of these")
+
+
+def test_a_pass_says_no_more_than_was_shown():
+    good = bet(0.3, 0.1)
+    assert "beats a local model trained on these data" in head(good)
+    unclear = measured("accuracy_gap.twin_minus_null", 0.01, -0.01, 0.03)
+    assert "beats a local model trained on these data" in head(good, unclear)
+    clear = measured("accuracy_gap.twin_minus_null", 0.05, 0.03, 0.07)
+    assert head(good, clear).startswith("This model makes 67% fewer errors than one that sees only")
+    assert "beats a local" not in head(good, clear)
+
+
+def test_an_undecided_headline_gives_the_reason():
+    assert head(bet(0.3, 0.1, allowance=0.5)).startswith("Undecided: ")
+    assert "no gate" in headline((), ())
+
+
+def test_leaks_come_first():
+    policy = load_policy()
+    found = judge([bet(0.3, 0.3), measured("data.exact_leaks", 7, unit="count")], policy)
+    assert headline(found, [bet(0.3, 0.3)]).startswith(
+        "Training images stand in the evaluation set"
+    )
+
+
+def test_headlines_never_speak_of_texture():
+    for null in ("prior", "colour", "moments", "pixels", "bagnet-9", "coordconv-9", "stack", "odd"):
+        for subject in (0.0, 0.1, 0.28, 0.3, 0.4):
+            text = head(bet(0.3, subject, name=f"accuracy_gap.gain.{null}"))
+            assert "texture" not in text.lower()
+            assert text.endswith(".")

@@ -1,0 +1,82 @@
+"""Classes and files with hostile names go through a whole audit: every output is harmless."""
+
+import csv
+import gzip
+import io
+import os
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from conftest import make_folder, tiny_flags
+from lxml import html
+
+from reports import yaml
+from reports.text import visible
+
+CLASSES = ("\x1b[31mred\r\n::error::stop\u202e", '"><img src=x onerror=alert(1)>', "=1+cmd|' !A0")
+FILES = ("=HYPERLINK(1).png", "-rf.png", "##vso[task.complete].png", "{{7*7}}.png", "__proto__.png",
+         "x" * 200 + ".png", os.fsdecode(b"\xff\xfe.png"), "no.png", "a\\b`|`c.png")  # fmt: skip
+LIVE = ("\x1b", "\u202e", "\n::error::")
+MARKUP = (".html", ".xml", ".md")
+
+
+@pytest.fixture(scope="module")
+def hostile_run(tmp_path_factory, model, cache):
+    """The run folder, and all that was printed."""
+    from click.testing import CliRunner
+
+    from audit.cli import audit
+
+    root = tmp_path_factory.mktemp("hostile")
+    data = make_folder(root / "data", {"train": 60, "val": 80}, sorted(CLASSES))
+    for label in sorted(CLASSES):
+        for i, name in enumerate(FILES):
+            (data / "val" / label / f"{i:03d}.png").rename(data / "val" / label / name)
+    words = [str(model), *map(str, tiny_flags(data, cache, root / "run"))]
+    result = CliRunner().invoke(audit, words, standalone_mode=False)
+    assert result.exception is None, result.output
+    return root / "run", result
+
+
+def strings(value):
+    """All strings in nested data."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from strings(item)
+
+
+@pytest.mark.slow
+def test_no_name_does_anything_in_any_output(hostile_run):
+    run, result = hostile_run
+    texts = {
+        file.name: file.read_text() for file in run.iterdir() if file.suffix not in (".gz", "")
+    }
+    texts |= {"terminal": result.output + result.stderr}
+    for name, text in texts.items():
+        assert not [mark for mark in LIVE if mark in text], name
+        assert not name.endswith(MARKUP) or "<img src=x" not in text, name
+        assert all(line.isprintable() for line in text.replace("\t", "").splitlines()), name
+
+
+@pytest.mark.slow
+def test_names_are_whole_where_they_are_stored(hostile_run):
+    run, _ = hostile_run
+    stored = {
+        visible(text, 10**6) for text in strings(yaml.load((run / "report.yaml").read_text()))
+    }
+    page = html.fromstring((run / "report.html").read_text()).text_content()
+    for name in map(visible, CLASSES):
+        assert any(name in text for text in stored)
+        assert name in page
+    ElementTree.parse(run / "junit.xml")
+
+
+@pytest.mark.slow
+def test_no_cell_of_the_table_is_a_formula(hostile_run):
+    run, _ = hostile_run
+    text = gzip.decompress((run / "predictions.csv.gz").read_bytes()).decode()
+    rows = list(csv.reader(io.StringIO(text)))
+    assert len(rows) == 241
+    assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]

@@ -1,0 +1,224 @@
+"""A folder of nulls stands for the training images: same predictions, same leaks, no training."""
+
+import csv
+import gzip
+import json
+import shutil
+
+import pytest
+from conftest import CLASSES, TINY, make_folder, tiny_flags
+
+from audit.jobs import KINDS
+from audit.nulls_folder import read_nulls
+from audit.record import AuditError, Report
+from reports import yaml as plain_yaml
+
+CHANGES = [word for item in TINY.items() for word in ("--set", "{}={}".format(*item))]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, data, cache, finished):
+    """Exported from the cache of a finished audit: nothing is trained."""
+    from click.testing import CliRunner
+
+    from audit.cli import audit
+
+    out = tmp_path_factory.mktemp("nulls") / "nulls"
+    words = ["nulls", "fit", "--data", data, "-o", out, "--cache", cache, "--quick", *CHANGES]
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in ("choose", "fit", "train_facts"):
+            patch.setitem(KINDS, kind, lambda *_: pytest.fail("it was in the cache"))
+        result = CliRunner().invoke(audit, [*map(str, words), "-q"], standalone_mode=False)
+    assert result.exception is None, result.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory, data, model, folder):
+    """An audit with the folder, an empty cache, and evaluation images alone."""
+    from click.testing import CliRunner
+
+    from audit.cli import audit
+
+    out, done = tmp_path_factory.mktemp("ci") / "run", []
+    words = [model, "--eval-data", data / "val", "--nulls", folder, "--no-cache", "--out", out]
+    with pytest.MonkeyPatch.context() as patch:
+        for kind, executor in list(KINDS.items()):
+            patch.setitem(KINDS, kind, lambda *a, k=kind, e=executor: done.append(k) or e(*a))
+        result = CliRunner().invoke(
+            audit, [*map(str, words), "-q", "--pretrained-on", "none"], standalone_mode=False
+        )
+    assert result.exception is None, result.output
+    return out, done
+
+
+def report(out):
+    return Report.model_validate(plain_yaml.load((out / "report.yaml").read_text()))
+
+
+def table(out):
+    return gzip.decompress((out / "predictions.csv.gz").read_bytes()).decode()
+
+
+def test_nothing_is_trained_in_an_empty_cache(audited):
+    assert not set(audited[1]) & {"train_facts", "statistics", "choose", "fit", "transfer"}
+    assert "null_outputs" in audited[1]
+
+
+def test_predictions_are_those_of_an_audit_with_training_images(audited, finished):
+    assert table(audited[0]) == table(finished[0])
+
+
+def test_measurements_are_the_same_where_no_training_image_is_needed(audited, finished):
+    with_folder, direct = (report(out) for out in (audited[0], finished[0]))
+    needs_training = ("transfer.", "data.train_width", "data.train_height")
+    values = [
+        {m.name: repr(m.value) for m in r.measurements if not m.name.startswith(needs_training)}
+        for r in (with_folder, direct)
+    ]
+    assert values[0] == values[1]
+    assert with_folder.document.exit_code == direct.document.exit_code
+    transfer = next(s for s in with_folder.document.sections if s.name == "transfer")
+    assert "needs the training images" in transfer.summary
+    found = next(f for f in with_folder.findings if f.limit == "coadaptation")
+    assert (found.verdict, found.severity) == ("inconclusive", "warn")
+
+
+def test_the_report_names_the_folder(audited, folder):
+    told = report(audited[0]).document
+    assert read_nulls(folder).digest in told.provenance["nulls given"]
+    assert "not at hand" in told.data["images"]
+    assert "GiB" in told.provenance["peak memory"]
+
+
+def test_the_folder_holds_no_pickle_no_path_and_no_picture(folder, data):
+    names = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert names == {"manifest.yaml", "values.json", "arrays.safetensors", "manifest.json"}
+    for path in folder.rglob("*"):
+        assert not path.is_file() or str(data).encode() not in path.read_bytes()
+
+
+def test_training_images_among_the_evaluation_images_are_a_leak_that_gates(
+    data, model, folder, tmp_path, command
+):
+    shutil.copytree(data / "val", tmp_path / "val")
+    shutil.copy(data / "train" / "left" / "000.png", tmp_path / "val" / "left" / "copied.png")
+    words = [model, "--eval-data", tmp_path / "val", "--nulls", folder, "--no-cache", "-q"]
+    assert command(*words, "--out", tmp_path / "out") == 1
+    found = {f.limit: f for f in report(tmp_path / "out").findings}
+    assert (found["exact_leaks"].verdict, found["exact_leaks"].value) == ("fail", 1.0)
+
+
+def test_outputs_in_another_order_are_read_by_name(data, model, folder, tmp_path, command, audited):
+    (tmp_path / "map.txt").write_text("striped\nleft\nright\n")
+    words = ["--eval-data", data / "val", "--nulls", folder, "--no-cache", "-q"]
+    out = tmp_path / "out"
+    assert command(model, *words, "--out", out, "--class-map", tmp_path / "map.txt") in (1, 3)
+    rows = [list(csv.DictReader(table(o).splitlines())) for o in (out, audited[0])]
+    stands_for = {"0": "2", "1": "0", "2": "1"}  # output 0 is called "striped", which is class 2
+    assert [r["subject"] for r in rows[0]] == [stands_for[r["subject"]] for r in rows[1]]
+    assert [r["bagnet-5.0"] for r in rows[0]] == [r["bagnet-5.0"] for r in rows[1]]
+
+
+def refused(command, capsys, reason, *words):
+    assert command(*words, "--no-cache", "-q") == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith(f"audit: {reason}: "), error
+    return error
+
+
+def test_other_classes_are_refused(model, folder, tmp_path, command, capsys):
+    root = make_folder(tmp_path / "other", {"val": 30}, ("left", "right", "spotted"))
+    words = [model, "--eval-data", root / "val", "--nulls", folder]
+    assert "'striped'" in refused(command, capsys, "NULLS_OTHER_CLASSES", *words)
+    (tmp_path / "map.txt").write_text("left\nright\nspotted\n")
+    refused(command, capsys, "NULLS_OTHER_CLASSES", *words, "--class-map", tmp_path / "map.txt")
+    assert not (tmp_path / "audit-runs").exists()
+
+
+def test_a_model_of_another_class_count_is_refused(data, folder, tmp_path, command, capsys):
+    import timm
+    import torch
+
+    torch.save(timm.create_model("resnet10t", num_classes=2).state_dict(), tmp_path / "two.pt")
+    words = [tmp_path / "two.pt", "--model", "resnet10t", "--eval-data", data / "val"]
+    refused(command, capsys, "NULLS_OTHER_CLASSES", *words, "--nulls", folder)
+
+
+def test_asking_for_nulls_that_are_not_there(data, model, folder, command, capsys):
+    words = [model, "--eval-data", data / "val", "--nulls", folder]
+    error = refused(command, capsys, "NULLS_LACKING", *words, "--set", "seeds=2")
+    assert "seeds = 2, but fitted was 1" in error
+    refused(command, capsys, "NULLS_LACKING", *words, "--profile", "full")
+    refused(command, capsys, "NULLS_OTHER_SEED", *words, "--seed", "4")
+
+
+@pytest.mark.parametrize("name", ["values.json", "arrays.safetensors", "manifest.json"])
+def test_a_damaged_entry_is_named(folder, tmp_path, name):
+    shutil.copytree(folder, tmp_path / "copy")
+    file = sorted((tmp_path / "copy" / "entries" / "fit").glob(f"*/{name}"))[0]
+    raw = bytearray(file.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    file.write_bytes(raw)
+    with pytest.raises(AuditError, match=f"NULLS_DAMAGED.*fit/{file.parent.name[:12]}"):
+        read_nulls(tmp_path / "copy")
+
+
+def test_manifests_that_are_not_ours(folder, tmp_path):
+    with pytest.raises(AuditError, match="NULLS_NOT_FOUND"):
+        read_nulls(tmp_path)
+    text = (folder / "manifest.yaml").read_text()
+    for old, new, reason in [("schema_version: 1", "schema_version: 2", "NULLS_OTHER_VERSION"),
+                             ("  fit: ", "  fit: 9", "NULLS_OTHER_VERSION"),
+                             ("kind: fit", "kind: ../fit", "NULLS_INVALID"),
+                             ("seed: ", "seed: &a ", "NULLS_INVALID")]:  # fmt: skip
+        assert old in text
+        (tmp_path / "manifest.yaml").write_text(text.replace(old, new))
+        with pytest.raises(AuditError, match=reason):
+            read_nulls(tmp_path)
+
+
+def test_another_side_is_refused_where_other_q_decide(folder, data):
+    from audit.data import load_dataset
+    from audit.given_nulls import require_images
+
+    class Subject:
+        class preprocessing:
+            img_size = 16
+
+    fitted, dataset = read_nulls(folder), load_dataset(data, training=False)
+    assert require_images(fitted, Subject, dataset) == []
+    Subject.preprocessing.img_size = 18
+    assert "18" in require_images(fitted, Subject, dataset)[0]
+    Subject.preprocessing.img_size = 32
+    with pytest.raises(AuditError, match=r"NULLS_OTHER_SIDE.*--img-size 32"):
+        require_images(fitted, Subject, dataset)
+
+
+def test_the_folder_is_new_or_refused(data, cache, folder, command, capsys):
+    before = sorted(folder.rglob("*"))
+    assert command("nulls", "fit", "--data", data, "-o", folder, "--cache", cache, "-q") == 2
+    assert "OUT_EXISTS" in capsys.readouterr().err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_several_models_share_the_nulls(data, model, folder, tmp_path, command, capsys):
+    shutil.copy(model, tmp_path / "again.pt")
+    words = [model, tmp_path / "none.pt", tmp_path / "again.pt", model, "--eval-data", data / "val"]
+    flags = ["--nulls", folder, "--no-cache", "--out", tmp_path / "out", "--json", "-q"]
+    assert command(*words, *flags) == 2
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+    assert [m["exit_code"] == 2 for m in found] == [False, True, False, False]
+    assert found[1]["reason"] == "MODEL_NOT_FOUND"
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"model", "again", "model-2"}
+    assert "refused" in printed.err.splitlines()[-3]
+    assert found[0]["headline"] == found[2]["headline"]
+
+
+def test_flags_of_a_direct_audit_still_hold(data, cache, tmp_path, command, capsys):
+    """Evaluation images alone are not enough without a folder."""
+    words = [tmp_path / "none.pt", *tiny_flags(data, cache, tmp_path / "out")]
+    assert command(*words, "--nulls", tmp_path / "nowhere", "-q") == 2
+    assert "NULLS_NOT_FOUND" in capsys.readouterr().err
+    assert CLASSES

@@ -1,0 +1,133 @@
+"""Plans: counted, estimated, never run; and the largest profile that fits into a time."""
+
+import json
+
+import pytest
+from conftest import TINY, tiny_flags
+
+from audit.config import PROFILES
+from audit.jobs import KINDS
+from audit.planning import Speed, choose_profile, parse_time, plan, timed, without_subject
+from audit.record import AuditError
+from audit.setup import Training, set_up_nulls
+from audit.work import Job
+
+KNOWN = Training(classes=("a", "b"), train_digest="t", n_train=100, channels=1, side=28)
+BY_SIZE = [PROFILES[name] for name in ("full", "default", "quick")]
+
+
+def costing(full, default, quick):
+    costs = {"full": full, "default": default, "quick": quick}
+    return lambda profile: costs[profile.name]
+
+
+def test_the_largest_profile_that_fits():
+    for limit, name in [(1000, "full"), (99, "default"), (10, "quick")]:
+        assert choose_profile(costing(100, 20, 5), BY_SIZE, limit)[0].name == name
+
+
+def test_what_was_left_out_is_said():
+    assert choose_profile(costing(1, 1, 1), BY_SIZE, 1)[1] == ""
+    said = choose_profile(costing(100, 20, 5), BY_SIZE, 10)[1]
+    assert said.startswith("left out, compared with the default profile: ")
+    assert "3 seeds of each null (here 1)" in said
+    assert "the circular twin" in said
+
+
+def test_too_little_time_names_the_estimate():
+    with pytest.raises(
+        AuditError, match="TIME_TOO_SHORT: the quick profile needs an estimated 5 m"
+    ):
+        choose_profile(costing(9000, 900, 300), BY_SIZE, 100)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h30m", 5400)])
+def test_times(text, seconds):
+    assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "m", "5 days", "-3m", "3m!"])
+def test_times_that_are_none(text):
+    with pytest.raises(AuditError, match="CONFIG_INVALID"):
+        parse_time(text)
+
+
+def test_seconds_are_cost_times_speed_of_what_is_not_cached():
+    setup = set_up_nulls(KNOWN, PROFILES["quick"], 0, None)
+    jobs = [Job(kind="fit", label="a", params={"null": "bagnet-9"}, cost=10),
+            Job(kind="fit", label="b", params={"null": "colour"}, cost=10),
+            Job(kind="fit", label="c", params={"null": "sighted-9"}, cost=10),
+            Job(kind="subject_outputs", label="d", params={"subject": "x"}, cost=10)]  # fmt: skip
+    speed = Speed(null=1.0, subject=3.0, other=0.1)
+    made = plan(setup, jobs, lambda job: job.label == "a", speed, models=2)
+    rows = {row.kind: row for row in made.rows}
+    assert (rows["fit"].jobs, rows["fit"].cached, rows["fit"].seconds) == (3, 1, 11.0)
+    assert (rows["subject_outputs"].jobs, rows["subject_outputs"].seconds) == (2, 60.0)
+    assert made.seconds == 71.0
+    assert made.rows[0].kind == "fit"
+
+
+def test_jobs_that_build_on_the_subject_need_it():
+    of_subject = Job(kind="subject_outputs", label="s", params={"subject": "x"})
+    drawn = Job(kind="pictures", label="p", after=(of_subject,))
+    null = Job(kind="fit", label="n")
+    assert without_subject([of_subject, drawn, null]) == [null]
+
+
+def test_timing_warms_up_first():
+    calls = []
+    assert timed(calls.append, 8, 0.0) >= 0
+    assert calls == [8, 8]
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    """No job may run."""
+    for kind in KINDS:
+        monkeypatch.setitem(KINDS, kind, lambda *_: pytest.fail("a plan runs nothing"))
+    monkeypatch.setattr("audit.planning.MOMENT", 0.01)
+
+
+def test_a_plan_runs_and_writes_nothing(data, model, cache, tmp_path, command, capsys, idle):
+    words = ["plan", model, *tiny_flags(data, tmp_path / "no-cache", tmp_path)]
+    words = [word for word in words if word not in ("--out", tmp_path)]
+    assert command(*words, "--json", "-q") == 0
+    made = json.loads(capsys.readouterr().out)
+    assert all(row["cached"] == 0 for row in made["rows"])
+    assert set(made["profiles"]) == {"quick", "default", "full"}
+    assert made["seconds"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_cached_takes_no_time(data, model, cache, command, capsys, idle, finished):
+    changes = [word for item in TINY.items() for word in ("--set", "{}={}".format(*item))]
+    words = ["--data", data, "--cache", cache, "--quick", *changes]
+    assert command("plan", model, *words, "--json") == 0
+    made = json.loads(capsys.readouterr().out)
+    assert [row["cached"] for row in made["rows"]] == [row["jobs"] for row in made["rows"]]
+    assert made["seconds"] == 0
+    assert command("plan", "--img-size", "16", *words) == 0
+    printed = capsys.readouterr().out
+    assert "transfer" not in printed
+    assert "An estimate" in printed
+
+
+def test_no_time_for_any_profile(data, model, tmp_path, command, capsys, idle):
+    words = [model, "--data", data, "--no-cache", "-q", "--max-time", "1s"]
+    assert command(*words) == 2
+    assert "audit: TIME_TOO_SHORT: the quick profile" in capsys.readouterr().err
+    assert not (tmp_path / "audit-runs").exists()
+
+
+def test_max_time_takes_what_is_cached(
+    data, model, cache, tmp_path, command, finished, monkeypatch
+):
+    """Of the larger profiles nothing is cached, so the quick one is taken, and it says so."""
+    monkeypatch.setattr("audit.planning.MOMENT", 0.01)
+    changes = [w for k, v in TINY.items() if k not in ("seeds", "gating", "doublings")
+               for w in ("--set", f"{k}={v}")]  # fmt: skip
+    flags = ["--data", data, "--cache", cache, *changes, "--out", tmp_path / "out", "-q"]
+    code = command(model, *flags, "--max-time", "1s", "--pretrained-on", "none")
+    assert code in (1, 3)
+    assert "left out, compared with the default" in (tmp_path / "out" / "report.md").read_text()
+    assert "left_out: " in (tmp_path / "out" / "config.yaml").read_text()

@@ -1,0 +1,35 @@
+"""`audit.yaml` is read strictly: file and line are named, and nothing wins in silence."""
+
+import pytest
+
+from audit.record import AuditError
+from audit.settings import Settings, chosen_policy, load_settings
+
+
+def test_settings_name_file_and_line(tmp_path):
+    cases = {
+        "seed: 1\nsead: 2": "CONFIG_INVALID: .*audit.yaml, line 2 .*Did you mean 'seed'",
+        "a: 1": "CONFIG_INVALID: .*line 1 does not know 'a'",
+        "data: x\nseed: much": "CONFIG_INVALID: .*line 2 cannot use 'much' for 'seed'",
+        "limits:\n  gain: {at_least: x}": "POLICY_INVALID: .*audit.yaml, line 2, needs a finite",
+        "waivers: {gain: {reason: r, until: 2020-01-01}}": "POLICY_WAIVER_EXPIRED: .*line 1,",
+        "limits: 3": "CONFIG_INVALID: .*line 1 cannot use 3 for 'limits'",
+    }
+    for written, message in cases.items():
+        (tmp_path / "audit.yaml").write_text(written)
+        with pytest.raises(AuditError, match=message):
+            load_settings(tmp_path / "audit.yaml", {})
+
+
+def test_null_is_not_set_and_flags_come_first(tmp_path):
+    (tmp_path / "audit.yaml").write_text("seed: null\nimg_size: 8\nreference: old")
+    settings = load_settings(tmp_path / "audit.yaml", {"img_size": 9, "data": None})
+    assert (settings.seed, settings.img_size, settings.data) == (0, 9, None)
+    assert settings.reference == tmp_path / "old"
+
+
+def test_limits_stand_in_one_place(tmp_path):
+    settings = Settings(limits={"gain": {"at_least": 0.2}})
+    assert chosen_policy(settings, None).limits[0].bound == 0.2
+    with pytest.raises(AuditError, match=r"CONFIG_TWO_POLICIES: .*`limits` and --policy names"):
+        chosen_policy(settings, tmp_path / "policy.yaml")

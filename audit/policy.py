@@ -16,7 +16,7 @@ from audit.stats import Pair, gain_interval, missing_pair
 from audit.verdict import GainVerdict, judge_gain
 from audit.where import nearest
 from reports.text import interval, number, visible
-from reports.words import Verdict
+from reports.words import Severity, Verdict
 
 __all__ = [
     "Limit",
@@ -100,10 +100,15 @@ def _absent(limit: Limit, measurements: Sequence[Measurement]) -> Finding:
         statement=_statement(limit, ""),
         measurements=(),
         verdict="inconclusive",
-        severity="warn" if limit.optional and limit.severity == "gate" else limit.severity,
+        severity="warn" if limit.optional and limit.severity == "gate" else _unmeasured(limit),
         reason="NOT_MEASURED",
         explanation=f"{why}: {hint}.",
     )
+
+
+def _unmeasured(limit: Limit) -> Severity:
+    """Severity of a limit on what could not be measured: an optional warning only informs."""
+    return "info" if limit.optional and limit.severity == "warn" else limit.severity
 
 
 def _worst(limit: Limit, found: Sequence[Finding]) -> Finding:
@@ -140,7 +145,7 @@ def _interval_finding(limit: Limit, m: Measurement) -> Finding:
         statement=_statement(limit, m.unit),
         measurements=(m.name,),
         verdict=decided,
-        severity=limit.severity,
+        severity=_unmeasured(limit) if reason == "NOT_MEASURED" else limit.severity,
         reason=reason,
         explanation=_explanation(limit, m, low, high, decided, reason),
         value=m.value,

@@ -1,4 +1,4 @@
-"""Executors by kind of job. Each is plain: a job, the workshop and earlier results in, data out."""
+"""Executors by kind of job. Each is plain: a job, the workshop and earlier results in; data out."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

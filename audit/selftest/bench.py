@@ -29,18 +29,20 @@ class Scale:
     """How large a self-test is. Numbers of images are training, then evaluation images.
 
     Attributes:
-        marked: Images of the two sets with a mark.
+        tinted: Images of the set in which the colour of a mark is the class.
+        placed: Images of the set in which its place is.
         shuffled: Images of the set with labels at random.
         arranged: Images of the honest set.
         seeds: Fits of each null of the honest set.
         seen: Training images seen by each of them, at which their curves are flat.
         starved: Likewise, at which their curves have only begun to climb.
-        seen_marked: Likewise, of the nulls of the set with a mark in a corner.
+        seen_marked: Likewise, of the nulls of the set in which the place of a mark is the class.
         taught: Training images seen by the honest model.
         retrained: Training images seen by each network of the transfer curve.
     """
 
-    marked: tuple[int, int]
+    tinted: tuple[int, int]
+    placed: tuple[int, int]
     shuffled: tuple[int, int]
     arranged: tuple[int, int]
     seeds: int
@@ -52,7 +54,8 @@ class Scale:
 
 
 QUICK = Scale(
-    marked=(1800, 1500),
+    tinted=(1200, 1500),
+    placed=(1800, 1500),
     shuffled=(400, 1000),
     arranged=(3006, 3006),
     seeds=1,
@@ -63,7 +66,8 @@ QUICK = Scale(
     retrained=6_000,
 )
 WHOLE = Scale(
-    marked=(3000, 3000),
+    tinted=(3000, 3000),
+    placed=(3000, 3000),
     shuffled=(600, 2000),
     arranged=(4005, 4005),
     seeds=2,
@@ -95,13 +99,13 @@ class Bench:
     def tinted(self) -> Dataset:
         """The colour of a mark is the class."""
         classes = tuple(f"tint {i}" for i in range(len(TINTS)))
-        return planted(tinted, classes, *self.scale.marked, self.seed)
+        return planted(tinted, classes, *self.scale.tinted, self.seed)
 
     @cached_property
     def placed(self) -> Dataset:
         """The place of a mark is the class."""
         classes = tuple(f"corner {i}" for i in range(len(CORNERS)))
-        return planted(placed, classes, *self.scale.marked, self.seed)
+        return planted(placed, classes, *self.scale.placed, self.seed)
 
     @cached_property
     def shuffled(self) -> Dataset:
@@ -117,7 +121,7 @@ class Bench:
     @cached_property
     def sees_tints(self) -> nn.Module:
         """A model of the tinted set."""
-        return taught(ARCHITECTURE, self.tinted, self.recipe(10_000), self.seed)
+        return taught(ARCHITECTURE, self.tinted, self.recipe(15_000), self.seed)
 
     @cached_property
     def sees_places(self) -> nn.Module:

@@ -227,7 +227,9 @@ def null_facts(found: Audited) -> list[str]:
         )
         facts.append(
             f"{null.title}: {fitted['parameters']:,} parameters, {recipe['images_seen']:,} images "
-            f"seen, rate {recipe['rate']:g}, augmentation {recipe['augment']}, held-out accuracy "
+            f"seen, rate {recipe['rate']:g}, augmentation {recipe['augment']}, "
+            + (f"crops of {recipe['crop']} pixels first, " if recipe["crop"] else "")
+            + f"{chosen['rehearsals']} rehearsed, held-out accuracy "
             f"{chosen['heldout_accuracy']:.3f}, budget doubled {chosen['doublings']} times; "
             f"{proofs or 'control, no proof needed'}"
         )

@@ -18,7 +18,9 @@ class Profile(Word):
         circular: Whether the circular twin (control of position) is trained.
         twins_each: Whether every q has its own twins, or only the largest gating one.
         seeds: Fits of each trained null.
-        images_seen: Budget of one fit: training images seen, repetitions counted.
+        images_seen: Budget of one fit: training images seen, repetitions counted. Crops count by
+            their share of the pixels: with half of the budget on crops of 0.6 of the side, the
+            views are about twice as many.
         doublings: How often an inadequate null's budget may be doubled.
         rates: Learning rates that are tried.
         cuts: Cut points of the transfer curve, the head-only cut included.

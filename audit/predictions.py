@@ -163,9 +163,12 @@ def measured_adequacy(case: Case, null: Null, tau2: float) -> Adequacy:
 
 
 def nesting(setup: Setup) -> list[tuple[str, str]]:
-    """(blinder, less blind): BagNet-q <= larger q <= sighted twin, and so on."""
+    """(blinder, less blind): BagNet-q <= larger q <= sighted twin, and so on.
+
+    Every trained null can add up the evidence of single pixels, which is what colour does.
+    """
     bagnets = sorted((n for n in setup.nulls if n.kind == "bagnet"), key=lambda n: n.q or 0)
-    order = [("prior", null.name) for null in setup.nulls if null.trained]
+    order = [(low, n.name) for n in setup.nulls if n.trained for low in ("prior", "colour")]
     order += [(a.name, b.name) for a, b in pairwise(bagnets)]
     for sighted in (n for n in setup.nulls if n.kind == "sighted"):
         order += [(b.name, sighted.name) for b in bagnets if b.q == sighted.q]

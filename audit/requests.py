@@ -152,8 +152,9 @@ def null_outputs(
 
 
 def stack(setup: Setup, seed: int = 0) -> Job:
-    """The stack of all nulls of the ladder."""
-    members = [n for n in setup.nulls if n.role == "null" and n.kind != "stack" and n.claim]
+    """The stack of all nulls of the ladder; the prior is in its bias."""
+    alone = ("stack", "prior")
+    members = [n for n in setup.nulls if n.role == "null" and n.kind not in alone and n.claim]
     after: list[Job] = []
     for null in members:
         own = seed if null.trained else 0

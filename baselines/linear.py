@@ -161,8 +161,9 @@ def fit_linear(
         prior = fit_prior(labels, num_classes)
         zero, one = np.zeros(flat.shape[1], np.float32), np.ones(flat.shape[1], np.float32)
         return Linear(zero, one, flat, prior.bias, strength)
-    mean, scale = features.mean(axis=0), features.std(axis=0)
-    scale = np.where(scale > 1e-6, scale, 1).astype(np.float32)
+    mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+    constant = scale <= 1e-6 * np.maximum(1, np.abs(mean))  # up to rounding: no evidence
+    mean, scale = mean.astype(np.float32), np.where(constant, 1, scale).astype(np.float32)
     x = ((features - mean) / scale).astype(np.float32)
     model = LogisticRegression(C=strength * 1000 / len(labels), max_iter=max_iter, tol=1e-4)
     with warnings.catch_warnings():

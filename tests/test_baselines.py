@@ -168,3 +168,13 @@ def test_linear_model_separates_what_is_separable(classes):
     features = np.eye(classes, dtype=np.float32)[labels]
     model = fit_linear(features, labels, classes, strength=3.0)
     assert (model.log_probabilities(features).argmax(1) == labels).all()
+
+
+def test_a_column_that_is_constant_up_to_rounding_is_no_evidence():
+    """Divided by its rounding error, a change of a thousandth would drown everything else."""
+    labels = np.arange(100) % 2
+    noise = np.float32(1e-6) * np.random.default_rng(0).standard_normal(100).astype("f4")
+    features = np.stack([labels.astype("f4"), np.float32(-2.3) + noise], axis=1)
+    model = fit_linear(features, labels, 2, 1.0)
+    moved = features + np.array([0, 1e-3], dtype="f4")
+    assert (model.log_probabilities(moved).argmax(1) == labels).all()

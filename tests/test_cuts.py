@@ -84,6 +84,13 @@ def test_too_few_cuts_of_a_trace_give_way_to_the_order_of_modules(networks, cuts
     assert not any(c.traced for c in found)
 
 
+def test_a_network_that_cannot_be_cut_has_no_cuts(networks, monkeypatch):
+    monkeypatch.setattr(architecture, "cuts_of", lambda *_: 1 / 0)
+    monkeypatch.setattr(architecture, "untraced_cuts", lambda *_: 1 / 0)
+
+    assert find_cuts(networks["vit"], 3, 32) == ()
+
+
 def test_an_untraced_cut_freezes_but_does_not_split(networks, monkeypatch):
     monkeypatch.setattr(architecture, "cuts_of", lambda *_: 1 / 0)
     spec = SPECS["vit"]

@@ -9,7 +9,7 @@ from audit.checks import ALL
 from audit.config import PROFILES
 from audit.ladder import drawn_qs, gating_qs, ladder
 from audit.policy import judge, load_policy, verdict
-from audit.predictions import needs, read_ladder
+from audit.predictions import needs, nesting, read_ladder
 from audit.record import Measurement
 from audit.store import Outcome
 from audit.work import merged
@@ -182,3 +182,16 @@ def test_a_crashed_check_is_never_a_pass():
     gates = [f for f in judge(accuracy_gap.measure(case()), policy) if f.limit == "gain"]
     assert verdict(gates, ()) == ("pass", 0)
     assert verdict(gates, ("crashing",)) == ("inconclusive", 3)
+
+
+def test_a_local_null_below_colour_was_not_trained():
+    """Starved at chance its learning curve is flat, and looks as if it had finished."""
+    order = nesting(setup())
+    assert {("colour", n.name) for n in setup().nulls if n.trained} <= set(order)
+    assert ("prior", "stack") not in order
+
+
+def test_the_stack_needs_no_prior():
+    named = [job.params.get("null") for job in requests.stack(setup()).after]
+    assert "prior" not in named
+    assert "colour" in named

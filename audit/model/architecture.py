@@ -67,19 +67,21 @@ def find_cuts(model: nn.Module, in_chans: int, img_size: int) -> tuple[Cut, ...]
         img_size: Side of its input in pixels.
 
     Returns:
-        In order, depths never falling; at least four for every architecture with two stages.
+        In order, depths never falling; none where the network cannot be run piece by piece.
 
     Raises:
         AuditError: MODEL_ARCHITECTURE if the model has no classifier.
     """
     classifier_name(model)  # raises
     traced: tuple[Cut, ...] = ()
-    # tracing fails in as many ways as there are architectures
+    untraced: tuple[Cut, ...] = ()
+    # both fail in as many ways as there are architectures; the rest of an audit goes on
     with contextlib.suppress(Exception):
         traced = cuts_of(model, in_chans, img_size)
     if _spread(traced) >= ENOUGH:
         return traced
-    untraced = untraced_cuts(model, in_chans, img_size)
+    with contextlib.suppress(Exception):
+        untraced = untraced_cuts(model, in_chans, img_size)
     return untraced if _spread(untraced) > _spread(traced) else traced
 
 

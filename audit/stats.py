@@ -60,6 +60,8 @@ __all__ = [
     "simultaneous_quantile",
 ]
 
+LAST_STEP, LAST_STEPS = 3.0, 9 / 7  # what is left, in units of the last doubling, or the last two
+WIDER = 1.25  # standard error of whole less quarter, in units of that of whole less half
 STEADY = 0.75  # ratio of two steps up to which the factor of U bounds what follows
 ADEQUATE = 0.03  # largest allowance of an adequate null
 NESTING_TOLERANCE = 0.01  # a smaller shortfall is no sign of a failed training
@@ -178,8 +180,12 @@ def adequacy(
 ) -> Adequacy:
     """How much accuracy a larger training budget could still add (docs/verdict.md).
 
-    U = 3 * max(0, delta) + 1.645 * SE(delta), SE^2 = discordant share / n_heldout + 2 tau^2 / S.
-    The factor 3 = 1 / (4/3 - 1) sums all later doublings of a power law with exponent 0.415.
+    U is the smaller of two upper bounds, SE^2 = discordant share / n_heldout + 2 tau^2 / S:
+    3 (max(0, delta) + 1.645 SE), from the last doubling, and 9/7 (max(0, a(1) - a(1/4)) + 1.645
+    1.25 SE), from the last two. The factors sum all later doublings of a power law with exponent
+    0.415, whose steps shrink by 3/4: 3 = r / (1 - r), 9/7 = 3 / (1 + 1/r). Both multiply the
+    margin too, since they multiply the noise; quarter and whole are taken to disagree a quarter
+    more than half and whole.
 
     Args:
         a_quarter: Accuracy on held-out images at a quarter of the budget.
@@ -201,7 +207,9 @@ def adequacy(
     if not known or n_heldout < 1 or seeds < 1 or discordant_share < 0 or tau2 < 0:
         return Adequacy(math.nan, math.nan, math.inf, False, math.nan)
     se = math.sqrt(discordant_share / n_heldout + 2 * tau2 / seeds)
-    allowance = 3 * max(0.0, delta) + 1.645 * se
+    last = LAST_STEP * (max(0.0, delta) + 1.645 * se)
+    both = LAST_STEPS * (max(0.0, a_full - a_quarter) + 1.645 * WIDER * se)
+    allowance = min(last, both) if math.isfinite(both) else last
     decay = delta / before if before > 0 else math.nan
     climbing = delta > 1.645 * math.sqrt(discordant_share / n_heldout)
     if climbing and not decay <= STEADY:

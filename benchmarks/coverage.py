@@ -86,7 +86,47 @@ def outline(architecture: str) -> Record:
 
 
 def classified(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, str]:
-    """Last hidden layer, logits, and how the classifier makes the one out of the other."""
+    """Last hidden layer, logits, and how the classifier makes the one out of the other.
+
+    The last is one word: see `coverage_table.CLASSIFIERS`.
+    """
+    with torch.no_grad():
+        hidden, logits = outputs(network, x)
+        getter: Any = network.get_classifier
+        layers = flat(getter())
+        if len(layers) == 1 and gives(layers[0], hidden, logits):
+            return hidden, logits, "equal"
+        taken, given = watched(network, layers, x)
+    if not given:
+        return hidden, logits, "unused"
+    if len(given) > 1:
+        alike = len({v.shape for v in given}) == 1
+        averaged = alike and same(torch.stack(given).mean(0), logits)
+        return hidden, logits, "averages" if averaged else "combines"
+    if not same(given[0], logits):
+        return hidden, logits, "scales"
+    return hidden, logits, "equal" if same(taken[0], hidden) else "other input"
+
+
+def flat(layers: Any) -> list[nn.Module]:
+    """One layer or nested lists of them, as a list."""
+    if isinstance(layers, tuple | list | nn.ModuleList):
+        return [layer for part in layers for layer in flat(part)]
+    return [layers]
+
+
+def gives(layer: nn.Module, hidden: Tensor, logits: Tensor) -> bool:
+    """Whether a classifier of vectors makes the logits out of the last hidden layer."""
+    try:
+        return same(layer(hidden), logits)
+    except Exception:  # a classifier of images, or with arguments of its own
+        return False
+
+
+def watched(
+    network: nn.Module, layers: list[nn.Module], x: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    """What the classifiers take and give in one forward pass, each flattened to vectors."""
     taken: list[Tensor] = []
     given: list[Tensor] = []
 
@@ -94,28 +134,13 @@ def classified(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, str]:
         taken.append(args[0].flatten(1))
         given.append(value.flatten(1))
 
-    getter: Any = network.get_classifier
-    layers = getter()
-    layers = layers if isinstance(layers, tuple | list | nn.ModuleList) else [layers]
     handles = [layer.register_forward_hook(hook) for layer in layers]
     try:
-        with torch.no_grad():
-            hidden, logits = outputs(network, x)
+        network(x)
     finally:
         for handle in handles:
             handle.remove()
-    return hidden, logits, note_on(hidden, logits, taken, given)
-
-
-def note_on(hidden: Tensor, logits: Tensor, taken: list[Tensor], given: list[Tensor]) -> str:
-    """One word: see `coverage_table.CLASSIFIERS`."""
-    if len(given) > 1:
-        return "averages" if same(torch.stack(given).mean(0), logits) else "combines"
-    if not given:
-        return "unused"
-    if not same(given[0], logits):
-        return "scales"
-    return "equal" if same(taken[0], hidden) else "other input"
+    return taken, given
 
 
 def same(a: Tensor, b: Tensor) -> bool:

@@ -11,7 +11,7 @@ from audit.stats import adequacy, nesting_violations
 def test_adequacy_by_hand():
     found = adequacy(0.60, 0.66, 0.67, discordant_share=0.08, n_heldout=2000, tau2=3e-5, seeds=3)
     se = math.sqrt(0.08 / 2000 + 2e-5)
-    assert found[:3] == pytest.approx((0.01, se, 0.03 + 1.645 * se))
+    assert found[:3] == pytest.approx((0.01, se, 3 * (0.01 + 1.645 * se)))
     assert not found.adequate
     assert found.decay == pytest.approx(1 / 6)
 
@@ -19,7 +19,18 @@ def test_adequacy_by_hand():
 def test_a_null_that_no_longer_climbs_is_adequate():
     found = adequacy(0.6, 0.67, 0.665, discordant_share=0.05, n_heldout=2000, tau2=0, seeds=3)
     assert found.adequate
-    assert found.allowance == pytest.approx(1.645 * 0.005)
+    assert found.allowance == pytest.approx(3 * 1.645 * 0.005)
+
+
+def test_both_steps_bound_what_is_left_where_the_last_is_noisy():
+    found = adequacy(0.66, 0.665, 0.67, discordant_share=0.08, n_heldout=2000, tau2=3e-5, seeds=3)
+    assert found.allowance == pytest.approx(9 / 7 * (0.01 + 1.645 * 1.25 * found.se))
+
+
+def test_a_power_law_with_exponent_0_415_is_bounded_exactly():
+    """Steps that shrink by 3/4, without noise: U is all that is left, by either bound."""
+    quarter, half, full = (0.7 - 0.12 * 0.75**k for k in (0, 1, 2))
+    assert adequacy(quarter, half, full, 0, 2000, 0, 3).allowance == pytest.approx(0.7 - full)
 
 
 def test_unknown_training_is_not_adequate():

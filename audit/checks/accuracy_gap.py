@@ -38,6 +38,7 @@ from audit.stats import (
     Pair,
     balanced_weights,
     block_jackknife,
+    freedom,
     gain_interval,
     gap_interval,
     kappa,
@@ -113,7 +114,8 @@ def against(
         )
         return [gain]
     error = pair.error_null
-    half = quantile(pair.df) * (pair.var_null + pair.seed_variance / pair.seeds) ** 0.5
+    seed = pair.seed_variance / pair.seeds
+    half = quantile(freedom(pair, pair.var_null, seed)) * (pair.var_null + seed) ** 0.5
     allowance = ladder.allowance(null)
     gap, share = gap_interval(pair), gain_interval(pair)
     errors = ladder.errors[null.name]

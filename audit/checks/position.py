@@ -72,7 +72,11 @@ def measure(case: Case) -> list[Measurement]:
     errors["subject"] = case.errors(requests.subject_outputs(setup))[None]
     costs = {
         name: paired_difference(
-            moved[name], errors[name], case.groups, extra_variance=0 if name == "subject" else extra
+            moved[name],
+            errors[name],
+            case.groups,
+            # The twin's logits are proved to stay the same for every seed, so none is drawn.
+            extra_variance=extra if name == told.name else 0.0,
         )
         for name in moved
     }

@@ -119,6 +119,7 @@ CASES = (
             measured("position.effect", "coordinates add", at_least=0.10),
             measured("position.relocation.subject", "relocation costs the model", at_least=0.10),
             measured("position.relocation.circular-*", "and the twin", at_most=0.0),
+            judged("position", "fail"),
         ),
         place,
     ),

@@ -1,0 +1,58 @@
+"""Position is claimed where four tests say so, with one seed too, and not otherwise."""
+
+import numpy as np
+import pytest
+
+from audit import requests
+from audit.case import Case, Setup
+from audit.checks import position
+from audit.config import profile
+from audit.ladder import ladder
+from audit.predictions import Ladder
+from audit.stats import ASSUMED_SEED_VARIANCE
+from audit.store import Outcome
+
+N, RNG = 1500, np.random.default_rng(0)
+LABELS = RNG.integers(0, 2, N)
+
+
+def outputs(right):
+    """Logits of a model that is right on that share of the images."""
+    predicted = np.where(np.arange(N) < right * N, LABELS, 1 - LABELS)
+    return Outcome({}, {"logits": np.eye(2, dtype=np.float32)[predicted]})
+
+
+def claimed(monkeypatch, *, twin_moved=0.5, subject_moved=0.5, broken=""):
+    """What is claimed where coordinates raise 50 to 90 %, and relocation takes that away."""
+    settings = profile("quick", circular=True)
+    setup = Setup(
+        profile=settings, seed=0, subject="m", architecture="a", subject_digest="", n_eval=N,
+        subject_side=32, view="", train_digest="", eval_digest="", classes=("a", "b"), n_train=9,
+        channels=3, side=32, nulls=ladder(32, settings),
+    )  # fmt: skip
+    told, twin = (setup.null(kind, setup.gating_q) for kind in ("coordconv", "circular"))
+    given = {
+        requests.null_outputs(setup, told, 0, relocated=True).key: outputs(0.5),
+        requests.null_outputs(setup, twin, 0, relocated=True).key: outputs(twin_moved),
+        requests.subject_outputs(setup, relocated=True).key: outputs(subject_moved),
+        requests.subject_outputs(setup).key: outputs(0.9),
+    }
+    case = Case(setup, LABELS, np.arange(N), given, {})
+    rows = {null.name: np.arange(N)[None] >= r * N for null, r in ((told, 0.9), (twin, 0.5))}
+    errors = {name: row.astype(float) for name, row in rows.items()}
+    known = Ladder(case, errors, {told.name: broken} if broken else {}, ASSUMED_SEED_VARIANCE)
+    monkeypatch.setattr(position, "read_ladder", lambda _: known)
+    return next(m for m in position.measure(case) if m.name == "position.claimed").value
+
+
+def test_one_seed_suffices_where_the_effect_is_large(monkeypatch):
+    assert claimed(monkeypatch) == 1
+
+
+@pytest.mark.parametrize("moved", [{"twin_moved": 0.4}, {"subject_moved": 0.9}])
+def test_nothing_is_claimed_where_the_twin_suffers_or_the_model_does_not(monkeypatch, moved):
+    assert claimed(monkeypatch, **moved) == 0
+
+
+def test_a_null_that_failed_shows_nothing(monkeypatch):
+    assert np.isnan(claimed(monkeypatch, broken="it diverged"))

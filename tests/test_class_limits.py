@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sample_policy import measured, one_limit
 
-from audit.checks.accuracy_gap import class_accuracy, per_class
+from audit.gap_parts import class_accuracy, per_class
 from audit.pairs import pair
 from audit.policy import judge
 

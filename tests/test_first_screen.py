@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from audit.checks.accuracy_gap import together
 from audit.first_screen import audited, key_numbers, ripeness
+from audit.gap_parts import together
 from audit.gap_words import section
 from audit.record import Measurement
 

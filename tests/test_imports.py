@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 WORDS = {"audit.record", "audit.case", "audit.work", "audit.config"}
 CHECKS = WORDS | {
+    "audit.gap_parts",
     "audit.gap_words",
     "audit.data_words",
     "audit.stats",

@@ -187,16 +187,24 @@ def _close(pair: Pair, g: float) -> str:
     extra = ""
     if pair.allowance >= 0.0005 and gain_interval(pair)[0] > g:
         extra = f", and with the {100 * pair.allowance:.1f} points that training might add"
-    what = f"It removes {span(pair)} of the errors of {title_of(pair.null)}{extra}"
-    return f"{what}, too close to the limit of {g:.0%}"
+    return f"{removes(pair)}{extra}, too close to the limit of {g:.0%}"
 
 
-def span(pair: Pair) -> str:
-    """The gain in words, with its interval."""
+def removes(pair: Pair) -> str:
+    """The gain in words, with its interval: the share of a null's errors, or how many more."""
     gain, low, high = gain_interval(pair)
+    null = title_of(pair.null)
     if not math.isfinite(gain):
-        return "no measurable share"
-    return f"{gain:.0%} ({low:.0%} to {high:.0%})" if math.isfinite(low) else f"{gain:.0%}"
+        return f"It removes no measurable share of the errors of {null}"
+    if gain < 0:
+        return f"It makes {span(-gain, -high, -low)} more errors than {null}"
+    return f"It removes {span(gain, low, high)} of the errors of {null}"
+
+
+def span(value: float, low: float, high: float) -> str:
+    """A share and its interval: "40% (36% to 44%)"."""
+    ends = f" ({low:.0%} to {high:.0%})" if math.isfinite(low + high) else ""
+    return f"{value:.0%}{ends}"
 
 
 def times_of(seeds: int) -> str:

@@ -19,7 +19,7 @@ from audit.reasons import (
     few_groups,
     no_headroom,
     not_measured,
-    span,
+    removes,
     too_noisy,
 )
 from audit.stats import Pair, clopper_pearson, mean_and_variance, quantile
@@ -111,10 +111,7 @@ def judge_gain(pairs: Sequence[Pair], g: float, *, twins: Sequence[Pair] = ()) -
     decided = _solved(claims) or _weak(claims, g, fails, twins) or _undecided(claims, g, passes)
     if decided is None:
         closest = max(claims, key=lambda pair: passes[pair.null])
-        text = (
-            f"It removes {span(closest)} of the errors of {title_of(closest.null)}, the closest "
-            f"null; {g:.0%} are asked."
-        )
+        text = f"{removes(closest)}, the closest null; {g:.0%} are asked."
         decided = GainVerdict(verdict="pass", null=closest.null, explanation=text)
     return decided.model_copy(update={"p_pass": passes, "p_fail": fails})
 
@@ -159,7 +156,7 @@ def _weak(
     worst = min(claims, key=lambda pair: (fails[pair.null], mean_and_variance(pair, g)[0]))
     if fails[worst.null] > ALPHA:
         return None
-    text = f"It removes {span(worst)} of the errors of {title_of(worst.null)}, {g:.0%} are asked."
+    text = f"{removes(worst)}; it must remove {g:.0%} of them."
     sound = [pair for pair in twins if pair.status == "ok" and pair.claim]
     reason = "SUBJECT_WEAK"
     if min(holm({p.null: p_fail(p, g) for p in sound}).values(), default=1.0) <= ALPHA:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sample_pairs import bet, independent, wrong
 
-from audit.reasons import rounded
+from audit.reasons import removes, rounded
 from audit.stats import missing_pair, pair
 from audit.verdict import judge_gain
 
@@ -120,3 +120,8 @@ def test_images_too_small_for_any_null():
 
 def test_advice_is_rounded_upwards():
     assert [rounded(n) for n in (7, 99, 101, 12_345)] == ["7", "99", "110", "13,000"]
+
+
+def test_a_model_worse_than_a_null_makes_more_errors():
+    assert removes(bet(0.2, 0.1, n=1000)).startswith("It removes 50% (")
+    assert removes(bet(0.2, 0.3, n=1000)).startswith("It makes 50% (")

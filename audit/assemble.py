@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from audit import __version__, requests
+from audit import __version__, constant, requests
 from audit.case import NotMeasured
 from audit.document import document
 from audit.folder import (
@@ -20,6 +20,7 @@ from audit.folder import (
 )
 from audit.given_nulls import described
 from audit.limits import Policy, resolved
+from audit.others import described as others_described
 from audit.overrides import described as preprocessing_words
 from audit.progress import duration
 from audit.record import Report
@@ -75,7 +76,7 @@ def assemble(
         pictures={"accuracy_gap": words},
         caveats=[*caveats(found, subject, settings), *said],
     )
-    marks = [mark for mark in (made.watermark, left_out) if mark]
+    marks = [mark for mark in (constant.mark(found.case), made.watermark, left_out) if mark]
     report = Report(
         document=made.model_copy(update={"watermark": "; ".join(marks)}),
         measurements=all_measurements(found.measurements),
@@ -177,6 +178,7 @@ def provenance(
         "jobs": f"{len(found.jobs)}, of which {len(found.done.reused)} from the cache"
         + (" or the folder of nulls" if found.fitted else ""),
         **given,
+        **others_described(found.setup),
         "networks of the nulls": sibling_words(found),
         "nulls": "; ".join(null_facts(found)),
         **{f"version of {name}": version for name, version in environment_.items()},

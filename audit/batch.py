@@ -11,6 +11,7 @@ from audit.deciding import load_decided
 from audit.folder import claim_folder
 from audit.limits import Policy
 from audit.loading import known_classes, load_data, output_classes, require_unchanged
+from audit.others import load_others, names_of
 from audit.profile_choice import fixed_profile, parse_limit, profile_for, seed_of
 from audit.progress import Progress
 from audit.record import AuditError, Report
@@ -42,6 +43,7 @@ class Batch:
         profile: Chosen then, too.
         left_out: What --max-time left out, in words.
         decoded: Images as nulls see them.
+        beside: Data sets beside the audited one, by use.
     """
 
     settings: Settings
@@ -55,6 +57,7 @@ class Batch:
     profile: Profile | None = None
     left_out: str = ""
     decoded: "Decoded" = field(default_factory=dict)
+    beside: "dict[str, Dataset]" = field(default_factory=dict)
 
 
 def open_batch(
@@ -131,6 +134,9 @@ def audit_one(
         decoded=batch.decoded,
         reference=batch.reference,
         check_preprocessing=batch.settings.check_preprocessing,
+        beside=batch.beside,
+        names=names_of(batch.settings),
+        transfer_classes=batch.settings.transfer_classes,
     )
     require_unchanged(path, subject)
     report = assemble(
@@ -175,6 +181,7 @@ def data_for(batch: Batch, subject: "Subject") -> "tuple[Dataset, tuple[str, ...
         dataset, said = batch.dataset or load_data(settings, named), []
     if batch.dataset is None:
         batch.dataset = dataset
+        batch.beside = load_others(settings)
     train = f"{len(dataset.train):,} training and " if dataset.train else ""
     batch.progress.say(
         f"{subject.spec.architecture} ({subject.container}); {train}{len(dataset.eval):,} "

@@ -59,6 +59,28 @@ class CutPoint(Word):
     head: bool
 
 
+class Other(Word):
+    """A data set beside the audited one, with a training and an evaluation split.
+
+    Attributes:
+        name: For people.
+        train_digest: Of its training images, their labels and its classes.
+        eval_digest: Of its evaluation images, likewise.
+        classes: Names, in label order.
+        n_train: Training images.
+        n_eval: Evaluation images.
+        seen: Evaluation images whose pixels are those of a training image of the audited data.
+    """
+
+    name: str
+    train_digest: str
+    eval_digest: str
+    classes: tuple[str, ...]
+    n_train: int
+    n_eval: int
+    seen: int = 0
+
+
 class Setup(Word):
     """What is audited, on what, and how much is measured: plain data.
 
@@ -82,10 +104,16 @@ class Setup(Word):
         side: Of the images that the nulls see, before each rounds it to its stride.
         nulls: The ladder.
         cuts: Where the transfer curve cuts the subject, in order of depth.
+        all_cuts: Every place where it can be looked into, likewise.
         order: The subject's output for each class, where its order is another one; else empty.
         training_images: Whether they are at hand; without them, what needs them is not measured.
         check_preprocessing: Whether other preprocessing is tried on them.
         files_digest: Of names and sizes of all files, read or left out.
+        probe: Other data that read-outs are learned on, too.
+        transfer: Other data that the layers are retrained on.
+        transfer_classes: The half of the classes that is A where the classes are divided; empty if
+            they are not.
+        network_digest: Of the subject's architecture and input, without its weights and classes.
     """
 
     profile: Profile
@@ -106,10 +134,15 @@ class Setup(Word):
     side: int
     nulls: tuple[Null, ...]
     cuts: tuple[CutPoint, ...] = ()
+    all_cuts: tuple[CutPoint, ...] = ()
     order: tuple[int, ...] = ()
     training_images: bool = True
     check_preprocessing: bool = False
     files_digest: str = ""
+    probe: Other | None = None
+    transfer: Other | None = None
+    transfer_classes: tuple[str, ...] = ()
+    network_digest: str = ""
 
     def null(self, kind: str, q: int | None = None) -> Null | None:
         """The null of that kind with that q, or the one with the largest q, if there is one."""

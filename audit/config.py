@@ -27,6 +27,14 @@ class Profile(Word):
         transfer_images: Training images used by the transfer curve, at most.
         transfer_seen: Budget of one retraining: training images seen.
         transfer_rates: Shares of the recipe's rate that are tried for the retrained part.
+        id_images: Evaluation images of the profile of intrinsic dimensions, at most; 0: none.
+        id_nulls: Whether the trained nulls have such a profile too.
+        transfer_seeds: Networks at each cut, alike but for the seed.
+        split_transfer: Whether the classes are divided at random, and layers transferred between
+            networks that learned either half.
+        probe_cuts: Cut points that linear read-outs are learned at; 0: none.
+        probe_images: Training images that they learn from, and evaluation images, at most.
+        probe_svm: Whether a linear SVM is learned beside the logistic regression.
     """
 
     name: str
@@ -42,6 +50,13 @@ class Profile(Word):
     transfer_images: int
     transfer_seen: int
     transfer_rates: tuple[float, ...] = (1.0, 0.3, 0.1)
+    id_images: int = 2_000
+    id_nulls: bool = True
+    transfer_seeds: int = 1
+    split_transfer: bool = False
+    probe_cuts: int = 99
+    probe_images: int = 10_000
+    probe_svm: bool = True
 
 
 PROFILES: dict[str, Profile] = {
@@ -52,12 +67,17 @@ PROFILES: dict[str, Profile] = {
         circular=False,
         twins_each=False,
         seeds=1,
-        images_seen=60_000,
+        images_seen=45_000,
         doublings=0,
         cuts=2,
         transfer_images=4_000,
         transfer_seen=8_000,
         transfer_rates=(1.0, 0.3),
+        probe_cuts=2,
+        probe_images=2_000,
+        probe_svm=False,
+        id_images=1_000,
+        id_nulls=False,
     ),
     "default": Profile(
         name="default",
@@ -84,6 +104,10 @@ PROFILES: dict[str, Profile] = {
         cuts=99,
         transfer_images=10_000,
         transfer_seen=200_000,
+        id_images=5_000,
+        transfer_seeds=3,
+        split_transfer=True,
+        probe_images=50_000,
     ),
 }
 

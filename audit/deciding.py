@@ -1,9 +1,9 @@
 """A model file whose weights fit several architectures alike: which it is, is decided on images.
 
 Architectures may differ in nothing that weights show: an activation, a padding, a blur, the mean
-that images are normalised by. Each is built, the same images are shown to all, and one is taken
-only where it is clearly best (`audit.model.signatures.choose`); training images where there are
-any, because the evaluation images choose nothing.
+that images are normalised by. Each is built, the same training images are shown to all, and one
+is taken only where it is clearly best (`audit.model.signatures.choose`). The evaluation images
+choose nothing: where only they are at hand, nothing is decided.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def load_decided(path: Path, settings: Settings, progress: Progress) -> "Subject
         if error.reason != "MODEL_ARCH_UNKNOWN" or settings.model is not None:
             raise
         subjects = rivals(path, settings)
-        if len(subjects) < 2:
+        if not 2 <= len(subjects) <= MOST:
             raise
     names = [subject.spec.architecture for subject in subjects]
     progress.say(f"its weights fit {len(names)} architectures alike: trying {', '.join(names)}")
@@ -53,7 +53,11 @@ def load_decided(path: Path, settings: Settings, progress: Progress) -> "Subject
 
 
 def rivals(path: Path, settings: Settings) -> "list[Subject]":
-    """One subject for each architecture and preprocessing that makes a difference."""
+    """One subject for each architecture and preprocessing that makes a difference.
+
+    Returns:
+        At most one more than are tried.
+    """
     from audit.model.inspection import inspect_model
 
     exact = [c for c in inspect_model(path, weights=settings.weights).candidates if c["exact"]]
@@ -61,24 +65,28 @@ def rivals(path: Path, settings: Settings) -> "list[Subject]":
     for candidate in exact:
         named = settings.model_copy(update={"model": candidate["architecture"]})
         subject = load_model(path, named)
-        found.setdefault((candidate["function"], subject.preprocessing), subject)
-        if len(found) == MOST:
+        same = candidate["function"] or candidate["architecture"]
+        found.setdefault((same, subject.preprocessing), subject)
+        if len(found) > MOST:
             break
     return list(found.values())
 
 
 def decide(subjects: "Sequence[Subject]", settings: Settings) -> "Subject":
-    """The clearly best of several subjects with the same weights.
+    """The clearly best of several subjects with the same weights, on training images.
 
     Raises:
-        AuditError: MODEL_ARCH_UNKNOWN if there is none.
+        AuditError: MODEL_ARCH_UNKNOWN if there is none, or there are no training images.
     """
     from audit.model.signatures import Candidate, choose
 
     first = subjects[0]
-    named = known_classes(settings, first)
-    dataset = load_data(settings, named, training=settings.nulls is None)
-    part = dataset.train or dataset.eval
+    if settings.nulls is not None or (settings.data is None and settings.train_data is None):
+        raise without_training(subjects)
+    dataset = load_data(settings, known_classes(settings, first))
+    part = dataset.train
+    if part is None:
+        raise without_training(subjects)
     size = min(IMAGES, len(part))
     shown = part.select(
         np.sort(np.random.default_rng(settings.seed).choice(len(part), size, replace=False))
@@ -89,18 +97,28 @@ def decide(subjects: "Sequence[Subject]", settings: Settings) -> "Subject":
     order = list(agree(first, dataset, classes)) or list(range(len(classes)))
     right = {s.spec.architecture: right_answers(s, shown, order) for s in subjects}
     scores = ", ".join(f"{name} {sum(hits) / size:.1%}" for name, hits in right.items())
-    kind = "training" if dataset.train else "evaluation"
     best = choose([Candidate(name, {}, True, "", "") for name in right], right)
     if best is None:
         raise AuditError(
             "MODEL_ARCH_UNKNOWN",
             f"the file does not say which architecture it is, its weights fit {len(subjects)}, and "
-            f"none of them is clearly best on {size:,} {kind} images ({scores}). Give one of them "
-            "with `--model NAME`.",
+            f"none of them is clearly best on {size:,} training images ({scores}). Give one of "
+            "them with `--model NAME`.",
         )
     chosen = next(s for s in subjects if s.spec.architecture == best.architecture)
-    how = f"the clearly best of {len(subjects)} that fit, on {size:,} {kind} images ({scores})"
+    how = f"the clearly best of {len(subjects)} that fit, on {size:,} training images ({scores})"
     return replace(chosen, identified=how)
+
+
+def without_training(subjects: "Sequence[Subject]") -> AuditError:
+    """The refusal where only evaluation images, or nulls from a folder, are at hand."""
+    names = ", ".join(subject.spec.architecture for subject in subjects)
+    return AuditError(
+        "MODEL_ARCH_UNKNOWN",
+        f"the file does not say which architecture it is, its weights fit {len(subjects)} "
+        f"({names}), and only training images could decide. Give one of them with `--model NAME`, "
+        "or training images and no --nulls.",
+    )
 
 
 def right_answers(subject: "Subject", images: "Split", order: list[int]) -> list[bool]:

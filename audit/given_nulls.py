@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
 
 Names = tuple[str, ...]
-OF_TRANSFER = ("cuts", "transfer_")  # fields of a profile that nulls do not depend on
+OF_TRANSFER = ("cuts", "transfer_", "split_transfer", "id_", "probe_")  # of no null
 
 
 def profile_with(fitted: Fitted, settings: Settings) -> Profile:

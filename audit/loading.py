@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from audit.record import AuditError
 from audit.settings import Settings
+from reports.text import visible
 
 if TYPE_CHECKING:
     from audit.data import Dataset
     from audit.model.checkpoint import Subject
 
 Names = tuple[str, ...]
+MOST_BYTES = 16 * 2**20  # of a list of class names
 
 
 def load_model(path: Path, settings: Settings) -> "Subject":
@@ -124,20 +126,31 @@ def read_class_map(path: Path) -> Names:
     """Class names in the order of the outputs, one a line.
 
     Raises:
-        AuditError: DATA_CLASS_MAP if the file cannot be read or names a class twice.
+        AuditError: DATA_CLASS_MAP if the file cannot be read, is larger than 16 MB or names a
+            class twice.
     """
     try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        names = [line.strip() for line in _small_file(path).decode("utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError):
         names = []
     names = [name for name in names if name]
     if not names or len(set(names)) < len(names):
         raise AuditError(
             "DATA_CLASS_MAP",
-            f"--class-map needs a file with one class name a line, each once, but {path} is "
-            "not one. Write the names of the class folders in the order of the model's outputs.",
+            "--class-map needs a file with one class name a line, each once, but "
+            f"{visible(str(path))} is not one. Write the names of the class folders in the order "
+            "of the model's outputs.",
         )
     return tuple(names)
+
+
+def _small_file(path: Path) -> bytes:
+    """What a regular file of at most `MOST_BYTES` holds; nothing for a pipe or a device."""
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        raw = file.read(MOST_BYTES + 1)
+    return raw if len(raw) <= MOST_BYTES else b""
 
 
 def file_digest(path: Path) -> str:

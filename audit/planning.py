@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
 
 OF_NULLS = ("choose", "fit", "null_outputs")
-ORDER = ("fit", "choose", "transfer")  # the expensive kinds first, then as they run
-SUBJECT_UNITS = 6.0  # what `requests.transfer` counts for one image seen by the model
+ORDER = ("fit", "choose", "transfer", "split_base", "split_network")  # the expensive ones first
+OF_MODEL = frozenset({"subject", "network"})  # parameters of jobs that need the model
+SUBJECT_UNITS = 6.0  # what `transfer_requests.STEP` counts for one image seen by the model
 MOMENT = 1.0  # seconds of calibration for each
 LARGEST_FIRST = ("full", "default", "quick")
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -111,18 +112,23 @@ def plan(
 def seconds(job: Job, speed: Speed) -> float:
     """Expected seconds of a job."""
     kind = str(job.params.get("null", "")).partition("-")[0]
-    if "subject" in job.params:
-        return job.cost * speed.subject
+    if needs_model(job):
+        return (job.cost - job.fixed) * speed.subject + job.fixed * speed.other
     if job.kind in OF_NULLS and kind not in TRIVIAL:
         return job.cost * speed.null
     return job.cost * speed.other
+
+
+def needs_model(job: Job) -> bool:
+    """Whether a job runs the model, or networks of its architecture."""
+    return not OF_MODEL.isdisjoint(job.params)
 
 
 def without_subject(jobs: list[Job]) -> list[Job]:
     """The jobs that need no model."""
     left_out: set[str] = set()
     for job in jobs:  # in order: what a job needs comes before it
-        if "subject" in job.params or any(needed.key in left_out for needed in job.after):
+        if needs_model(job) or any(needed.key in left_out for needed in job.after):
             left_out.add(job.key)
     return [job for job in jobs if job.key not in left_out]
 
@@ -242,6 +248,11 @@ def left_out(taken: Profile, larger: Profile) -> str:
         "cuts": "{} cuts of the transfer curve",
         "transfer_images": "{:,} images of the transfer curve",
         "transfer_seen": "{:,} images seen per network of the transfer curve",
+        "transfer_seeds": "{} seeds of the transfer curve",
+        "split_transfer": "transfer between halves of the classes",
+        "probe_cuts": "{} cuts that are read out",
+        "probe_images": "{:,} images for the read-outs",
+        "probe_svm": "the linear SVM beside the linear read-out",
     }
     said = []
     for field in Profile.model_fields:

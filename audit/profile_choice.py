@@ -121,6 +121,7 @@ def jobs_for(
 ) -> "tuple[Setup, list[Job]]":
     """What is measured, and all jobs for it."""
     from audit.fitting import side_of
+    from audit.others import names_of, others
     from audit.planning import without_subject
     from audit.run import all_jobs
     from audit.setup import set_up, set_up_nulls, training
@@ -138,5 +139,7 @@ def jobs_for(
         given=given,
         classes=classes,
         check_preprocessing=batch.settings.check_preprocessing,
+        others=others(batch.beside, dataset, names_of(batch.settings)),
+        transfer_classes=batch.settings.transfer_classes,
     )
     return setup, all_jobs(setup)

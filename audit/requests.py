@@ -5,7 +5,7 @@ evaluation images, so that the audit of another model, or on other evaluation im
 the store. One exception: the nulls see colour if any image of either split has colour.
 """
 
-from audit.case import CutPoint, Null, Setup
+from audit.case import Null, Setup
 from audit.work import Job, Plain
 
 COSTS = {  # per image seen, or per training image of a trivial rung
@@ -187,31 +187,6 @@ def subject_outputs(setup: Setup, *, untrained: bool = False, relocated: bool = 
         + (" on relocated images" if relocated else ""),
         params=params,
         cost=2.0 * setup.n_eval,
-    )
-
-
-def transfer(setup: Setup, cut: CutPoint, mode: str) -> Job:
-    """One network of the transfer curve; `mode` is "frozen", "tuned" or "untrained"."""
-    profile = setup.profile
-    share = 0.15 if cut.head and mode != "tuned" else 1.0
-    return Job(
-        kind="transfer",
-        label=f"transfer: {mode} up to {cut.name}",
-        params={
-            "data": setup.train_digest,
-            "evaluation": setup.eval_digest,
-            "subject": setup.subject_digest,
-            "view": setup.view,
-            "cuts": [c.name for c in setup.cuts],
-            "cut": cut.name,
-            "mode": mode,
-            "images": profile.transfer_images,
-            "seen": profile.transfer_seen,
-            "shares": list(profile.transfer_rates),
-            "base_seed": setup.seed,
-            "seed": setup.seed,
-        },
-        cost=6.0 * share * profile.transfer_seen * (1 + 0.25 * len(profile.transfer_rates)),
     )
 
 

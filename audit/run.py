@@ -13,6 +13,7 @@ from audit.jobs import Done, execute
 from audit.jobs.workshop import Decoded, Workshop
 from audit.limits import Policy
 from audit.nulls_folder import Fitted
+from audit.others import others
 from audit.policy import judge
 from audit.progress import Progress
 from audit.record import AuditError, Finding, Measurement
@@ -68,6 +69,9 @@ def audit(
     decoded: Decoded | None = None,
     reference: Reference | None = None,
     check_preprocessing: bool = False,
+    beside: "Mapping[str, Dataset] | None" = None,
+    names: Mapping[str, str] | None = None,
+    transfer_classes: tuple[str, ...] = (),
 ) -> Audited:
     """Audit one model on one data set.
 
@@ -85,6 +89,9 @@ def audit(
         decoded: Images as nulls see them, to share between audits of the same data.
         reference: A stored run that limits are relative to.
         check_preprocessing: Whether other preprocessing is tried on training images.
+        beside: Data sets beside the audited one, by use: "probe", "transfer".
+        names: Their names for people.
+        transfer_classes: The half of the classes that is A in the transfer experiment.
 
     Raises:
         AuditError: If model and data do not fit together, the images are too small, or the
@@ -102,8 +109,18 @@ def audit(
         given=given,
         classes=classes,
         check_preprocessing=check_preprocessing,
+        others=others(beside or {}, dataset, names or {}),
+        transfer_classes=transfer_classes,
     )
-    shop = Workshop(dataset, subject, setup, cuts, {} if decoded is None else decoded)
+    shop = Workshop(
+        dataset,
+        subject,
+        setup,
+        cuts={cut.name: cuts[cut.name] for cut in setup.cuts},
+        decoded={} if decoded is None else decoded,
+        others=dict(beside or {}),
+        all_cuts=cuts,
+    )
     jobs = all_jobs(setup)
     done = execute(jobs, shop, store, progress, fitted.outcomes if fitted else None)
     case = make_case(setup, done)

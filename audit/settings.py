@@ -22,6 +22,8 @@ SMALLEST = {  # of the fields of the profile; below, nothing could be measured
     "images_seen": 1000,
     "transfer_images": 50,
     "transfer_seen": 100,
+    "probe_images": 50,
+    "transfer_seeds": 1,
 }
 Answer = Literal["yes", "no", "unknown"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
@@ -36,6 +38,11 @@ class Settings(Word):
         data: Image folder with train/ and val/ (or test/), or a folder of idx files.
         train_data: Training images, instead of `data`.
         eval_data: Evaluation images, instead of `data`.
+        probe_data: Another data set, in the same formats as `data` and with both splits: read-outs
+            of the model's layers are learned on it, too.
+        transfer_data: Another data set, likewise: the model's layers are retrained on it.
+        transfer_classes: Half of the classes, A; the rest is B, and layers are transferred between
+            networks that learned either half.
         class_map: File with the class names in the order of the outputs, one a line.
         model: timm architecture, for a file that does not name one.
         model_kwargs: The architecture's keyword arguments.
@@ -67,6 +74,9 @@ class Settings(Word):
     data: Path | None = None
     train_data: Path | None = None
     eval_data: Path | None = None
+    probe_data: Path | None = None
+    transfer_data: Path | None = None
+    transfer_classes: tuple[str, ...] = ()
     class_map: Path | None = None
     model: str | None = None
     model_kwargs: dict[str, Any] = Field(default_factory=dict)

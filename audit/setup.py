@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audit.case import CutPoint, Setup
+from audit.case import CutPoint, Other, Setup
+from audit.class_split import classes_of_a
 from audit.config import Profile
 from audit.ladder import LARGEST_SIDE, ladder
 from audit.record import AuditError
@@ -100,6 +101,8 @@ def set_up(
     given: Training | None = None,
     classes: tuple[str, ...] | None = None,
     check_preprocessing: bool = False,
+    others: Mapping[str, Other] | None = None,
+    transfer_classes: tuple[str, ...] = (),
 ) -> "tuple[Setup, dict[str, Cut]]":
     """Decide what is measured.
 
@@ -112,14 +115,22 @@ def set_up(
         classes: Names in the order of the subject's outputs, where the caller knows better than
             the checkpoint.
         check_preprocessing: Whether other preprocessing is tried.
+        others: Data sets beside the audited one, by use (`audit.others`).
+        transfer_classes: The half of the classes that is A; empty: as the profile says.
+
+    Returns:
+        What is measured, and all cut points by name, as the model's code needs them.
 
     Raises:
         AuditError: If model and data do not fit together, or the images are too small.
     """
+    from audit.model.architecture import find_cuts
+
     order = agree(subject, dataset, classes)
     view = subject.preprocessing
     nulls = set_up_nulls(given or training(dataset, view.img_size), profile, seed, dataset)
-    cuts = find(subject, profile) if nulls.training_images else []
+    found = find_cuts(subject.model, view.in_chans, view.img_size)
+    cuts = spread(found, profile.cuts) if nulls.training_images else []
     setup = nulls.model_copy(
         update={
             "subject": subject.name,
@@ -129,12 +140,14 @@ def set_up(
             "view": repr(view),
             "order": order,
             "check_preprocessing": check_preprocessing,
-            "cuts": tuple(
-                CutPoint(name=c.name, depth=c.depth, head=c.kind == "head") for c in cuts
-            ),
+            **(others or {}),
+            "transfer_classes": half_for(nulls, others or {}, transfer_classes),
+            "network_digest": digest_of(shape_of(subject)),
+            "cuts": points(cuts),
+            "all_cuts": points(found),
         }
     )
-    return setup, {cut.name: cut for cut in cuts}
+    return setup, {cut.name: cut for cut in found}
 
 
 def agree(
@@ -171,12 +184,9 @@ def agree(
     return () if own == dataset.classes else order
 
 
-def find(subject: "Subject", profile: Profile) -> "list[Cut]":
-    """Where the transfer curve cuts the subject."""
-    from audit.model.architecture import find_cuts
-
-    view = subject.preprocessing
-    return spread(find_cuts(subject.model, view.in_chans, view.img_size), profile.cuts)
+def points(cuts: "Sequence[Cut]") -> tuple[CutPoint, ...]:
+    """Cuts as plain data."""
+    return tuple(CutPoint(name=c.name, depth=c.depth, head=c.kind == "head") for c in cuts)
 
 
 def names_digest(paths: Sequence[str]) -> str:
@@ -200,8 +210,36 @@ def network_digest(subject: "Subject") -> str:
     """Of the function: weights alone do not tell the number of heads or the kind of pooling."""
     spec = subject.spec
     content = [spec.architecture, spec.kwargs, spec.num_classes, spec.in_chans, spec.img_size]
-    text = json.dumps([*content, subject.weights_digest], sort_keys=True, default=repr)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest_of([*content, subject.weights_digest])
+
+
+def shape_of(subject: "Subject") -> list[object]:
+    """All that determines a fresh network of the subject's kind, but for its classes."""
+    spec = subject.spec
+    return [spec.architecture, spec.kwargs, spec.in_chans, spec.img_size]
+
+
+def digest_of(content: list[object]) -> str:
+    """SHA-256 in hex of plain data."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def half_for(setup: Setup, others: Mapping[str, Other], given: tuple[str, ...]) -> tuple[str, ...]:
+    """The classes of A, if the classes are divided; other data take the place of a division.
+
+    Raises:
+        AuditError: TRANSFER_CLASSES if the user's classes are no half, or other data are given too.
+    """
+    if "transfer" not in others:
+        wanted = setup.profile.split_transfer
+        return classes_of_a(setup.classes, given, wanted=wanted, seed=setup.seed)
+    if given:
+        raise AuditError(
+            "TRANSFER_CLASSES",
+            "the transfer experiment has one A and one B, but both --transfer-classes and "
+            "--transfer-data were given. Give one of them.",
+        )
+    return ()
 
 
 def spread(cuts: "Sequence[Cut]", wanted: int) -> "list[Cut]":

@@ -17,6 +17,7 @@ VERSIONS = {  # raise one where a kind's result changes; old entries of the stor
     "facts": 3,
     "listing": 1,
     "preprocessing": 1,
+    "probes": 1,
     "statistics": 1,
     "choose": 4,
     "fit": 2,
@@ -25,6 +26,9 @@ VERSIONS = {  # raise one where a kind's result changes; old entries of the stor
     "subject_outputs": 1,
     "dimension": 2,
     "transfer": 1,
+    "split_base": 1,
+    "split_network": 1,
+    "id_profile": 1,
     "pictures": 1,
 }
 Plain = str | int | float | bool | None | list[float] | list[str]
@@ -40,6 +44,7 @@ class Job(Word):
         after: Jobs whose results it needs.
         cost: Expected work in units of one forward and backward pass of one image through a small
             null; only for the estimate of the remaining time, no part of the key.
+        fixed: The part of it that does not depend on the model's size, where the rest does.
     """
 
     kind: str
@@ -47,6 +52,7 @@ class Job(Word):
     params: dict[str, Plain] = Field(default_factory=dict)
     after: tuple["Job", ...] = ()
     cost: float = 1.0
+    fixed: float = 0.0
 
     @property
     def key(self) -> str:

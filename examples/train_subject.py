@@ -10,6 +10,7 @@ import argparse
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import timm
@@ -31,6 +32,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--data-dir", required=True, help="folder with train/ and val/ or test/")
     add("--model", default="resnet18", help="any name from timm.list_models()")
     add("--model-kwargs", nargs="*", default={}, action=ParseKwargs, help="key=value ...")
+    add("--initial-checkpoint", help="begin with these weights; another classifier begins anew")
     add("--img-size", type=int, default=32, help="side of the input, in pixels")
     add("--in-chans", type=int, default=3, choices=(1, 3))
     add("--epochs", type=int, default=20)
@@ -86,6 +88,24 @@ def normalise(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return ((x / 255 - mean) / std).permute(0, 3, 1, 2)
 
 
+def begin_with(model: torch.nn.Module, path: Path) -> None:
+    """Load weights, leaving out a classifier of other classes; the file is not trusted."""
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    weights, own = found.get("state_dict", found), model.state_dict()
+    config: Any = model.pretrained_cfg
+    names = config["classifier"]
+    heads = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
+    kept = {
+        key: value
+        for key, value in weights.items()
+        if not key.startswith(heads) or value.shape == own[key].shape
+    }
+    missing, surplus = model.load_state_dict(kept, strict=False)
+    if surplus or any(not key.startswith(heads) for key in missing):
+        raise SystemExit(f"{path} does not hold the weights of this model")
+
+
 def train(args: argparse.Namespace) -> Path:
     """Train, print a line an epoch, and write the checkpoint whose path is returned."""
     torch.manual_seed(args.seed)
@@ -106,6 +126,8 @@ def train(args: argparse.Namespace) -> Path:
     sized = {"img_size": args.img_size} if config and config.fixed_input_size else {}
     kwargs = {"num_classes": args.num_classes, "in_chans": args.in_chans, **sized}
     model = timm.create_model(args.model, **kwargs | args.model_kwargs)
+    if args.initial_checkpoint:
+        begin_with(model, Path(args.initial_checkpoint))
     model = model.to(memory_format=torch.channels_last)
     opt = create_optimizer_v2(model, args.opt, args.lr, args.weight_decay, momentum=0.9)
     batch = min(args.batch_size, len(x_train))
@@ -136,7 +158,8 @@ def train(args: argparse.Namespace) -> Path:
         right = (torch.cat(answers) == y_val).float().mean().item()
         line = f"loss {total / seen:.4f}  val {right:.4f}  {speed:.0f} images/s"
         print(f"epoch {epoch + 1:3d}/{args.epochs}  {line}", flush=True)
-    recorded = vars(args) | {"mean": mean.tolist(), "std": std.tolist(), "pretrained": False}
+    recorded = vars(args) | {"mean": mean.tolist(), "std": std.tolist()}
+    recorded["pretrained"] = bool(args.initial_checkpoint)
     recorded |= {"crop_pct": 1.0, "interpolation": "bicubic"}
     checkpoint = {"epoch": args.epochs - 1, "arch": args.model, "version": 2, "metric": 100 * right}
     checkpoint |= {"args": argparse.Namespace(**recorded), "class_names": classes}

@@ -134,7 +134,7 @@ EXHAUSTION_CASES = {
     "stride-0 weight": Case(
         EXHAUSTION,
         change("fc.weight", lambda t: torch.zeros(1).as_strided(t.shape, (0, 0))),
-        (DTYPE,),
+        (CORRUPT,),
     ),
     "bytearray constructor": Case(
         EXHAUSTION,

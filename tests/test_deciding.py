@@ -43,6 +43,14 @@ def test_equals_are_refused_with_their_scores(trained, settings):
         decide([trained, twin], settings)
 
 
+@pytest.mark.parametrize("given", [{"nulls": "somewhere"}, {"data": None, "eval_data": "here"}])
+def test_evaluation_images_choose_nothing(given, trained, settings):
+    worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
+
+    with pytest.raises(AuditError, match=r"fit 2 \(resnet14t, resnet10t\), and only training"):
+        decide([worse, trained], settings.model_copy(update=given))
+
+
 def test_images_are_prepared_and_ordered_as_the_subject_wants(trained, settings):
     images = load_data(settings).eval
 

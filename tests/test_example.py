@@ -120,3 +120,18 @@ def test_crop_only_moves_and_mirrors(example):
 def test_a_folder_without_splits_is_refused_in_words(example, tmp_path):
     with pytest.raises(SystemExit, match="needs the folders"):
         example.train(example.parse(["--data-dir", str(tmp_path)]))
+
+
+def test_training_goes_on_from_other_classes(run):
+    first = run("--epochs", "1")
+    state = torch.load(first, weights_only=False)["state_dict"]
+    state["fc.weight"], state["fc.bias"] = torch.zeros(7, 512), torch.zeros(7)
+    torch.save(state, first.with_name("seven.pt"))
+    begin = ("--initial-checkpoint", str(first.with_name("seven.pt")))
+
+    subject = load_subject(run("--epochs", "1", "--lr", "1e-9", *begin))
+
+    assert (subject.spec.num_classes, subject.pretrained) == (3, "yes")
+    assert torch.allclose(subject.model.state_dict()["conv1.0.weight"], state["conv1.0.weight"])
+    with pytest.raises(SystemExit, match="does not hold"):
+        run("--model", "test_convnext", *begin)

@@ -16,6 +16,14 @@ CHECKS = WORDS | {
     "audit.stats",
     "audit.predictions",
     "audit.requests",
+    "audit.probe_requests",
+    "audit.probe_words",
+    "audit.id_requests",
+    "audit.id_shape",
+    "audit.id_words",
+    "audit.transfer_requests",
+    "audit.curves",
+    "audit.split_words",
     "audit.kernels",
 }
 ALLOWED = {  # importer -> prefixes of what it may import of this project, beside itself

@@ -10,7 +10,10 @@ import timm
 import torch
 from sample_checkpoints import saved
 
+from audit.model.checkpoint import load_subject
+from audit.model.degenerate import constant_logits
 from audit.model.inspection import Inspection, inspect_model
+from audit.model.spec import ModelSpec
 
 CLASSES = ["cat", "dog", "emu"]
 
@@ -171,3 +174,37 @@ def test_of_several_architectures_that_fit_the_first_is_described(tmp_path):
     assert found.identified == "the first of 2 that fit alike"
     assert "--model" in found.cannot[0]
     assert inspect_model(path, model="resnetblur18").architecture == "resnetblur18"
+
+
+def test_a_head_of_zeros_and_constant_logits_are_said(command, state, tmp_path, capsys):
+    blind = state | {"fc.weight": torch.zeros_like(state["fc.weight"])}
+
+    found = inspect_model(saved(tmp_path / "m.pt", checkpoint(blind)))
+
+    assert (found.reason, found.zero, found.constant_logits) == ("", ["fc.weight"], True)
+    assert any("tell images apart" in text for text in found.cannot)
+    assert command("inspect", tmp_path / "m.pt") == 0
+    assert "all zero        1 layers: fc.weight" in capsys.readouterr().out
+    assert inspect_model(saved(tmp_path / "n.pt", checkpoint(state))).constant_logits is False
+
+
+def test_the_digest_of_the_weights_is_that_of_the_audit(state, tmp_path):
+    path = saved(tmp_path / "m.pt", checkpoint(state))
+
+    assert inspect_model(path).weights_sha256 == load_subject(path).weights_digest
+
+
+def test_what_an_audit_refuses_an_inspection_refuses(state, tmp_path):
+    key = next(key for key in state if key.endswith("running_var"))
+    bad = state | {key: state[key] - 5}
+
+    found = inspect_model(saved(tmp_path / "m.pt", checkpoint(bad)))
+
+    assert found.reason == "MODEL_NOT_FINITE"
+    assert "negative variances" in found.message
+
+
+def test_a_network_that_is_too_large_is_not_run():
+    spec = ModelSpec("test_resnet", {}, 3, 1, 4096)
+
+    assert constant_logits(timm.create_model("test_resnet", num_classes=3), spec) is None

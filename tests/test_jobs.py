@@ -8,7 +8,7 @@ from audit.jobs import KINDS, execute
 from audit.jobs.choosing import Rehearsals, beats_next, crop_side, milder, search_grid
 from audit.jobs.outputs import quarter
 from audit.jobs.pictures import map_of, side_by_side
-from audit.jobs.transfer import Features
+from audit.jobs.retraining import Features
 from audit.ladder import make_null
 from audit.progress import Progress, duration
 from audit.setup import spread

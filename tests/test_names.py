@@ -12,7 +12,10 @@ UNMEASURED = (  # by the tiny audit: no circular twin, even classes, right order
     "position.",
     "accuracy_gap.balanced_gain.",
     "labels.moved.",
+    "probes.svm.",
+    "probes.other_",
     "preprocessing.accuracy.",
+    "split_transfer.",
     "preprocessing.gain.",
     "data.file.",
 )

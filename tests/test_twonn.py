@@ -1,4 +1,4 @@
-"""TwoNN and its neighbours: closed forms, brute force, invariances, refusals."""
+"""TwoNN: closed forms, known manifolds, invariances, refusals."""
 
 import math
 
@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from audit.kernels import neighbours, twonn
-from audit.kernels.neighbours import nearest, two_nearest
-from audit.kernels.twonn import gride, intrinsic_dimension, log_ratio, merge_duplicates, two_nn
+from audit.kernels import twonn
+from audit.kernels.estimators import gride, two_nn
+from audit.kernels.neighbours import two_nearest
+from audit.kernels.twonn import intrinsic_dimension, log_ratio, merge_duplicates
 
 
 def normal(*shape, seed=0):
@@ -17,88 +18,6 @@ def normal(*shape, seed=0):
 
 def uniform(*shape, seed=0):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def brute_force(x, k):
-    x = x.double()
-    squares = torch.stack([(x - row).square().sum(1) for row in x])
-    squares.fill_diagonal_(torch.inf)
-    return squares.topk(k, largest=False).values.sqrt()
-
-
-def assigned(n, clusters, seed=1):
-    return torch.randint(clusters, (n,), generator=torch.Generator().manual_seed(seed))
-
-
-CLOUDS = {
-    "plain": normal(700, 20),
-    "wide": normal(300, 700),
-    "far from the origin": normal(400, 30) + 1e4,
-    "tight clusters": normal(10, 64)[assigned(500, 10)] + 1e-6 * normal(500, 64, seed=2),
-    "tighter than float64 products": normal(5, 16).double()[assigned(400, 5)]
-    + 1e-11 * normal(400, 16, seed=2).double(),
-    "copies": normal(100, 16)[assigned(400, 100)],
-    "nearly copies": normal(300, 32).repeat(2, 1) + 1e-7 * normal(600, 32, seed=2),
-    "huge": normal(300, 8) * 1e30,
-    "tiny": normal(300, 8) * 1e-30,
-    "one outlier": torch.cat([normal(300, 8), torch.full((1, 8), 1e6)]),
-    "a line of equal steps": torch.arange(300.0)[:, None],
-    "three points": normal(3, 4),
-    "half precision": normal(300, 8).half(),
-}
-
-
-@pytest.mark.parametrize("name", CLOUDS)
-def test_distances_equal_brute_force_in_float64(name, monkeypatch):
-    monkeypatch.setattr(neighbours, "TILE", 256)  # several tiles, the last one not full
-    x = CLOUDS[name]
-    k = min(4, len(x) - 1)
-
-    torch.testing.assert_close(nearest(x, k).distances, brute_force(x, k), rtol=1e-13, atol=0)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
-def test_the_input_stays_as_it_was(dtype):
-    x = normal(100, 8).to(dtype)
-    copy = x.clone()
-    intrinsic_dimension(x)
-    assert torch.equal(x, copy)
-
-
-def test_indices_lead_to_the_distances():
-    x = CLOUDS["tight clusters"].double()
-    found = nearest(x, 4)
-
-    again = (x[:, None] - x[found.indices]).square().sum(2).sqrt()
-    torch.testing.assert_close(again, found.distances, rtol=1e-12, atol=0)
-    assert (found.indices != torch.arange(len(x))[:, None]).all()
-
-
-def test_hard_rows_are_searched_again(monkeypatch):
-    """Without the second search the answers on tight clusters are wrong: the proof is needed."""
-    x = CLOUDS["tight clusters"]
-    monkeypatch.setattr(neighbours, "_again", lambda *_: None)
-
-    assert not torch.allclose(nearest(x, 4).distances, brute_force(x, 4), rtol=1e-6)
-
-
-def test_coarse_products_are_found_out_and_the_answer_stays_exact(monkeypatch):
-    x, exact = CLOUDS["plain"], torch.addmm
-
-    def coarse(c, a, b, alpha):  # as a processor does that multiplies float32 in 8 bits
-        if a.dtype == torch.float64:
-            return exact(c, a, b, alpha=alpha)
-        return exact(c, a.bfloat16().float(), b.bfloat16().float(), alpha=alpha)
-
-    monkeypatch.setattr(torch, "addmm", coarse)
-    monkeypatch.setattr(neighbours, "_lost", lambda _: 2.0**-8)
-    torch.testing.assert_close(nearest(x, 2).distances, brute_force(x, 2), rtol=1e-13, atol=0)
-
-
-@pytest.mark.parametrize("bad", [torch.zeros(2, 3), torch.tensor([[math.nan]] * 5)])
-def test_neighbours_of_too_few_or_broken_points_are_refused(bad):
-    with pytest.raises(ValueError, match="neighbours need"):
-        two_nearest(bad)
 
 
 def pareto(d, n, seed):
@@ -196,7 +115,7 @@ def test_copies_up_to_rounding_change_nothing_but_the_count(noise):
 GRID = torch.cartesian_prod(torch.arange(20.0), torch.arange(20.0))
 REFUSED = {
     "30 distinct points are too few": normal(30, 3),
-    "1 distinct points are too few": torch.ones(300, 3),
+    "features are constant": torch.ones(300, 3),
     "not finite": torch.full((300, 3), math.inf),
     "50% of the points are copies": normal(60, 4).repeat(2, 1),
     "equally far": GRID,

@@ -7,10 +7,13 @@ from audit.case import Case, Setup
 from audit.checks import (
     accuracy_gap,
     data,
+    id_profile,
     intrinsic_dimension,
     labels,
     position,
     preprocessing,
+    probes,
+    split_transfer,
     transfer,
 )
 from audit.record import Finding, Measurement
@@ -49,7 +52,10 @@ ALL: tuple[Check, ...] = (
     accuracy_gap,
     position,
     intrinsic_dimension,
+    id_profile,
+    probes,
     transfer,
+    split_transfer,
     labels,
     preprocessing,
     data,

@@ -113,7 +113,8 @@ def limits() -> str:
     lines.append(comment("What can be measured (not every profile measures all):", "  "))
     lines += [f"  #   {name:<42} {words}" for name, words in NAMES.items()]
     words = f"<null> is one of {', '.join(NULLS)}; <trained> is one of those with a number; "
-    words += "<model> is subject or a null; <network> is subject or a trained null."
+    words += "<model> is subject or a null; <network> is subject or a trained null; <profiled> is "
+    words += "one of these or untrained; <point> is that, a dot and the name of a cut."
     return "\n".join([*lines, comment(words, "  ")])
 
 

@@ -52,6 +52,8 @@ def lines(found: "Inspection") -> Iterator[tuple[str, str]]:
     size = "" if found.bytes is None else f", {found.bytes:,} bytes"
     yield "file", f"{found.name}{size}"
     yield "sha256", found.sha256 or "unknown"
+    if found.weights_sha256 is not None:
+        yield "of the weights", found.weights_sha256
     yield "format", found.format or "unknown"
     if found.weights in ("raw", "ema"):
         names = {"raw": "raw", "ema": "averaged (EMA)"}
@@ -61,6 +63,12 @@ def lines(found: "Inspection") -> Iterator[tuple[str, str]]:
         types = ", ".join(f"{n:,} of {name}" for name, n in (found.precision or {}).items())
         yield "values", f"{types or 'none'}, in {found.entries:,} entries"
         yield "not finite", not_finite_text(found)
+        if found.zero_layers:
+            more = ", …" if found.zero_layers > len(found.zero) else ""
+            yield "all zero", f"{found.zero_layers:,} layers: {', '.join(found.zero)}{more}"
+    if found.constant_logits is not None:
+        varying = "constant: noise does not change them" if found.constant_logits else "vary"
+        yield "logits", varying
     yield from architecture_lines(found)
     if found.parameters is not None:
         yield "parameters", f"{found.parameters:,}"

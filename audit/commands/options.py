@@ -1,5 +1,7 @@
 """Options that several commands share, and how they become settings."""
 
+import csv
+import io
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +54,24 @@ class Numbers(click.ParamType[tuple[float, ...]]):
             self.fail(f"'{value}' is no list of numbers such as 0.485,0.456,0.406", param, ctx)
 
 
+class Words(click.ParamType[tuple[str, ...]]):
+    """One word or several, between commas."""
+
+    name = "names"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Split at commas outside quotes; blanks around a word do not count."""
+        if isinstance(value, tuple):
+            return value
+        rows = [*csv.reader([str(value)], skipinitialspace=True)]
+        words = tuple(word.strip() for word in rows[0]) if len(rows) == 1 else ()
+        if not words or not all(words):
+            self.fail(f"'{value}' is no list of names such as cat,dog,deer", param, ctx)
+        return words
+
+
 def path_option(flag: str, text: str) -> Decorator:
     """An option that takes a path; whether it exists is said by the code that reads it."""
     variable = f"AUDIT_{flag.lstrip('-').replace('-', '_').upper()}"
@@ -82,6 +102,15 @@ DATA = together(
     path_option("--eval-data", "Evaluation images, instead of --data."),
     path_option("--class-map", "Class names in the order of the outputs, one a line."),
     option("--max-bad-images", type=int, help="Unreadable images that may be left out [0]."),
+)
+OTHERS = together(
+    path_option("--probe-data", "Other data, for read-outs of the layers: a folder like --data."),
+    path_option("--transfer-data", "Other data, to retrain the layers on: a folder like --data."),
+    option(
+        "--transfer-classes",
+        type=Words(),
+        help="Divide the classes: these are A, all others B: cat,dog,deer.",
+    ),
 )
 PROFILE = together(
     option("--profile", type=click.Choice(list(PROFILES)), help="How much is measured [default]."),
@@ -150,6 +179,13 @@ def resolve(flags: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
     return load_settings(config, given), {k: v for k, v in flags.items() if k not in SETTINGS}
 
 
+def joined(names: tuple[str, ...]) -> str:
+    """Names between commas, quoted where one holds a comma, as `Words` reads them."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
+
+
 def repeat_command(model_path: Path, settings: Settings, options: dict[str, Any]) -> str:
     """The command that repeats this audit, with every setting that is not a default."""
     words = ["audit", str(model_path)]
@@ -161,6 +197,8 @@ def repeat_command(model_path: Path, settings: Settings, options: dict[str, Any]
             words.append("--check-preprocessing")
         elif key in ("mean", "std"):
             words.append(f"--{key}={','.join(map(str, value))}")
+        elif key == "transfer_classes":
+            words.append(f"--transfer-classes={joined(value)}")
         elif key not in ("limits", "waivers", "evaluation_chose_subject"):
             words += [f"--{key.replace('_', '-')}", str(value)]
     for key in ("config", "policy"):

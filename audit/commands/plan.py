@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from audit.batch import data_for, open_batch
-from audit.commands.options import DATA, JSON, JUDGE, MODEL, PLACE, PROFILE, resolve
+from audit.commands.options import DATA, JSON, JUDGE, MODEL, OTHERS, PLACE, PROFILE, resolve
 from audit.loading import load_data, load_model, read_class_map
+from audit.others import names_of, words
+from audit.others import others as beside_of
 from audit.planning import Plan, Speed
 from audit.profile_choice import fixed_profile, plan_for, profile_named
 from audit.progress import Progress, duration
@@ -25,6 +27,7 @@ NOTE = (
 @click.command("plan")
 @click.argument("model_path", metavar="[MODEL]", required=False, type=click.Path(path_type=Path))
 @DATA
+@OTHERS
 @JUDGE
 @MODEL
 @PROFILE
@@ -52,11 +55,15 @@ def plan(model_path: Path | None, **flags: Any) -> int:
     for name in PROFILES if batch.fitted is None else ():
         other = profile_named(settings, name)
         others[name] = plan_for(batch, subject, dataset, classes, other, speed).seconds
+    beside = beside_of(batch.beside, dataset, names_of(settings))
     if options["as_json"]:
         data = {**made.model_dump(mode="json"), "profiles": others}
+        data |= {f"{use}_data": found.model_dump(mode="json") for use, found in beside.items()}
         print(json.dumps({**data, "speed": speed[0].model_dump(mode="json")}))
     else:
         write(made, others, speed[0], with_subject=subject is not None)
+        for use, found in beside.items():
+            click.echo(f"{use} data, {words(found)}")
     return 0
 
 

@@ -13,6 +13,7 @@ from audit.commands.options import (
     JSON,
     JUDGE,
     MODEL,
+    OTHERS,
     PIN,
     PLACE,
     PROFILE,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 @click.command("run")
 @click.argument("models", metavar="MODEL...", type=click.Path(path_type=Path), nargs=-1)
 @DATA
+@OTHERS
 @JUDGE
 @path_option(
     "--out",

@@ -15,7 +15,6 @@ from PIL import Image
 
 from audit.data.dataset import Split
 from audit.data.folder import workers
-from audit.data.images import quiet_pillow
 from audit.record import AuditError
 
 Pixels = NDArray[np.uint8]
@@ -64,8 +63,9 @@ def decode(
 
     def fill(start: int) -> int:
         stop = min(start + CHUNK, len(split))
-        for i in range(start, stop):
-            image = fit(split.read(i).convert(mode), short, side, resample)
+        rows = range(start, stop)
+        for i, found in zip(rows, split.read(rows), strict=True):
+            image = fit(found.convert(mode), short, side, resample)
             out[i] = np.asarray(image).reshape(side, side, channels).transpose(2, 0, 1)
         return stop - start
 
@@ -92,8 +92,9 @@ def thumbnails(
 
     def fill(start: int) -> int:
         stop = min(start + CHUNK, len(split))
-        for i in range(start, stop):
-            image = split.read(i).convert(MODES[channels])
+        rows = range(start, stop)
+        for i, found in zip(rows, split.read(rows), strict=True):
+            image = found.convert(MODES[channels])
             if image.size != (side, side):
                 image = image.resize((side, side), Image.Resampling.BICUBIC)
             out[i] = np.asarray(image).reshape(side, side, channels)
@@ -124,7 +125,7 @@ def resize(images: Pixels, side: int, interpolation: str = "bicubic") -> Pixels:
 def _run(
     fill: Callable[[int], int], starts: Iterable[int], progress: Callable[[int], None] | None
 ) -> None:
-    with quiet_pillow(), ThreadPoolExecutor(workers()) as pool:
+    with ThreadPoolExecutor(workers()) as pool:
         for done in pool.map(fill, starts):
             if progress:
                 progress(done)

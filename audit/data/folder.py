@@ -1,6 +1,7 @@
 """Image folders: every file is opened, decoded and digested once, before any expensive work."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,14 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from audit.data.dataset import Split, canonical_order, pixel_digest
-from audit.data.images import (
-    ImageProblemError,
-    bytes_digest,
-    decode_bytes,
-    quiet_pillow,
-    read_bytes,
-)
+from audit.data.apart import Facts, decoded, looked_at
+from audit.data.dataset import Split, canonical_order
+from audit.data.images import ImageProblemError, bytes_digest, read_bytes
 from audit.data.scan import Scan, scan_split
 from audit.record import AuditError
 
@@ -53,15 +49,33 @@ class FolderSource:
 
     def read(self, index: int) -> tuple[Image.Image, str]:
         """Decode file `index`; the digest is that of its bytes."""
-        try:
-            raw = read_bytes(self.files[index])
-            return decode_bytes(raw), bytes_digest(raw)
-        except ImageProblemError as problem:
-            raise AuditError(
-                problem.reason,
-                f"the audit needs every image, but {self.shown[index]!r} {problem}, although it "
-                "could be read before. Restore the file and run the audit again.",
-            ) from problem
+        (found,) = self.read_many([index])
+        return found
+
+    def read_many(self, indices: Sequence[int]) -> Iterator[tuple[Image.Image, str]]:
+        """Decode several files; of a large one no other is held in memory."""
+        digests: deque[str] = deque()
+
+        def files() -> Iterator[bytes]:
+            for index in indices:
+                try:
+                    raw = read_bytes(self.files[index])
+                except ImageProblemError as problem:
+                    raise self._lost(index, problem) from problem
+                digests.append(bytes_digest(raw))
+                yield raw
+
+        for index, found in zip(indices, decoded(files()), strict=True):
+            if isinstance(found, ImageProblemError):
+                raise self._lost(index, found)
+            yield found, digests.popleft()
+
+    def _lost(self, index: int, problem: ImageProblemError) -> AuditError:
+        return AuditError(
+            problem.reason,
+            f"the audit needs every image, but {self.shown[index]!r} {problem}, although it could "
+            "be read before. Restore the file and run the audit again.",
+        )
 
 
 class FolderSplit(NamedTuple):
@@ -159,7 +173,7 @@ def _check_all(scan: Scan, classes: Sequence[str], progress: Progress | None) ->
         for shown, path in scan.files[name]
     ]
     chunks = [files[start : start + 128] for start in range(0, len(files), 128)]
-    with quiet_pillow(), ThreadPoolExecutor(workers()) as pool:
+    with ThreadPoolExecutor(workers()) as pool:
         for done in pool.map(_check_chunk, chunks):
             if progress:
                 progress(len(done))
@@ -167,22 +181,28 @@ def _check_all(scan: Scan, classes: Sequence[str], progress: Progress | None) ->
 
 
 def _check_chunk(files: list[Checked]) -> list[Checked]:
-    return [_check(file) for file in files]
+    lost: list[Checked] = []
+    waiting: deque[Checked] = deque()
+
+    def contents() -> Iterator[bytes]:
+        for file in files:
+            try:
+                raw = read_bytes(file.path)
+            except ImageProblemError as problem:
+                lost.append(file._replace(reason=problem.reason, problem=str(problem)))
+            else:
+                waiting.append(file._replace(digest=bytes_digest(raw)))
+                yield raw
+
+    found = [_with(waiting.popleft(), answer) for answer in looked_at(contents())]
+    return found + lost
 
 
-def _check(file: Checked) -> Checked:
-    try:
-        raw = read_bytes(file.path)
-        image = decode_bytes(raw)
-    except ImageProblemError as problem:
-        return file._replace(reason=problem.reason, problem=str(problem))
-    digest, pixels = bytes_digest(raw), pixel_digest(image)
+def _with(file: Checked, found: Facts | ImageProblemError) -> Checked:
+    if isinstance(found, ImageProblemError):
+        return file._replace(digest="", reason=found.reason, problem=str(found))
     return file._replace(
-        digest=digest,
-        pixels=pixels,
-        grey=image.mode == "L",
-        width=image.width,
-        height=image.height,
+        pixels=found.digest, grey=found.mode == "L", width=found.width, height=found.height
     )
 
 

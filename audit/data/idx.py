@@ -9,6 +9,7 @@ import hashlib
 import math
 import struct
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -17,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from audit.data.dataset import Split, canonical_order, pixel_digest
+from audit.data.dataset import Split, canonical_order
+from audit.data.images import pixel_digest
 from audit.record import AuditError
 
 MAX_IDX_BYTES = 4 * 2**30
@@ -42,6 +44,10 @@ class ArraySource:
     def read(self, index: int) -> tuple[Image.Image, str]:
         """Image `index`; what is in memory cannot have changed."""
         return Image.fromarray(self.images[index]), self.digests[index]
+
+    def read_many(self, indices: Sequence[int]) -> Iterator[tuple[Image.Image, str]]:
+        """Several images."""
+        return map(self.read, indices)
 
 
 def find_idx(folder: Path) -> dict[str, tuple[Path, Path]] | None:

@@ -6,6 +6,8 @@
 - Transparent parts are shown on white. Palettes are resolved. CMYK and YCbCr become RGB.
 - 16-bit grey is scaled, never clipped: 65,535 becomes 255. 16-bit colour likewise, by Pillow.
 - One channel stays one channel ("L"); everything else becomes "RGB".
+
+Decoding happens in a process apart (`audit.data.apart`); only tests call it here.
 """
 
 import contextlib
@@ -13,7 +15,6 @@ import hashlib
 import io
 import os
 import stat
-import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,10 +25,9 @@ from PIL import Image, ImageOps
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 16_384
-LARGE = 8_000_000  # pixels: of larger images, one at a time is decoded, whatever the threads
+LARGE = 8_000_000  # pixels: larger images are decoded one at a time
 MAX_RATIO = 256  # long side over short side: at 224 pixels such an image takes 39 MB resized
 MAX_BYTES = 512 * 2**20  # 64 megapixels of four 16-bit channels, uncompressed
-ONE_LARGE = threading.Lock()
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 
 
@@ -42,6 +42,10 @@ class ImageProblemError(Exception):
     def __init__(self, reason: str, detail: str):
         super().__init__(detail)
         self.reason = reason
+
+
+class LargeImageError(Exception):
+    """An image has more than LARGE pixels, and none such was asked for."""
 
 
 @contextlib.contextmanager
@@ -78,14 +82,16 @@ def read_bytes(path: Path | str) -> bytes:
         raise ImageProblemError("DATA_UNREADABLE", "cannot be opened") from error
 
 
-def decode_bytes(raw: bytes) -> Image.Image:
+def decode_bytes(raw: bytes, *, large: bool = True) -> Image.Image:
     """Decode an image file to mode "L" or "RGB" by the rules of this module.
 
     Args:
         raw: The whole file.
+        large: Whether more than LARGE pixels are decoded.
 
     Raises:
         ImageProblemError: DATA_UNREADABLE or DATA_IMAGE_TOO_LARGE.
+        LargeImageError: If there are more than LARGE pixels and `large` is false.
     """
     if not raw:
         raise ImageProblemError("DATA_UNREADABLE", "is empty")
@@ -94,13 +100,16 @@ def decode_bytes(raw: bytes) -> Image.Image:
     try:
         with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
             _refuse_size(*image.size)
-            large = image.width * image.height > LARGE
-            with ONE_LARGE if large else contextlib.nullcontext():
-                image.load()
-                _turn_upright(image)
-                return _canonical(image)
-    except ImageProblemError:
+            if not large and image.width * image.height > LARGE:
+                raise LargeImageError
+            image.load()
+            _turn_upright(image)
+            return _canonical(image)
+    except (ImageProblemError, LargeImageError):
         raise
+    except MemoryError as error:
+        detail = "takes too much memory to decode"
+        raise ImageProblemError("DATA_IMAGE_TOO_LARGE", detail) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageProblemError("DATA_IMAGE_TOO_LARGE", _limits()) from error
     except Exception as error:  # Pillow raises a dozen types on damaged files
@@ -127,6 +136,12 @@ def bytes_digest(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
+def pixel_digest(image: Image.Image) -> str:
+    """Sha256 in hex of mode, size and pixels of a decoded image."""
+    head = f"{image.mode} {image.width} {image.height}\n".encode()
+    return hashlib.sha256(head + image.tobytes()).hexdigest()
+
+
 def _limits() -> str:
     return f"has more than {MAX_PIXELS // 10**6} megapixels or a side above {MAX_SIDE:,}"
 
@@ -146,6 +161,8 @@ def _turn_upright(image: Image.Image) -> None:
 
 def _canonical(image: Image.Image) -> Image.Image:
     """To "L" or "RGB"; any mode."""
+    if image.mode in {"L", "RGB"} and "transparency" not in image.info:
+        return image
     if image.mode.startswith(("I", "F")):
         return _from_deep(image)
     if image.has_transparency_data:

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from audit.jobs import (
     choosing,
     dimension,
+    id_profile,
     listing,
     nulls,
     outputs,
     pictures,
     preprocessing,
+    probes,
+    split_transfer,
     transfer,
 )
 from audit.jobs.workshop import Tick, Workshop
@@ -34,6 +37,7 @@ KINDS: dict[str, Executor] = {
     "facts": outputs.facts,
     "listing": listing.listing,
     "preprocessing": preprocessing.preprocessing,
+    "probes": probes.probes,
     "statistics": outputs.statistics,
     "choose": choosing.choose,
     "fit": nulls.fit,
@@ -41,7 +45,10 @@ KINDS: dict[str, Executor] = {
     "null_outputs": outputs.null_outputs,
     "subject_outputs": outputs.subject_outputs,
     "dimension": dimension.dimension,
+    "id_profile": id_profile.id_profile,
     "transfer": transfer.transfer,
+    "split_base": split_transfer.split_base,
+    "split_network": split_transfer.split_network,
     "pictures": pictures.pictures,
 }
 

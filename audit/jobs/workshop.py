@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
     from audit.model.cuts import Cut
 
+AUDITED = "audited"  # the name of the data set that is not beside another one
 MEMORY = 2**30  # bytes of decoded evaluation images that are kept
 Tick = Callable[[float], None]  # called with the share of the job that is done
 Decoded = dict[tuple[str, int, int], NDArray[np.uint8]]  # by split, first and last side
@@ -33,7 +34,9 @@ class Workshop:
         model: The loaded model; None where only nulls are trained.
         setup: What is measured.
         cuts: The cut points of `setup.cuts`, as the model's code needs them.
+        all_cuts: Those of `setup.all_cuts`, likewise.
         decoded: Images as nulls see them; several audits of the same data may share it.
+        others: Data sets beside the audited one, by use: "probe", "transfer".
     """
 
     dataset: Dataset
@@ -41,6 +44,8 @@ class Workshop:
     setup: Setup
     cuts: "dict[str, Cut]" = field(default_factory=dict)
     decoded: Decoded = field(default_factory=dict)
+    others: dict[str, Dataset] = field(default_factory=dict)
+    all_cuts: "dict[str, Cut]" = field(default_factory=dict)
     _evaluation: list[Images] = field(default_factory=list)
 
     @property
@@ -49,17 +54,18 @@ class Workshop:
         assert self.model is not None, "jobs of nulls do not ask for the model"
         return self.model
 
-    def split(self, name: str) -> Split:
-        """The split "train" or "eval"."""
+    def split(self, name: str, of: str = AUDITED) -> Split:
+        """The split "train" or "eval" of the audited data set, or of one beside it."""
+        dataset = self.dataset if of == AUDITED else self.others[of]
         if name == "eval":
-            return self.dataset.eval
-        if self.dataset.train is None:
+            return dataset.eval
+        if dataset.train is None:
             raise AuditError(
                 "DATA_NO_TRAINING",
                 "nulls need the subject's training images, but only evaluation images were given. "
                 "Give them with --data or --train-data.",
             )
-        return self.dataset.train
+        return dataset.train
 
     def pixels(self, name: str, side: int) -> NDArray[np.uint8]:
         """All images of a split as nulls see them: (N, C, side, side), the central square."""
@@ -87,15 +93,18 @@ class Workshop:
         pixels = torch.from_numpy(self.pixels("eval", null.side))
         return Images(pixels, torch.from_numpy(self.dataset.eval.labels), mean, std)
 
-    def subject_images(self, name: str, index: NDArray[np.int64] | None = None) -> Images:
+    def subject_images(
+        self, name: str, index: NDArray[np.int64] | None = None, of: str = AUDITED
+    ) -> Images:
         """Images with the subject's own geometry and normalisation.
 
         Args:
             name: "train" or "eval".
             index: Which of them; all by default.
+            of: The data set: the audited one, or the use of one beside it.
         """
         view = self.subject.preprocessing
-        split = self.split(name)
+        split = self.split(name, of)
         part = split if index is None else split.select(index)
         pixels = decode(
             part,
@@ -122,6 +131,15 @@ class Workshop:
             self._evaluation.append(self.subject_images("eval"))
         yield self._evaluation[0]
 
-    def some(self, name: str, n: int, seed: int) -> NDArray[np.int64]:
+    def subject_parts(
+        self, name: str, index: NDArray[np.int64], of: str = AUDITED
+    ) -> Iterator[Images]:
+        """Images as the subject sees them, in order, in parts that fit in memory; none is kept."""
+        view = self.subject.preprocessing
+        size = max(1, MEMORY // (view.in_chans * view.img_size**2))
+        for start in range(0, len(index), size):
+            yield self.subject_images(name, index[start : start + size], of)
+
+    def some(self, name: str, n: int, seed: int, of: str = AUDITED) -> NDArray[np.int64]:
         """A stratified choice of `n` positions of a split."""
-        return subset(self.split(name).labels, n, seed)
+        return subset(self.split(name, of).labels, n, seed)

@@ -1,26 +1,35 @@
 """Exact nearest neighbours: a fast search for candidates, proved and re-scored in float64.
 
 The squared distance ||a||^2 + ||b||^2 - 2ab loses its digits where points lie close together, so
-it is never returned. From it a lower bound of the true value is made, by the worst-case error of
-a rounded dot product (Higham 2002, section 3.1); the candidates with the smallest bounds are
-measured again from the original coordinates in float64. If the k-th of them is no farther than
-the bound of everything left out, the answer is exact; if not, the row is searched again with
-products in float64, and at last without any product.
+it is never returned. From it a lower bound of the true value is made (`audit.kernels.bounds`), in
+fewer coordinates where that pays (`audit.kernels.sketch`); the candidates with the smallest bounds
+are measured again from the original coordinates in float64. If the k-th of them is no farther than
+the bound of everything left out, the answer is exact; if not, more candidates are measured, the
+point is searched again with products in float64, and at last without any product.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-SPARE = 1  # candidates beyond k that are measured first
-MORE = 14  # and where that proves nothing
-MOST = 56  # and in the search in float64
-TILE = 2048  # rows and columns of one block of bounds: 17 MB each in float32
-GROUP = 32  # columns of which only the smallest is looked at first
-ROWS = 128  # rows that are copied to float64 at a time: they stay in a processor's cache
-TINY = 1e-30  # squared distance below which float32 may underflow, at unit scale
+from audit.kernels.bounds import (
+    ROWS,
+    TILE,
+    Take,
+    low_norms,
+    relative_error,
+    search,
+    search_some,
+    smallest,
+)
+from audit.kernels.sketch import MOST, shortened
+
+FIRST = (1, 4)  # candidates beyond k that are measured, until they prove the answer
+LAST = (6, 56)  # likewise, of points that are searched again
+SOME = 256  # points that are searched among all others at a time
 
 
 class Neighbours(NamedTuple):
@@ -51,8 +60,10 @@ def two_nearest(x: Tensor) -> tuple[Tensor, Tensor]:
 def nearest(x: Tensor, k: int) -> Neighbours:
     """Exact k nearest neighbours of every point among the others.
 
-    Needs, beyond the input, a float32 copy of it and less than 150 MB (N = 20,000 and
-    D = 2,048: 310 MB at the most). Time: N^2 D multiply-adds in float32 (each pair once).
+    Needs, beyond the input, a float32 copy of it, in part a second one of an eighth of its size at
+    the most, and less than 150 MB for every 20,000 points. Time: N^2 D / 2 multiply-adds in float32
+    (each pair once), less where the points have a shorter description, more where they lie close
+    to each other for float32.
 
     Args:
         x: (N, D), any float dtype and device, finite.
@@ -68,18 +79,22 @@ def nearest(x: Tensor, k: int) -> Neighbours:
         raise ValueError("neighbours need finite values")
     x = x.detach() if x.dtype in (torch.float32, torch.float64) else x.detach().float()
     centre, scale = _centre_and_scale(x)
-    candidates, lower = _search(_unit(x, centre, scale), min(k + MORE, n - 1))
-    rows = torch.arange(n, device=x.device)
-    found = Neighbours(rows.new_empty((n, k), dtype=torch.float64), rows.new_empty((n, k)))
-    for count in (min(k + SPARE, n - 1), min(k + MORE, n - 1)):
-        distances, indices = _score(x, rows, candidates[rows, :count], k)
-        found.distances[rows], found.indices[rows] = distances, indices
-        # No point left out is nearer than the next bound, or than the last one kept.
-        bound = lower[rows, min(count, lower.shape[1] - 1)].double()
-        rows = rows[_unproved(distances, bound, scale)]
-        if count == n - 1 or not len(rows):
-            return found
-    _again(x, centre, scale, rows, found)
+    unit = _unit(x, centre, scale)
+    short = shortened(unit, k)
+    found = Neighbours(
+        torch.empty((n, k), dtype=torch.float64, device=x.device),
+        torch.empty((n, k), dtype=torch.int64, device=x.device),
+    )
+    if short is None:
+        every = torch.arange(n, device=x.device)
+        bounds = search(unit, min(k + FIRST[-1], n - 1))
+        rows = _settle(x, scale, every, bounds, FIRST, found)
+    else:
+        rows = _sift(x, scale, short, found)
+    rows = _again(x, scale, rows, lambda part: unit[part], found)
+    rows = _again(x, scale, rows, lambda part: (x[part].double() - centre) / scale, found)
+    for row in rows.tolist():
+        found.distances[row], found.indices[row] = _scan(x, row, k)
     return found
 
 
@@ -103,133 +118,130 @@ def _unit(x: Tensor, centre: Tensor, scale: float) -> Tensor:
     return unit
 
 
-def _error(unit: Tensor) -> float:
-    """Relative error kappa of a float32 bound: |computed - true| <= kappa (||a||^2 + ||b||^2).
+def _settle(
+    x: Tensor,
+    scale: float,
+    rows: Tensor,
+    bounds: tuple[Tensor, Tensor],
+    extra: Sequence[int],
+    found: Neighbours,
+) -> Tensor:
+    """Measure the candidates of some points, nearest bounds first, until they prove the answer.
 
-    Rounded input and dot products of D terms in any order, twice over (some devices truncate).
-    """
-    return 2 * (unit.shape[1] + 32) * 2.0**-24 + 8 * _lost(unit)
-
-
-def _lost(unit: Tensor) -> float:
-    """Relative error of a float32 product with 1: above 0 where fewer bits are multiplied.
-
-    A user may have let products run in TF32 or bfloat16; the bound is then widened.
-    """
-    generator = torch.Generator().manual_seed(0)
-    probe = torch.zeros(256, max(unit.shape[1], 64))
-    probe[:, 0] = 1 + torch.rand(256, generator=generator)
-    ones = torch.zeros_like(probe)
-    ones[:, 0] = 1
-    product = (probe.to(unit.device) @ ones.to(unit.device).T).cpu()  # (256, 256)
-    return float(((product - probe[:, :1]) / probe[:, :1]).abs().max())
-
-
-def _search(unit: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Candidates for the k nearest, each pair of tiles multiplied once.
+    Args:
+        x: (N, D).
+        scale: Of the bounds.
+        rows: (R,) places of the points.
+        bounds: Their candidates (R, K), and bounds (R, K) of them in squares of `scale`.
+        extra: Candidates beyond k after which to look whether the answer is proved.
+        found: Where the answers go.
 
     Returns:
-        Indices (N, k), and their lower bounds (N, k), ascending: no point left out is below the
-        last.
+        The places of those that are not proved, with the best answers so far.
     """
-    n, device = len(unit), unit.device
-    kappa = _error(unit)
-    norms = torch.cat([part.double().square_().sum(1) for part in torch.split(unit, ROWS)])  # (N,)
-    norms = (norms * (1 - kappa) - TINY).float()
-    best = torch.full((n, k), torch.inf, device=device)
-    index = torch.zeros((n, k), dtype=torch.int64, device=device)
-    for i in range(0, n, TILE):
-        for j in range(i, n, TILE):
-            rows, columns = slice(i, min(i + TILE, n)), slice(j, min(j + TILE, n))
-            bounds = torch.addmm(norms[columns], unit[rows], unit[columns].T, alpha=-2)
-            bounds += norms[rows, None]  # (R, C)
-            if i == j:
-                bounds.fill_diagonal_(torch.inf)  # a point is not its own neighbour
-            else:
-                _merge(best, index, columns, bounds.T.contiguous(), i)
-            _merge(best, index, rows, bounds, j)
-    return index, best
+    candidates, lower = bounds
+    n, k, most = len(x), found.distances.shape[1], candidates.shape[1]
+    # No point left out after K candidates is below the next bound, or the last if there is none.
+    beyond = torch.full_like(lower[:, -1:], torch.inf) if most == n - 1 else lower[:, -1:]
+    following = torch.cat([lower[:, 1:], beyond], 1)  # (R, K)
+    found.distances[rows] = torch.inf
+    left, first = torch.arange(len(rows), device=x.device), 0
+    for last in sorted({min(k + more, most) for more in extra}):
+        _measure(x, rows[left], candidates[left, first:last], found)
+        farthest = (found.distances[rows[left], -1] / scale).square() * (1 + 1e-9)
+        left = left[(farthest > following[left, last - 1]) & (farthest > 0)]
+        first = last
+    return rows[left]
 
 
-def _merge(best: Tensor, index: Tensor, rows: slice, bounds: Tensor, first: int) -> None:
-    """Merge one tile, whose columns begin at `first`, into the smallest bounds so far."""
-    k = best.shape[1]
-    values, columns = _smallest(bounds, min(k, bounds.shape[1]))
-    values, order = torch.cat([best[rows], values], 1).topk(k, largest=False)
-    best[rows] = values
-    index[rows] = torch.cat([index[rows], columns + first], 1).gather(1, order)
+def _sift(x: Tensor, scale: float, short: Tensor, found: Neighbours) -> Tensor:
+    """Measure every pair whose bound in fewer coordinates does not rule it out.
 
+    Args:
+        x: (N, D).
+        scale: Of the bounds.
+        short: (N, p), whose distances are not larger than those of x / scale.
+        found: Where the answers go.
 
-def _smallest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k smallest of every row of (R, C) and their columns, ascending.
-
-    They lie in the k groups of columns with the smallest minima, which a vectorised pass finds.
+    Returns:
+        The places of points that have too many candidates.
     """
-    r, c = scores.shape
-    if c < 2 * k * GROUP:
-        values, columns = scores.topk(k, largest=False)
-        return values, columns
-    if c % GROUP:
-        scores = torch.nn.functional.pad(scores, (0, -c % GROUP), value=torch.inf)
-    grouped = scores.view(r, -1, GROUP)
-    groups = grouped.amin(2).topk(k, largest=False).indices  # (R, k)
-    members = grouped.gather(1, groups[:, :, None].expand(-1, -1, GROUP)).view(r, -1)
-    values, place = members.topk(k, largest=False)  # (R, k)
-    return values, groups.gather(1, place // GROUP) * GROUP + place % GROUP
+    n, k = found.distances.shape
+    norms = low_norms(short, relative_error(short))
+    left = []
+    for rows in torch.split(torch.arange(n, device=x.device), SOME):
+        bounds = torch.addmm(norms, short[rows], short.T, alpha=-2)
+        bounds += norms[rows, None]  # (R, N)
+        bounds.scatter_(1, rows[:, None], torch.inf)
+        _, first = smallest(bounds, min(k + 1, n - 1))
+        found.distances[rows] = torch.inf
+        _measure(x, rows, first, found)
+        farthest = (found.distances[rows, -1:] / scale).square()  # (R, 1)
+        bounds.scatter_(1, first, torch.inf)
+        near, column = (bounds <= farthest.float() * (1 + 1e-6)).nonzero().unbind(1)  # (P,)
+        many = torch.bincount(near, minlength=len(rows)) > MOST
+        few = ~many[near]
+        _measure_ragged(x, rows, near[few], column[few], found)
+        left.append(rows[many])
+    return torch.cat(left)
 
 
-def _score(x: Tensor, rows: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Exact distances and indices (R, k) of the nearest among the candidates (R, K) of rows (R,).
+def _measure(x: Tensor, rows: Tensor, candidates: Tensor, found: Neighbours) -> None:
+    """Merge the exact distances to some candidates (R, K) of rows (R,) into what was found.
 
     Candidate by candidate, in parts that fit a processor's cache.
     """
-    distances, indices = [], []
     for part, own in zip(torch.split(candidates, ROWS), torch.split(rows, ROWS), strict=True):
         here = x.index_select(0, own).double()  # (r, D)
         squares = [
             x.index_select(0, column).double().sub_(here).square_().sum(1)
             for column in part.unbind(1)
         ]
-        values, order = torch.stack(squares, 1).topk(k, largest=False)
-        distances.append(values.sqrt())
-        indices.append(part.gather(1, order))
-    return torch.cat(distances), torch.cat(indices)
+        _keep(own, part, torch.stack(squares, 1).sqrt_(), found)
 
 
-def _unproved(distances: Tensor, bound: Tensor, scale: float) -> Tensor:
-    """Rows whose last distance could be beaten by a point that was left out."""
-    farthest = (distances[:, -1] / scale).square() * (1 + 1e-9)
-    return torch.nonzero((farthest > bound) & (farthest > 0)).ravel()
+def _measure_ragged(
+    x: Tensor, rows: Tensor, near: Tensor, column: Tensor, found: Neighbours
+) -> None:
+    """As `_measure`, for pairs (P,) of one of the rows, ascending, and a candidate."""
+    if not len(near):
+        return
+    counts = torch.bincount(near, minlength=len(rows))
+    place = torch.arange(len(near), device=x.device) - (counts.cumsum(0) - counts)[near]
+    distances = torch.full((len(rows), int(counts.max())), torch.inf, device=x.device).double()
+    candidates = torch.zeros_like(distances, dtype=torch.int64)
+    candidates[near, place] = column
+    squares = [
+        x.index_select(0, there).double().sub_(x.index_select(0, here)).square_().sum(1)
+        for here, there in zip(
+            torch.split(rows[near], ROWS), torch.split(column, ROWS), strict=True
+        )
+    ]
+    distances[near, place] = torch.cat(squares).sqrt_()
+    _keep(rows, candidates, distances, found)
 
 
-def _again(x: Tensor, centre: Tensor, scale: float, rows: Tensor, found: Neighbours) -> None:
-    """Search some rows once more, with products in float64, then without products; in place."""
-    n, k = len(x), found.distances.shape[1]
-    for part in torch.split(rows, 4 * ROWS):
-        candidates, bound = _search_double(x, centre, scale, part, min(k + MOST, n - 1))
-        distances, indices = _score(x, part, candidates, k)
-        for i in _unproved(distances, bound, scale).tolist():
-            distances[i], indices[i] = _scan(x, int(part[i]), k)
-        found.distances[part], found.indices[part] = distances, indices
+def _keep(rows: Tensor, candidates: Tensor, distances: Tensor, found: Neighbours) -> None:
+    """Merge measured candidates (R, K) of rows (R,) into what was found."""
+    known = torch.cat([found.distances[rows], distances], 1)
+    indices = torch.cat([found.indices[rows], candidates], 1)
+    found.distances[rows], order = known.topk(found.distances.shape[1], largest=False)
+    found.indices[rows] = indices.gather(1, order)
 
 
-def _search_double(
-    x: Tensor, centre: Tensor, scale: float, rows: Tensor, k: int
-) -> tuple[Tensor, Tensor]:
-    """As `_search`, for some rows (R,) against all points, in float64."""
-    n, kappa = len(x), 2 * (x.shape[1] + 32) * 2.0**-53
-    own = (x.index_select(0, rows).double() - centre) / scale  # (R, D)
-    own_norms = own.square().sum(1) * (1 - kappa)
-    best = torch.full((len(rows), k), torch.inf, dtype=torch.float64, device=x.device)
-    index = torch.zeros((len(rows), k), dtype=torch.int64, device=x.device)
-    for first in range(0, n, TILE):
-        columns = (x[first : first + TILE].double() - centre) / scale  # (C, D)
-        bounds = torch.addmm(columns.square().sum(1) * (1 - kappa), own, columns.T, alpha=-2)
-        bounds += own_norms[:, None]  # (R, C)
-        inside = torch.nonzero((rows >= first) & (rows < first + TILE)).ravel()
-        bounds[inside, rows[inside] - first] = torch.inf
-        _merge(best, index, slice(0, len(rows)), bounds, first)
-    return index, best[:, -1] if k < n - 1 else torch.full_like(best[:, -1], torch.inf)
+def _again(x: Tensor, scale: float, rows: Tensor, take: Take, found: Neighbours) -> Tensor:
+    """Search some points again, in the coordinates that `take` gives; in place.
+
+    Returns:
+        The places of those that are still not proved.
+    """
+    most = min(found.distances.shape[1] + LAST[-1], len(x) - 1)
+    left = [
+        _settle(x, scale, part, search_some(take, len(x), part, most), LAST, found)
+        for part in torch.split(rows, SOME)
+        if len(part)
+    ]
+    return torch.cat(left) if left else rows
 
 
 def _scan(x: Tensor, row: int, k: int) -> tuple[Tensor, Tensor]:

@@ -8,18 +8,16 @@ compare clouds of the same images only; no interval here covers that bias.
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 from torch import Tensor
 
+from audit.kernels.estimators import Array, gride, two_nn
 from audit.kernels.neighbours import Neighbours, nearest
 
-Array = NDArray[np.float64]
-Method = Literal["censored", "mle", "fit"]
 MIN_POINTS = 50
 RANK_SLACK = 1.25  # an estimate this much above the linear rank is no sampling error
 MAX_DUPLICATES = 0.2  # share of points that are copies of others
@@ -84,60 +82,6 @@ class _Cloud(NamedTuple):
     found: Neighbours
     duplicates: int
     reason: str = ""
-
-
-def two_nn(log_mu: Array, method: Method = "censored", discard: float = 0.1) -> float:
-    """Intrinsic dimension from log(r2 / r1) of every point.
-
-    Args:
-        log_mu: (N,), not negative, N >= 2.
-        method: "censored", the default: maximum likelihood in which the largest ratios count
-            only as "at least the largest one kept": (n - 1) / (sum of n kept + (N - n) * the
-            last kept), unbiased. Dropping them outright would give 1.34 d at 10 %. "mle":
-            (N - 1) / sum, not robust. "fit": the papers' line through the origin.
-        discard: Share of the largest ratios that is not trusted ("censored" and "fit").
-
-    Returns:
-        In dimensions; infinite if all ratios kept are 1, NaN if fewer than two are kept.
-    """
-    logs = np.sort(np.asarray(log_mu, dtype=float))
-    n = len(logs) if method == "mle" else math.floor((1 - discard) * len(logs) + 1e-9)
-    if n < 2:
-        return math.nan
-    if method == "fit":
-        n = min(n, len(logs) - 1)  # the last point would lie at infinity
-        survival = -np.log1p(-np.arange(1, n + 1) / len(logs))
-        squares = float((logs[:n] ** 2).sum())
-        return float((survival * logs[:n]).sum()) / squares if squares > 0 else math.inf
-    total = float(logs[:n].sum() + (len(logs) - n) * logs[n - 1])
-    return (n - 1) / total if total > 0 else math.inf
-
-
-def gride(log_mu: Array, n1: int = 2) -> float:
-    """Generalised ratio estimator on neighbours n1 and 2 n1 (Denti et al. 2022, GRIDE).
-
-    Solves N / d - (n2 - 1) sum(L) + (n2 - n1 - 1) sum(L / (1 - exp(-d L))) = 0 for d.
-
-    Args:
-        log_mu: (N,), L = log of the distance to neighbour n2 = 2 n1 over that to n1.
-        n1: 1 gives TwoNN's maximum likelihood (with N for N - 1).
-
-    Returns:
-        In dimensions; NaN if all ratios are 1.
-    """
-    logs = np.asarray(log_mu, dtype=float)
-    if not logs.sum() > 0:
-        return math.nan
-
-    def score(log_d: float) -> float:
-        d = math.exp(log_d)
-        # L / (1 - exp(-d L)) without 0 / 0: it is 1 / d at L = 0.
-        scaled = special.exprel(-d * logs)  # (1 - exp(-dL)) / (dL)
-        return (
-            len(logs) - (2 * n1 - 1) * d * float(logs.sum()) + (n1 - 1) * float((1 / scaled).sum())
-        )
-
-    return math.exp(optimize.brentq(score, math.log(1e-6), math.log(1e9)))
 
 
 def merge_duplicates(x: Tensor) -> tuple[Tensor, int]:
@@ -266,6 +210,9 @@ def _cloud(x: Tensor) -> _Cloud:
     empty = _Cloud(x[:0], torch.arange(0), Neighbours(torch.empty(0, 0), torch.empty(0, 0)), 0)
     if x.ndim != 2 or not x.numel() or not bool(torch.isfinite(x).all()):
         return empty._replace(reason="Some features are not finite, or there are none.")
+    if len(x) > 1 and bool((x == x[0]).all()):
+        reason = "All points are equal: the features are constant."
+        return empty._replace(x=x[:1], duplicates=len(x) - 1, reason=reason)
     kept = _first_of_equals(x)
     while True:
         copies = len(x) - len(kept)
@@ -330,7 +277,12 @@ def _margin(in_blocks: Array) -> float:
 
 
 def _rank(x: Tensor, most: int) -> int:
-    """Linear rank of the centred points, counted up to `most`, on as many random points."""
+    """Linear rank of the centred points, counted up to `most`, on as many random points.
+
+    Directions along which the points spread less than the rounding of the input do not count.
+    """
     rows = np.random.default_rng(0).permutation(len(x))[: most + 1]
-    part = x[torch.from_numpy(rows).to(x.device)].double()
-    return int(torch.linalg.matrix_rank(part - part.mean(0)))
+    part = x[torch.from_numpy(rows).to(x.device)].double()  # (R, D)
+    step = torch.finfo(x.dtype).eps * float(part.abs().amax())
+    rounding = step * (math.sqrt(part.shape[0]) + math.sqrt(part.shape[1]))
+    return int(torch.linalg.matrix_rank(part - part.mean(0), atol=rounding, rtol=0.0))

@@ -38,6 +38,7 @@ class Cut:
         modules: Modules that run before the cut only; frozen, they stay in eval mode.
         ends: Last operation before the cut in the graphs of eval and train mode; empty if untraced.
         shapes: Of the values that cross the cut, without the batch; empty if untraced.
+        module: Whose end (at the head: whose start) an untraced cut is; empty if traced.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Cut:
     modules: tuple[str, ...]
     ends: tuple[str, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()
+    module: str = ""
 
 
 @dataclass(frozen=True)
@@ -256,6 +258,7 @@ def _cut(
         modules=frozen_modules(network, set(sides["before"]), ran[0] - ran[1]),
         ends=tuple(t.names[p] for t, p in zip(traces, positions, strict=True)),
         shapes=tuple(shape[1:] for shape in crossing if shape is not None),
+        module="",
     )
 
 

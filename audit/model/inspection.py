@@ -17,12 +17,23 @@ from torch import nn
 
 from audit.model import checkpoint, recorded, signatures
 from audit.model.architecture import find_cuts, outputs
+from audit.model.degenerate import constant_logits
 from audit.model.hub import Place, locate
 from audit.model.identity import Identity, identify
 from audit.model.reading import Content, read_content
 from audit.model.spec import ModelSpec, resolve_preprocessing
 from audit.model.stored import ITEM_BYTES, Stored
-from audit.model.weights import FLOATS, Choice, Found, check, choose, without_constants
+from audit.model.weights import (
+    FLOATS,
+    Choice,
+    Found,
+    Weights,
+    check,
+    choose,
+    converted,
+    weights_digest,
+    without_constants,
+)
 from audit.record import AuditError
 from reports.text import visible
 
@@ -37,6 +48,7 @@ class Inspection:
         name: Of the file, safe to show.
         bytes: Its size.
         sha256: Digest of the file.
+        weights_sha256: Digest of the weights as an audit takes them, whatever the container.
         format: What it is, in words.
         weights: "only", or which of raw and averaged (EMA) weights is described.
         entries: Number of tensors in its weights.
@@ -44,6 +56,9 @@ class Inspection:
         parameters: Of the network: what was learnt, without statistics of batch norm.
         not_finite: Names of entries with NaN or infinite values, as far as they are listed.
         not_finite_values: Number of such values; None if they were not read.
+        zero: Names of layers whose weights are all zero, as far as they are listed.
+        zero_layers: Number of such layers; None if they were not read.
+        constant_logits: Whether two images of noise get the same logits.
         architecture: Name that timm knows.
         identified: How it is known, in words.
         candidates: Architectures that fit the weights' names and shapes.
@@ -63,6 +78,7 @@ class Inspection:
     name: str
     bytes: int | None = None
     sha256: str | None = None
+    weights_sha256: str | None = None
     format: str | None = None
     weights: Choice | None = None
     entries: int | None = None
@@ -70,6 +86,9 @@ class Inspection:
     parameters: int | None = None
     not_finite: list[str] = field(default_factory=list)
     not_finite_values: int | None = None
+    zero: list[str] = field(default_factory=list)
+    zero_layers: int | None = None
+    constant_logits: bool | None = None
     architecture: str | None = None
     identified: str | None = None
     candidates: list[dict[str, Any]] = field(default_factory=list)
@@ -147,9 +166,11 @@ def describe(content: Content, place: Place, found: Inspection, given: Mapping[s
     outline = recorded.outlined(spec)
     if content.kind == "torchscript":
         weights = without_constants(weights, outline)
-    check(weights, outline.state_dict(), visible(spec.architecture))
+    expected = outline.state_dict()
+    check(weights, expected, visible(spec.architecture))
     if found.not_finite_values:
         raise not_finite(found)
+    try_out(converted(content, weights, expected), spec, found)
     say_what_for(outline, spec, found)
 
 
@@ -178,26 +199,49 @@ def harmless(value: object) -> object:
 
 
 def count(content: Content, weights: Found, found: Inspection) -> None:
-    """Entries, values by type, and values that are no finite numbers."""
+    """Entries, values by type, values that are no finite numbers, and layers of zeros."""
     found.entries = len(weights)
     precision: dict[str, int] = {}
     for stored in weights.values():
         if stored.dtype in FLOATS and not stored.odd:
             precision[stored.dtype] = precision.get(stored.dtype, 0) + stored.numel
     found.precision = dict(sorted(precision.items()))
-    bad = {key: n for key, stored in weights.items() if (n := not_finite_in(content, stored))}
-    found.not_finite_values = sum(bad.values())
+    bad: dict[str, int] = {}
+    zero: list[str] = []
+    for key, stored in weights.items():
+        values = floats(content, stored)
+        if values is None:
+            continue
+        if not bool(torch.isfinite(values.sum())):
+            bad[key] = int((~torch.isfinite(values)).sum())
+        elif values.dim() > 1 and not bool(values.any()):
+            zero.append(key)
+    bad = {key: n for key, n in bad.items() if n}  # finite values may have an infinite sum
+    found.not_finite_values, found.zero_layers = sum(bad.values()), len(zero)
     found.not_finite = [visible(key, 80) for key in list(bad)[:MOST_NAMED]]
+    found.zero = [visible(key, 80) for key in zero[:MOST_NAMED]]
 
 
-def not_finite_in(content: Content, stored: Stored) -> int:
-    """Number of NaN and infinite values of one tensor; 0 for what is no weight at all."""
+def floats(content: Content, stored: Stored) -> torch.Tensor | None:
+    """The values of one tensor; None for what is no weight, or is refused later."""
     if stored.odd or stored.storage is None or stored.dtype not in FLOATS:
-        return 0
+        return None
     if stored.numel * ITEM_BYTES[stored.dtype] > stored.storage.size:
-        return 0  # declares more than there is, and is refused for that
-    values = content.tensor(stored)
-    return 0 if bool(torch.isfinite(values.sum())) else int((~torch.isfinite(values)).sum())
+        return None  # declares more than there is
+    return content.tensor(stored)
+
+
+def try_out(weights: Weights, spec: ModelSpec, found: Inspection) -> None:
+    """Put the weights into their network and see whether it answers to its input at all."""
+    network = spec.build(seed=0)
+    network.load_state_dict(weights, strict=True)
+    found.weights_sha256 = weights_digest(weights)
+    found.constant_logits = constant_logits(network, spec)
+    if found.constant_logits:
+        found.cannot.append(
+            "tell images apart: two images of noise get the same logits; an audit measures it all "
+            "the same, and says so"
+        )
 
 
 def fitted_spec(

@@ -170,12 +170,17 @@ def trace(network: nn.Module, training: bool) -> Trace:
         for module, name, cache in kept:
             module.__dict__[name] = cache
     names = [str(tracer.node_to_qualname.get(node, node.name)) for node in nodes]
+    names = [name.removeprefix(ROOT) for name in names]
+    return Trace(root, nodes, tuple(names), dependent_nodes(nodes))
+
+
+def dependent_nodes(nodes: Iterable[fx.Node]) -> frozenset[fx.Node]:
+    """Those whose value depends on the input; in order of execution."""
     dependent: set[fx.Node] = set()
     for node in nodes:
         if node.op == "placeholder" or any(n in dependent for n in node.all_input_nodes):
             dependent.add(node)
-    names = [name.removeprefix(ROOT) for name in names]
-    return Trace(root, nodes, tuple(names), frozenset(dependent))
+    return frozenset(dependent)
 
 
 class Measured(fx.Interpreter):

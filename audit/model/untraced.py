@@ -58,7 +58,7 @@ def _cuts(network: nn.Module, x: Tensor) -> tuple[Cut, ...]:
     top = classifier.split(".")[0]  # the head may be a list of layers itself
     names = feature_modules(network) or block_modules(network)
     names = [name for name in names if name.split(".")[0] != top]
-    work = _work(network, [*names, classifier], x)
+    work = work_of(network, [*names, classifier], x)
     total = work[""].end
     ordered = sorted((n for n in names if n in work), key=lambda n: work[n].order)
     cuts = []
@@ -78,6 +78,7 @@ def _cuts(network: nn.Module, x: Tensor) -> tuple[Cut, ...]:
                 modules=frozen_modules(network, set(sides["before"]), ()),
                 ends=(),
                 shapes=(),
+                module=name,
             )
         )
     return tuple(distinct(cuts))
@@ -91,8 +92,17 @@ class Work(NamedTuple):
     end: int
 
 
-def _work(network: nn.Module, names: Sequence[str], x: Tensor) -> dict[str, Work]:
-    """Run the network once; modules that did not run are left out."""
+def work_of(network: nn.Module, names: Sequence[str], x: Tensor) -> dict[str, Work]:
+    """Run the network once and count; modules that did not run are left out.
+
+    Args:
+        network: In eval mode.
+        names: Of the modules that are watched.
+        x: (N, C, H, W).
+
+    Returns:
+        By name, and under "" the whole network.
+    """
     work: dict[str, Work] = {}
     starts: dict[str, int] = {}
     counter = FlopCounterMode(display=False)

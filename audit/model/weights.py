@@ -111,7 +111,7 @@ def check(weights: Found, expected: Mapping[str, Tensor], architecture: str) -> 
         architecture: For the message.
 
     Raises:
-        AuditError: MODEL_ARCH_MISMATCH or MODEL_DTYPE.
+        AuditError: MODEL_ARCH_MISMATCH, MODEL_DTYPE or MODEL_CORRUPT.
     """
     missing = sorted(expected.keys() - weights.keys())
     surplus = sorted(weights.keys() - expected.keys())
@@ -165,14 +165,19 @@ def _check_type(key: str, given: Stored, expected: Tensor) -> None:
     what = given.odd
     if not what and given.dtype not in (FLOATS if expected.is_floating_point() else WHOLE):
         what = f"is of type {given.dtype}"
-    elif not what and given.storage is not None:
-        held = given.storage.size // ITEM_BYTES[given.dtype]
-        what = "declares more values than the file holds" if given.numel > held else ""
     if what:
         raise AuditError(
             "MODEL_DTYPE",
             f"an audit needs weights of 16, 32 or 64-bit floating point, but {visible(key, 80)!r} "
             f"{what}. Save the model before quantising it.",
+        )
+    held = given.numel if given.storage is None else given.storage.size // ITEM_BYTES[given.dtype]
+    if given.numel > held:
+        raise AuditError(
+            "MODEL_CORRUPT",
+            f"every weight must be in the file, but {visible(key, 80)!r} declares {given.numel:,} "
+            f"values and the file holds {held:,} of them. Save `model.state_dict()` anew, with "
+            "`.contiguous()` for tensors that repeat their values, or copy the file again.",
         )
 
 

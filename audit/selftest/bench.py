@@ -158,8 +158,9 @@ class Bench:
         return saved(network, architecture, as_images(dataset), self.folder / f"{name}.pt")
 
     def profile(self, seen: int, **changes: int | bool) -> Profile:
-        """The quick profile with a budget for the nulls; no transfer unless asked for."""
-        return profile("quick", **({"images_seen": seen, "cuts": 0} | changes))
+        """The quick profile with a budget for the nulls; no look inside unless asked for."""
+        left_out = {"cuts": 0, "id_images": 0, "probe_cuts": 0}
+        return profile("quick", **({"images_seen": seen} | left_out | changes))
 
     @property
     def honest(self) -> Profile:

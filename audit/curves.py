@@ -1,0 +1,259 @@
+"""What both transfer experiments say with numbers: points of a curve, effects, and their controls.
+
+An effect is a difference of two networks on the same images. Its variance has the images' part
+(cluster-robust) and, from two seeds on, the seeds' part: tau^2 / S, where tau^2 is the variance
+over seeds of the mean difference beyond what the images explain, pooled over the cuts.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.case import CutPoint
+from audit.record import Measurement
+from audit.stats import paired_difference, pooled_seed_variance, simultaneous_quantile
+from reports.text import interval, number
+from reports.words import Cell, Role, Series
+
+Table = NDArray[np.float64]  # (S, n) errors, a row a seed
+IMAGE_DF = 60.0
+HEAD_RETURNS, TUNED_RETURNS = 0.01, 0.02  # how far from its base a control may end
+ONE_SEED = "one seed: the interval holds the images' part of the variance only"
+
+
+class SeedNoise(NamedTuple):
+    """How much a difference varies from seed to seed.
+
+    Attributes:
+        variance: tau^2 of one seed's mean, a fraction squared; 0 with one seed (not known).
+        df: Degrees of freedom behind it.
+    """
+
+    variance: float
+    df: float
+
+
+class Effect(NamedTuple):
+    """A difference of two errors.
+
+    Attributes:
+        value: Mean of the first minus that of the second, a fraction.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def seed_noise(tables: Sequence[Table], *, independent: bool) -> SeedNoise:
+    """Pool the noise of the seeds over the cuts.
+
+    Args:
+        tables: (S, n) errors or differences of errors, one a cut.
+        independent: Whether the cuts of one seed share nothing. Networks that share a base do not
+            vary independently: then there are S - 1 degrees of freedom, not as many for each cut.
+    """
+    several = [table for table in tables if len(table) > 1]
+    if not several:
+        return SeedNoise(0.0, math.inf)
+    free = len(several[0]) - 1
+    return SeedNoise(pooled_seed_variance(several), free * (len(several) if independent else 1))
+
+
+def difference(
+    worse: Table,
+    better: Table,
+    groups: NDArray[np.int64] | None,
+    noise: SeedNoise,
+    together: int = 1,
+) -> Effect:
+    """mean(worse) - mean(better) with an interval over images and seeds.
+
+    Student's quantile has the degrees of freedom of `audit.stats.freedom`: 1 / df is the mean of
+    those of the two parts, weighted by their shares of the variance.
+
+    Args:
+        worse: (S, n) errors.
+        better: (S, n) or (1, n) on the same images.
+        groups: (n,) that belong together, or None.
+        noise: Of the difference.
+        together: Intervals that must hold together (Bonferroni).
+    """
+    value, _, upper = paired_difference(worse, better, groups, t=1.0)
+    n = worse.shape[1] if groups is None else len(np.unique(groups))
+    image, seeds = (upper - value) ** 2, noise.variance / len(worse)
+    if not math.isfinite(image):
+        return Effect(value, math.nan, math.nan)
+    share = seeds / (image + seeds) if seeds > 0 else 0.0
+    df = 1 / ((1 - share) / min(IMAGE_DF, n - 1) + share / noise.df)
+    margin = simultaneous_quantile(together, df) * math.sqrt(image + seeds)
+    return Effect(value, value - margin, value + margin)
+
+
+def point(
+    name: str,
+    errors: Table,
+    base: Table,
+    groups: NDArray[np.int64] | None,
+    *,
+    at: float,
+    noise: SeedNoise,
+    note: str = "",
+) -> Measurement:
+    """Accuracy of the networks of one kind at one cut, averaged over seeds."""
+    lost, low, high = difference(errors, np.zeros_like(errors), groups, noise)
+    return Measurement(
+        name=name,
+        value=1 - lost,
+        unit="fraction",
+        low=max(0.0, 1 - high),
+        high=min(1.0, 1 - low),
+        n=errors.shape[1],
+        at=at,
+        note=note,
+        detail={"base_minus_this": float(errors.mean() - base.mean())},
+    )
+
+
+def effects(
+    stem: str,
+    cuts: Sequence[CutPoint],
+    pairs: Mapping[str, tuple[Table, Table]],
+    groups: NDArray[np.int64] | None,
+    missing: Mapping[str, str],
+    n: int,
+    *,
+    independent: bool,
+) -> list[Measurement]:
+    """One effect at every cut, with intervals that hold for all cuts together.
+
+    Args:
+        stem: Of the measurements' names, up to the dot that the cut follows.
+        cuts: In order of depth.
+        pairs: By cut: errors of the network that should be worse, and of the other.
+        groups: (n,) of the images, or None.
+        missing: Why a cut is not measured, by its name.
+        n: Images.
+        independent: See `seed_noise`.
+    """
+    usable = {k: pair for k, pair in pairs.items() if k not in missing}
+    tables = [worse - better for worse, better in usable.values()]
+    noise = seed_noise(tables, independent=independent)
+    found = []
+    for cut in cuts:
+        reach = Effect(math.nan, math.nan, math.nan)
+        note = missing.get(cut.name, "a network of this cut is missing")
+        if cut.name in usable:
+            worse, better = usable[cut.name]
+            reach = difference(worse, better, groups, noise, len(cuts))
+            note = ONE_SEED if len(worse) == 1 else ""
+        found.append(
+            Measurement(
+                name=stem + cut.name,
+                value=reach.value,
+                unit="points",
+                low=reach.low,
+                high=reach.high,
+                n=n,
+                note=note,
+                at=cut.depth,
+            )
+        )
+    return found
+
+
+def failed_controls(
+    cuts: Sequence[CutPoint],
+    frozen: Mapping[str, Table],
+    tuned: Mapping[str, Table],
+    base: Table,
+    origin: str,
+    missing: Mapping[str, str],
+) -> dict[str, str]:
+    """Why a cut cannot be trusted, by its name; absent if its controls hold.
+
+    BnB+ must return to its base at each cut; the classifier learned anew must for all of them.
+
+    Args:
+        cuts: All of them.
+        frozen: Errors of BnB by cut.
+        tuned: Of BnB+.
+        base: Errors of what they should return to.
+        origin: What that is, in words: "the model".
+        missing: Why a cut was not measured, by its name.
+    """
+    small, trouble = "the retraining budget is too small to tell", {}
+    for cut in (c for c in cuts if c.name not in missing):
+        lost = float(tuned[cut.name].mean() - base.mean())
+        if lost > TUNED_RETURNS:
+            trouble[cut.name] = (
+                f"BnB+ at {cut.name} ends {100 * lost:.1f} points below {origin} (2 are allowed): "
+                + small
+            )
+    head = next((cut.name for cut in cuts if cut.head), None)
+    reason = (
+        "there is no cut before the classifier, so that no control shows whether it can be told"
+    )
+    if head is not None and head in missing:
+        reason = f"the control before the classifier is missing: {missing[head]}"
+    elif head is not None:
+        lost = float(frozen[head].mean() - base.mean())
+        if lost <= HEAD_RETURNS:
+            return trouble
+        reason = (
+            f"learning only the classifier anew ends {100 * lost:.1f} points below {origin} "
+            f"(1 is allowed): {small}"
+        )
+    return {cut.name: reason for cut in cuts if cut.name not in missing}
+
+
+def training_note(values: Mapping[str, object], seeds: int) -> str:
+    """How the networks at one cut were trained."""
+    many = f", {seeds} seeds" if seeds > 1 else ""
+    return (
+        f"{values['images']} training images, {values['seen']} seen, rate {values['rate']:g}{many}"
+    )
+
+
+def rows(measurements: Sequence[Measurement], base: str) -> tuple[dict[str, Cell], ...]:
+    """The table behind the chart; `base` names the column of what each network lost."""
+    return tuple(
+        {
+            "network": m.name.split(".", 1)[1],
+            "relative depth": None if m.at is None else round(m.at, 3),
+            "value": number(m.value, m.unit),
+            "95 % interval": interval(m.low, m.high, m.unit),
+            base: number(m.detail["base_minus_this"], "points")
+            if "base_minus_this" in m.detail
+            else None,
+            "n": m.n,
+            "note": m.note,
+        }
+        for m in measurements
+    )
+
+
+def series(
+    measurements: Sequence[Measurement], kinds: Mapping[str, tuple[str, Role]]
+) -> tuple[Series, ...]:
+    """One line a kind of network that was measured, by depth of the cut."""
+    lines = []
+    for kind, (title, role) in kinds.items():
+        points = [m for m in measurements if m.name.split(".")[1] == kind and m.at is not None]
+        if points:
+            lines.append(
+                Series(
+                    name=title,
+                    role=role,
+                    x=tuple(m.at for m in points if m.at is not None),
+                    y=tuple(m.value for m in points),
+                    low=tuple(m.low for m in points),
+                    high=tuple(m.high for m in points),
+                )
+            )
+    return tuple(lines)

@@ -1,0 +1,104 @@
+"""Features of all cuts of a network on some images: pooled, of length one, from one pass."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from audit.jobs.outputs import BATCH
+from audit.jobs.workshop import Workshop
+from audit.kernels.probes import normalised
+from audit.model.activations import at_cuts, layout_of, pooled
+from audit.model.cuts import Cut
+
+PIXELS = "pixels"  # stands for the images themselves, beside the cuts
+SIDE = 16  # of the images whose pixels are read
+Layers = dict[str, Tensor]  # (n, D) by cut
+Count = Callable[[int], None]  # told the images that are done
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images of a split, in the order in which they are wanted.
+
+    Attributes:
+        of: The data set: the audited one, or the use of one beside it.
+        split: "train" or "eval".
+        index: (n,) positions there.
+        labels: (n,).
+    """
+
+    of: str
+    split: str
+    index: NDArray[np.int64]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def part_of(shop: Workshop, of: str, split: str, index: NDArray[np.int64]) -> Part:
+    """The images at `index` (n,) of a split."""
+    return Part(of, split, index, torch.from_numpy(shop.split(split, of).labels[index]))
+
+
+def features(
+    shop: Workshop,
+    network: nn.Module,
+    cuts: tuple[Cut, ...],
+    images: Part,
+    count: Count,
+    *,
+    pixels: bool = False,
+) -> Iterator[Layers]:
+    """Batch by batch, the features of every cut: rows of length one.
+
+    Args:
+        shop: Whose data, as the subject sees them.
+        network: The subject, or one of its architecture.
+        cuts: Of that architecture.
+        images: Which.
+        count: Told how many are done.
+        pixels: Whether the images at 16 x 16 pixels are given beside them, as `PIXELS`.
+    """
+    layout = layout_of(network)
+    for part in shop.subject_parts(images.split, images.index, images.of):
+        batches = torch.arange(len(part)).split(BATCH)
+        values = at_cuts(network, cuts, (part.normalised(index) for index in batches))
+        for index, found in zip(batches, values, strict=True):
+            layers = {cut: normalised(pooled(value, layout)) for cut, value in found.items()}
+            if pixels:
+                layers[PIXELS] = normalised(small(part.pixels[index]))
+            count(len(index))
+            yield layers
+
+
+def small(pixels: Tensor) -> Tensor:
+    """Images at 16 x 16 pixels or fewer: (B, C, H, W) uint8 -> (B, D) in [0, 1]."""
+    side = min(SIDE, pixels.shape[-1])
+    return F.interpolate(pixels.float() / 255, size=(side, side), mode="area").flatten(1)
+
+
+def gathered(parts: Iterable[Layers], n: int) -> Layers:
+    """The features of all `n` images: one tensor (n, D) a cut."""
+    found: Layers = {}
+    start = 0
+    for layers in parts:
+        size = len(next(iter(layers.values()), ()))
+        for cut, x in layers.items():
+            if cut not in found:
+                found[cut] = x.new_zeros(n, x.shape[1])
+            found[cut][start : start + size] = x
+        start += size
+    return found
+
+
+def bytes_each(shop: Workshop, network: nn.Module, cuts: tuple[Cut, ...], images: Part) -> int:
+    """What the features of one image take, with its pixels."""
+    two = Part(images.of, images.split, images.index[:2], images.labels[:2])
+    found = next(features(shop, network, cuts, two, lambda _: None, pixels=True))
+    return sum(4 * x.shape[1] for x in found.values())

@@ -1,0 +1,158 @@
+"""Executors of the full transfer experiment: base networks A and B, and what B learns from either.
+
+After Yosinski et al. (2014): the classes are divided in two halves, a base network of the model's
+architecture learns each, and B is learned again behind the first n layers of baseB (BnB, BnB+) or
+of baseA (AnB, AnB+). Where the user gives other data, those are B and the subject itself is A. A
+base network is what AnB is at n = 0: the same recipe with nothing copied.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from audit.data import subset
+from audit.jobs.retraining import (
+    DIVERGED,
+    Curve,
+    Start,
+    errors_on,
+    learn,
+    within_memory,
+)
+from audit.jobs.transfer import facts, shares_of, whole_number
+from audit.jobs.workshop import Tick, Workshop
+from audit.model.spec import ModelSpec
+from audit.store import Outcome
+from audit.work import Job
+from baselines.train import Diverged, Images
+
+SEEDS = {"a": 1, "b": 2, "network": 3, "untrained": 4}  # apart: no fresh layer repeats a base's
+FROZEN = ("bnb", "anb", "untrained")
+FROM_A = ("anb", "anb_plus")
+WEIGHTS = "weights."
+
+
+@dataclass(frozen=True)
+class Half:
+    """One side of the experiment: its classes, and where its images are.
+
+    Attributes:
+        of: The data set, as the workshop names it.
+        classes: Labels there, in the order of the network's outputs.
+    """
+
+    of: str
+    classes: tuple[int, ...]
+
+    def positions(self, shop: Workshop, split: str) -> NDArray[np.int64]:
+        """Of its images in a split, ascending."""
+        return np.flatnonzero(np.isin(shop.split(split, self.of).labels, self.classes))
+
+    def chosen(self, shop: Workshop, n: int, seed: int) -> Images:
+        """A stratified choice of `n` training images, with the network's labels."""
+        positions = self.positions(shop, "train")
+        labels = np.searchsorted(self.classes, shop.split("train", self.of).labels[positions])
+        picked = positions[subset(labels.astype(np.int64), n, seed)]
+        return self.relabelled(shop.subject_images("train", picked, self.of))
+
+    def evaluation(self, shop: Workshop) -> Iterator[Images]:
+        """Its evaluation images, in order, in parts that fit in memory."""
+        for part in shop.subject_parts("eval", self.positions(shop, "eval"), self.of):
+            yield self.relabelled(part)
+
+    def relabelled(self, images: Images) -> Images:
+        """The same images, labelled by the place of their class in this half."""
+        labels = np.searchsorted(self.classes, images.labels.numpy())
+        return replace(images, labels=torch.from_numpy(labels.astype(np.int64)))
+
+
+def half(job: Job, shop: Workshop, side: str) -> Half:
+    """Side "a" or "b" of a job's experiment."""
+    of = str(job.params["of"])
+    if of in shop.others:
+        return Half(of, tuple(range(len(shop.others[of].classes))))
+    of_a = set(job.params["classes_a"])  # type: ignore[arg-type]
+    names = enumerate(shop.dataset.classes)
+    return Half(of, tuple(i for i, name in names if (name in of_a) == (side == "a")))
+
+
+def curve_of(job: Job, shop: Workshop, side: str) -> Curve:
+    """What all networks that learn one side share; both sides have equally many images."""
+    wanted = [half(job, shop, "b")]
+    if str(job.params["of"]) not in shop.others:
+        wanted.append(half(job, shop, "a"))
+    cuts = [shop.cuts[str(name)] for name in job.params["cuts"]]  # type: ignore[union-attr]
+    n = within_memory(cuts, whole_number(job, "images"))
+    n = min(n, *(len(h.positions(shop, "train")) for h in wanted))
+    own = half(job, shop, side)
+    images = own.chosen(shop, n, whole_number(job, "base_seed"))
+    spec = replace(shop.subject.spec, num_classes=len(own.classes))
+    return Curve(spec, images, whole_number(job, "seen"), shares_of(job))
+
+
+def split_base(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """A base network, trained from scratch on one side.
+
+    Returns:
+        Values: how it was trained. Arrays: its weights, and its errors on its own evaluation
+        images.
+    """
+    side, seed = str(job.params["side"]), whole_number(job, "seed")
+    curve = curve_of(job, shop, side)
+    try:
+        learned = learn(curve, Start(), seed_for(seed, side), tick)
+    except Diverged:
+        return Outcome({"status": "failed", "reason": DIVERGED})
+    state = learned.network.state_dict()
+    arrays = {WEIGHTS + name: value.contiguous().numpy() for name, value in state.items()}
+    own = half(job, shop, side)
+    errors = errors_on(learned.network, own.evaluation(shop))
+    labels = shop.split("eval", own.of).labels[own.positions(shop, "eval")]
+    chance = float(np.bincount(labels).max() / len(labels))
+    return Outcome(facts(learned, curve, []) | {"chance": chance}, arrays | {"errors": errors})
+
+
+def split_network(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """One network of the four curves: its errors on B's evaluation images."""
+    kind, seed = str(job.params["curve"]), whole_number(job, "seed")
+    bases = [results[needed.key] for needed in job.after]
+    for base in bases:
+        if base.values["status"] != "ok":
+            return Outcome({"status": "failed", "reason": f"a base: {base.values['reason']}"})
+    curve = curve_of(job, shop, "b")
+    if kind == "untrained":
+        donor: nn.Module = curve.spec.build(seed_for(seed, "untrained"))
+    elif bases:
+        side = "a" if kind in FROM_A else "b"
+        donor = restored(bases[0], shop.subject.spec, len(half(job, shop, side).classes))
+    else:
+        donor = shop.subject.model
+    start = Start(donor, shop.cuts[str(job.params["cut"])], frozen=kind in FROZEN)
+    try:
+        learned = learn(curve, start, seed_for(seed, "network"), tick)
+    except Diverged:
+        return Outcome({"status": "failed", "reason": DIVERGED})
+    errors = errors_on(learned.network, half(job, shop, "b").evaluation(shop))
+    return Outcome(facts(learned, curve, []), {"errors": errors})
+
+
+def seed_for(seed: int, what: str) -> int:
+    """The seed of a base or of fresh layers: all apart, so that nothing begins as a base did."""
+    return 10 * seed + SEEDS[what]
+
+
+def restored(base: Outcome, spec: ModelSpec, classes: int) -> nn.Module:
+    """The network that `split_base` stored."""
+    network = replace(spec, num_classes=classes).build(0)
+    network.load_state_dict(
+        {
+            name.removeprefix(WEIGHTS): torch.from_numpy(value)
+            for name, value in base.arrays.items()
+            if name.startswith(WEIGHTS)
+        }
+    )
+    return network.eval()

@@ -1,0 +1,140 @@
+"""Control: a network that fits shuffled labels does not shrink its last layer as a learner does.
+
+    python benchmarks/random_labels.py                  # about five minutes on two cores
+    python benchmarks/random_labels.py --epochs 2 --images 300
+
+The demo's network is trained twice on the same embedded images by the same recipe, without
+augmentation: on their labels, and on the same labels in a random order. Ansuini et al. (2019,
+arXiv:1905.12784) report that with shuffled labels the dimension of the last layers does not fall.
+Printed are the profiles of both and of an untrained network, on the training images and on
+evaluation images, both accuracies, and the paired ratio of the last layers.
+
+It shows what the measure does on one small network and data set, with one seed: the intervals hold
+the images' part of the variance only.
+"""
+
+import argparse
+import math
+import time
+
+import numpy as np
+import timm
+import torch
+from torch import nn
+
+from audit.checks import id_profile
+from audit.commands.demo import ARCHITECTURE, KWARGS
+from audit.data import Dataset, decode, load_embedded, subset
+from audit.data.dataset import Split
+from audit.jobs.id_profile import profile
+from audit.kernels.pairwise import half_interval
+from audit.model.architecture import find_cuts
+from audit.store import Outcome
+from baselines.train import Images, Recipe, accuracy, statistics, train
+
+SIDE = 28
+RATE = 2e-3
+SEED = 0
+
+
+def fresh(classes: int) -> nn.Module:
+    """The demo's network, with the same initial weights each time."""
+    torch.manual_seed(SEED)
+    return timm.create_model(ARCHITECTURE, in_chans=1, num_classes=classes, **KWARGS)
+
+
+def images_of(split: Split, n: int, scale: Images | None = None) -> Images:
+    """A stratified part of a split, normalised by its own statistics or by those of `scale`."""
+    part = split.select(subset(split.labels, n, SEED))
+    pixels = torch.from_numpy(decode(part, SIDE, 1))
+    mean, std = statistics(pixels) if scale is None else (scale.mean, scale.std)
+    return Images(pixels, torch.from_numpy(part.labels), mean, std)
+
+
+def shuffled(images: Images) -> Images:
+    """The same images with their labels in a random order: class counts stay."""
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED + 1))
+    return Images(images.pixels, images.labels[order], images.mean, images.std)
+
+
+def trained(images: Images, epochs: int, classes: int) -> nn.Module:
+    """Trained to the last epoch, without augmentation or weight decay, so that it can memorise."""
+    seen = epochs * len(images)
+    recipe = Recipe(seen, rate=RATE, weight_decay=0.0, optimizer="adamw", batch=64)
+    return train(fresh(classes), images, recipe, seed=SEED)
+
+
+def curve(network: nn.Module, images: Images) -> Outcome:
+    """The profile of a network on some images."""
+    cuts = find_cuts(network, 1, SIDE)
+    return profile(network.eval(), cuts, iter([images]), len(images), lambda _: None)
+
+
+def show(title: str, curves: dict[str, Outcome]) -> None:
+    """A table of the curves, their shapes, and the last layer beside that of the true labels."""
+    print(f"\n### On {title}\n")
+    print(f"| point | relative depth | {' | '.join(curves)} |\n|{'---|' * (2 + len(curves))}")
+    rows = [outcome.values["points"] for outcome in curves.values()]
+    for same in zip(*rows, strict=True):
+        cells = [
+            f"{p['value']:.1f} ({p['low']:.1f} to {p['high']:.1f})"
+            if not p["reason"]
+            else "refused"
+            for p in same
+        ]
+        print(f"| {same[0]['name']} | {same[0]['depth']:.3f} | {' | '.join(cells)} |")
+    for name, outcome in curves.items():
+        shape = id_profile.of_shape(name, outcome.values["points"], outcome.arrays["in_blocks"])
+        last = next(m for m in shape if "last_over_peak" in m.name)
+        kind = next(m for m in shape if "hunchback" in m.name).note.partition(":")[0]
+        ends = f"{last.low:.2f} to {last.high:.2f}"
+        print(f"- {name}: {kind}, last layer over peak {last.value:.2f} ({ends})")
+    ratio(curves, "shuffled labels", "true labels")
+
+
+def ratio(curves: dict[str, Outcome], a: str, b: str) -> None:
+    """The last layers' dimensions over each other, paired over blocks of images."""
+    first, second = (curves[name] for name in (a, b))
+    values = [outcome.values["points"][-1]["value"] for outcome in (first, second)]
+    log = math.log(values[0] / values[1])
+    margin = half_interval(first.arrays["in_blocks"][-1] - second.arrays["in_blocks"][-1])
+    low, value, high = (math.exp(log + side * margin) for side in (-1, 0, 1))
+    n = first.values["images"]
+    print(f"- last layer, {a} over {b}: {value:.2f} ({low:.2f} to {high:.2f}), n = {n:,} images")
+
+
+def main() -> None:
+    """Train both, and print all tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=2000, help="training images")
+    parser.add_argument("--epochs", type=int, default=40)
+    args = parser.parse_args()
+    start, data = time.perf_counter(), load_embedded()
+    print_all(data, args.images, args.epochs)
+    print(f"\n{time.perf_counter() - start:.0f} s, {torch.get_num_threads()} threads")
+
+
+def print_all(data: Dataset, n: int, epochs: int) -> None:
+    """The whole control."""
+    assert data.train is not None
+    classes = len(data.classes)
+    images = images_of(data.train, n)
+    evaluation = images_of(data.eval, n, images)
+    networks = {"untrained": fresh(classes)}
+    for name, given in (("true labels", images), ("shuffled labels", shuffled(images))):
+        networks[name] = trained(given, epochs, classes)
+        fitted = accuracy(networks[name], given)
+        reached = accuracy(networks[name], evaluation)
+        spread = 1.96 * np.sqrt(reached * (1 - reached) / len(evaluation))
+        print(
+            f"{name}: {fitted:.1%} of the {len(given):,} labels it was trained on after {epochs} "
+            f"epochs; {reached:.1%} ± {spread:.1%} of {len(evaluation):,} evaluation images"
+        )
+    for title, shown in (("the training images", images), ("evaluation images", evaluation)):
+        show(title, {name: curve(network, shown) for name, network in networks.items()})
+
+
+if __name__ == "__main__":
+    main()

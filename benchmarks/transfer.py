@@ -1,0 +1,334 @@
+"""Transfer at a small size: the speed of stored features, and what layers are worth elsewhere.
+
+    AUDIT_DATA=DIR python benchmarks/transfer.py    # speed, then animals and random halves
+    AUDIT_DATA=DIR python benchmarks/transfer.py --speed-only
+    AUDIT_DATA=DIR python benchmarks/transfer.py --plan       # fits x seconds; trains nothing
+
+DIR holds `cifar10` (an image folder); without it the embedded images are taken, which have no
+animals, so that only random halves are tried. The study is the product's own: the jobs and the
+check of `--transfer-classes`, with a small network. Speed is compared in one run: at the same cuts,
+with the same seeds and rates, frozen cuts learn from stored features, from decoded pixels in memory
+and, written plainly, from images that are decoded in every epoch (in both, the frozen layers run
+without gradients in every step). Time is processor time, so that other processes of the machine
+count little. Storing pays the more, the more often an image is seen and the deeper the cut is: a
+whole pass of both views comes first, and layers behind the cut cost the same in all three.
+
+Yosinski et al. (2014), arXiv:1411.1792: between alike halves the last layers lose 8 %, between
+natural and man-made classes 25 %. `--random` halves have as many classes in A and B as the animals.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from audit.checks import split_transfer
+from audit.config import Profile, profile
+from audit.curves import Table, difference, seed_noise
+from audit.data import Dataset, Split, decode, load_dataset, load_embedded, subset
+from audit.jobs import execute
+from audit.jobs.retraining import (
+    RATE,
+    Curve,
+    Start,
+    errors_on,
+    learn,
+    prefix_features,
+    train_once,
+)
+from audit.jobs.workshop import Workshop
+from audit.model.spec import ModelSpec, Preprocessing
+from audit.planning import measure_speed, plan
+from audit.progress import Progress, duration
+from audit.record import Measurement
+from audit.run import make_case
+from audit.setup import set_up
+from audit.store import Store
+from audit.work import Job, merged
+from baselines.train import Images, statistics
+from reports.text import interval, number
+
+ANIMALS = ("bird", "cat", "deer", "dog", "frog", "horse")
+ARCHITECTURE = "resnet10t"
+SMALL = {"channels": [16, 32, 64, 128], "stem_width": 16}
+RATES = (3.0, 1.0)  # shares of the recipe's that are tried; a narrow head needs the larger
+QUIET = Progress(quiet=True)
+WAYS = ("decoded every epoch", "pixels in memory", "stored features")
+
+
+@dataclass(frozen=True)
+class Files:
+    """Images that are decoded whenever a batch asks for them.
+
+    Attributes:
+        split: Where they are.
+        like: The same images, decoded: gives labels and normalisation.
+    """
+
+    split: Split
+    like: Images
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """(N,)."""
+        return self.like.labels
+
+    def __len__(self) -> int:
+        return len(self.like)
+
+    def batch(self, index: torch.Tensor, augment: str, generator: torch.Generator) -> torch.Tensor:
+        """As `Images.batch`."""
+        part = self.split.select(index.numpy())
+        channels, side = self.like.pixels.shape[1:3]
+        pixels = torch.from_numpy(decode(part, side, channels))
+        batch = replace(self.like, pixels=pixels, labels=self.labels[index])
+        return batch.batch(torch.arange(len(index)), augment, generator)
+
+    def subset(self, index: torch.Tensor) -> "Files":
+        """The images at `index`."""
+        return Files(self.split.select(index.numpy()), self.like.subset(index))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is done.
+
+    Attributes:
+        images: Training images that the study draws on, of all classes.
+        seen: Budget of each network.
+        speed_seen: Likewise, where ways to learn are compared in speed.
+        seeds: Of each network.
+        cuts: Cut points, the head-only cut included.
+        threads: Of torch.
+    """
+
+    images: int
+    seen: int
+    speed_seen: int
+    seeds: int
+    cuts: int
+    threads: int
+
+
+def main() -> None:
+    """Parse the arguments and print the tables."""
+    args = arguments()
+    torch.set_num_threads(args.threads)
+    seen = (args.seen, args.speed_seen)
+    sizes = Sizes(args.images, *seen, args.seeds, args.cuts, args.threads)
+    folder = os.environ.get("AUDIT_DATA")
+    dataset = load_dataset(Path(folder) / "cifar10") if folder else load_embedded()
+    subject, wanted = small_network(dataset), profile_of(sizes, dataset)
+    halves = splits(dataset, args.split, args.random, args.seed)
+    setups = {
+        name: set_up(subject, dataset, wanted, args.seed, transfer_classes=a)
+        for name, a in halves.items()
+    }
+    said(dataset, sizes, wanted)
+    jobs = {name: jobs_of(setup) for name, (setup, _) in setups.items()}
+    for name, (setup, _) in setups.items():
+        made = plan(setup, jobs[name], lambda _: False, measure_speed(setup, subject))
+        fits = sum(row.jobs for row in made.rows if row.kind.startswith("split"))
+        print(f"plan of {name}: {fits} fits, about {duration(made.seconds)}")
+    if args.plan:
+        return
+    if not args.study_only:
+        speed(dataset, subject, wanted, sizes, args.seed)
+    store = Store(args.cache)
+    if not args.speed_only:
+        found = {}
+        for name, (setup, cuts) in setups.items():
+            shop = Workshop(dataset, subject, setup, cuts, all_cuts=cuts)
+            found[name] = study(name, setup, shop, jobs[name], store)
+        compare(found)
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--split", choices=("animals", "none"), default="animals")
+    parser.add_argument("--random", type=int, default=1, help="random halves to try [1]")
+    parser.add_argument("--images", type=int, default=10_000, help="training images [10,000]")
+    parser.add_argument("--seen", type=int, default=20_000, help="budget of a network [20,000]")
+    parser.add_argument("--speed-seen", type=int, default=60_000, help="for the speeds [60,000]")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--cuts", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cache", type=Path, help="keep results, to go on after a stop")
+    parser.add_argument("--plan", action="store_true")
+    parser.add_argument("--speed-only", action="store_true")
+    parser.add_argument("--study-only", action="store_true")
+    return parser.parse_args()
+
+
+def small_network(dataset: Dataset) -> Any:
+    """A subject of the small architecture; its own weights matter to none of this."""
+    assert dataset.train is not None
+    channels = 1 if dataset.grey else 3
+    sample = dataset.train.select(np.arange(0, len(dataset.train), len(dataset.train) // 500))
+    side = sample.open_image(0).size[0]
+    mean, std = statistics(torch.from_numpy(decode(sample, side, channels)))
+    view = Preprocessing(
+        side, channels, tuple(mean.tolist()), tuple(std.tolist()), "bilinear", crop_pct=1.0
+    )
+    spec = ModelSpec(ARCHITECTURE, SMALL, len(dataset.classes), channels, side)
+    return SimpleNamespace(
+        name="small",
+        spec=spec,
+        preprocessing=view,
+        model=spec.build(0),
+        class_names=None,
+        weights_digest="fresh",
+    )
+
+
+def profile_of(sizes: Sizes, dataset: Dataset) -> Profile:
+    """The quick profile with these sizes; each half has at most two fifths of the images.
+
+    So the smaller side of six to four classes decides, whichever classes it has.
+    """
+    changed = profile(
+        "quick",
+        transfer_images=sizes.images * 2 // 5,
+        transfer_seen=sizes.seen,
+        transfer_seeds=sizes.seeds,
+        cuts=sizes.cuts,
+    )
+    return changed.model_copy(update={"transfer_rates": RATES})
+
+
+def splits(dataset: Dataset, split: str, random: int, seed: int) -> dict[str, tuple[str, ...]]:
+    """The classes of A by the name of the split."""
+    known = set(ANIMALS) <= set(dataset.classes)
+    found: dict[str, tuple[str, ...]] = {"animals": ANIMALS} if split == "animals" and known else {}
+    many = round(0.6 * len(dataset.classes))
+    for i in range(random):
+        order = np.random.default_rng([seed, i]).permutation(len(dataset.classes))[:many]
+        found[f"random {i}"] = tuple(dataset.classes[k] for k in order)
+    return found
+
+
+def jobs_of(setup: Any) -> list[Job]:
+    """What the check asks for."""
+    return merged(split_transfer.needs(setup))
+
+
+def said(dataset: Dataset, sizes: Sizes, wanted: Profile) -> None:
+    """What is run."""
+    print(
+        f"{dataset.source}; {ARCHITECTURE} with channels {SMALL['channels']}; "
+        f"{wanted.transfer_images:,} training images a half of {sizes.images:,}, "
+        f"{sizes.seen:,} seen by each network, {sizes.cuts} cuts, {sizes.seeds} seeds, AdamW at "
+        f"0.006 or 0.002, {sizes.threads} threads"
+    )
+
+
+def speed(dataset: Dataset, subject: Any, wanted: Profile, sizes: Sizes, seed: int) -> None:
+    """Frozen cuts learned in three ways, behind a base of all classes."""
+    setup, cuts = set_up(subject, dataset, wanted, seed)
+    shop = Workshop(dataset, subject, setup, cuts, all_cuts=cuts)
+    assert dataset.train is not None
+    chosen = subset(dataset.train.labels, sizes.images, seed)
+    images = shop.subject_images("train", chosen)
+    curve = Curve(subject.spec, images, sizes.speed_seen, wanted.transfer_rates)
+    donor = learn(curve, Start(), seed + 1, ignore).network
+    files = replace(curve, images=Files(dataset.train.select(chosen), images))  # type: ignore[arg-type]
+    tests = [*shop.evaluation_parts()]
+    print(
+        f"\nFrozen cuts on {len(images):,} images of all classes, {sizes.speed_seen:,} seen, "
+        f"{sizes.seeds} seeds, {len(dataset.eval):,} evaluation images. Processor seconds with one "
+        "rate tried, and accuracy with its 95 % interval:\n\n| cut | depth | way | seconds | "
+        "stored is faster by | accuracy | this minus stored |\n|---|---|---|---|---|---|---|"
+    )
+    total = np.zeros(len(WAYS))
+    seeds = [seed + 2 + s for s in range(sizes.seeds)]
+    for cut in setup.cuts:
+        done = []
+        for shared, cached in ((files, False), (curve, False), (curve, True)):
+            start = Start(donor, cuts[cut.name], frozen=True, cached=cached)
+            done.append(timed(shared, start, tests, seeds))
+        total += [spent for spent, _ in done]
+        print_speed(cut.name, cut.depth, done)
+    for way, spent in zip(WAYS, total, strict=True):
+        print(f"| all | | {way} | {spent:.1f} | {spent / total[-1]:.2f} | | |")
+
+
+def timed(
+    curve: Curve, start: Start, tests: Sequence[Images], seeds: Sequence[int]
+) -> tuple[float, Table]:
+    """Processor seconds of one training at one cut for each seed, and the errors (S, n)."""
+    seconds, errors = 0.0, []
+    for seed in seeds:
+        began = time.process_time()
+        features = None
+        if start.cached and start.donor is not None and start.cut is not None:
+            features = prefix_features(start.donor, start.cut, curve.images)
+        network = train_once(
+            curve, start, features, None, rate=RATE, seen=curve.budget, seed=seed, tick=ignore
+        )
+        seconds += time.process_time() - began
+        errors.append(errors_on(network, tests))
+    return seconds, np.stack(errors)
+
+
+def print_speed(name: str, depth: float, done: Sequence[tuple[float, Table]]) -> None:
+    """The rows of one cut; intervals over images and seeds."""
+    spent, stored = done[-1]
+    for way, (seconds, errors) in zip(WAYS, done, strict=True):
+        noise = seed_noise([errors], independent=True)
+        lost = difference(errors, np.zeros_like(errors), None, noise)
+        gap = difference(stored, errors, None, seed_noise([stored - errors], independent=True))
+        print(
+            f"| {name} | {depth:.2f} | {way} | {seconds:.1f} | {seconds / spent:.2f} | "
+            f"{number(1 - lost.value, 'fraction')} "
+            f"({interval(1 - lost.high, 1 - lost.low, 'fraction')}) | "
+            f"{number(gap.value, 'points')} ({interval(gap.low, gap.high, 'points')}) |",
+            flush=True,
+        )
+
+
+def study(name: str, setup: Any, shop: Workshop, jobs: list[Job], store: Store) -> list[Any]:
+    """The four curves of one split, as the check measures them."""
+    began = time.monotonic()
+    done = execute(jobs, shop, store, QUIET)
+    found = split_transfer.measure(make_case(setup, done))
+    told = split_transfer.section(found, ())
+    print(f"\n{name}: {told.summary}\n\n| network | depth | value | 95 % interval | note |")
+    print("|---|---|---|---|---|")
+    for m in found:
+        depth = "" if m.at is None else f"{m.at:.2f}"
+        print(
+            f"| {m.name.split('.', 1)[1]} | {depth} | {number(m.value, m.unit)} | "
+            f"{interval(m.low, m.high, m.unit)} | {m.note} |"
+        )
+    fits = sum(job.key in done.seconds for job in jobs)
+    print(f"\n{fits} fits in {duration(time.monotonic() - began)}", flush=True)
+    return found
+
+
+def compare(found: dict[str, list[Measurement]]) -> None:
+    """Specialisation at the last cut of all: unlike halves should lose more than random ones."""
+    print("\n| split | specialisation at the last cut | 95 % interval |\n|---|---|---|")
+    for name, measured in found.items():
+        own = [m for m in measured if m.name.startswith("split_transfer.specialisation.")]
+        if own:
+            m = own[-1]
+            print(f"| {name} | {number(m.value, m.unit)} | {interval(m.low, m.high, m.unit)} |")
+        else:
+            print(f"| {name} | not measured: {measured[0].note} | |")
+
+
+def ignore(_: float) -> None:
+    """Nobody watches."""
+
+
+if __name__ == "__main__":
+    main()

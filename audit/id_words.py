@@ -16,7 +16,7 @@ MEANING = {
     "flat": f"it stays within a factor of {FLAT:g} of the input, as in untrained networks",
     "falling": "it ends below the input, without a rise that is more than noise",
     "rising": "it ends above the input, without a fall that is more than noise",
-    "neither": "no rise or fall is more than noise, and it is not flat either",
+    "neither": "its ends cannot be told apart, and it neither stays flat nor rises and then falls",
 }
 CAVEATS = (
     "It does not establish that the model generalises: the fall of the last layers goes with "

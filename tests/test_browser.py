@@ -10,15 +10,20 @@ from pathlib import Path
 
 import pytest
 from sample_report import crowded_document, paint, sample_document
+from sample_runs import make_run, wrong
 
+from audit.comparison.leaderboard import leaderboard
+from audit.comparison.two import compare_two
+from audit.runs import load_run
 from audit.stored import load_report, write_formats
+from reports import comparison_html
 from reports.html import write_html
 
 pytestmark = pytest.mark.slow
 STORED = Path(__file__).parent / "data" / "report-v1"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-PAGES = ("stored", "hostile", "crowded")
+PAGES = ("stored", "hostile", "crowded", "compared", "ranked")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """A real report; one of hostile names; one of 1,000 classes and 200-character names."""
+    """A real report, hostile names, 1,000 classes, and two kinds of comparison."""
     root = tmp_path_factory.mktemp("pages")
     shutil.copytree(STORED, root / "stored")
     write_formats(load_report(root / "stored"), root / "stored")
@@ -42,6 +47,11 @@ def pages(tmp_path_factory):
         (root / name / "evidence").mkdir(parents=True)
         paint(root / name)
         write_html(document, root / name)
+    runs = [load_run(make_run(root / f"run-{n}", wrong(n), wrong(150), title=f"net{n}",
+                              dimension=10 + n / 20)) for n in (30, 40, 80)]  # fmt: skip
+    for name, result in (("compared", compare_two(*runs[:2])), ("ranked", leaderboard(runs))):
+        (root / name).mkdir()
+        (root / name / "report.html").write_text(comparison_html.render(result.document))
     return root
 
 

@@ -1,4 +1,4 @@
-"""The JSON schema of `report.yaml`: what programs may rely on, made from the records themselves."""
+"""JSON schemas of `report.yaml` and `compare.yaml`: what programs may rely on, from the records."""
 
 import inspect
 import json
@@ -8,39 +8,53 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from audit import record
+from audit import compare, record
+from audit.comparison import correlation
+from audit.comparison import record as comparison_record
+from audit.comparison.record import Result
 from audit.record import SCHEMA_VERSION, Report
-from reports import words
+from reports import comparison, words
 
 _FIELD = re.compile(r"^    (\w+): ((?:.+\n?)(?:^ {8,}.+\n?)*)", re.MULTILINE)
 
 
 def report_schema() -> dict[str, Any]:
-    """The schema, with the sentence that the code has about every field.
+    """Of `report.yaml`, with the sentence that the code has about every field."""
+    return _schema(Report, f"report.yaml of null-audit, schema version {SCHEMA_VERSION}")
 
-    YAML's `.nan` and `.inf` are numbers to a reader of the report, so a validator that read the
+
+def compare_schema() -> dict[str, Any]:
+    """Of `compare.yaml`, likewise."""
+    version = comparison_record.SCHEMA_VERSION
+    return _schema(Result, f"compare.yaml of null-audit, schema version {version}")
+
+
+def text(schema: dict[str, Any]) -> str:
+    """A schema as a file."""
+    return json.dumps(schema, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _schema(kind: type[BaseModel], title: str) -> dict[str, Any]:
+    """The schema of a record with a version.
+
+    YAML's `.nan` and `.inf` are numbers to a reader of the file, so a validator that read the
     YAML accepts them; JSON has no word for them, so they do not stand in the schema as defaults.
     """
-    schema = Report.model_json_schema()
+    schema = kind.model_json_schema()
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
-    made["title"] = f"report.yaml of null-audit, schema version {SCHEMA_VERSION}"
-    made["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
+    made["title"] = title
+    made["properties"]["schema_version"] = {"const": kind.model_fields["schema_version"].default}
     made["required"] = ["schema_version", *schema["required"]]
     records = {
-        name: kind
-        for module in (words, record)
-        for name, kind in inspect.getmembers(module, inspect.isclass)
-        if issubclass(kind, BaseModel)
+        name: found
+        for module in (words, record, compare, comparison, correlation, comparison_record)
+        for name, found in inspect.getmembers(module, inspect.isclass)
+        if issubclass(found, BaseModel)
     }
-    _explain(made, Report)
+    _explain(made, kind)
     for name, definition in made["$defs"].items():
         _explain(definition, records[name])
     return made
-
-
-def text() -> str:
-    """The schema as a file."""
-    return json.dumps(report_schema(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _explain(definition: dict[str, Any], kind: type[BaseModel]) -> None:

@@ -1,8 +1,10 @@
-"""Writes docs/report.schema.json; run it after a change of the report's records."""
+"""Writes the schemas of report.yaml and compare.yaml; run it after a change of their records."""
 
 from pathlib import Path
 
-from audit.schema import text
+from audit.schema import compare_schema, report_schema, text
 
 if __name__ == "__main__":
-    Path(__file__).with_name("report.schema.json").write_text(text(), encoding="utf-8")
+    for name, schema in (("report", report_schema()), ("compare", compare_schema())):
+        path = Path(__file__).with_name(f"{name}.schema.json")
+        path.write_text(text(schema), encoding="utf-8")

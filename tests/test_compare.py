@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 
+import jsonschema
 import numpy as np
 import pytest
 from sample_runs import GAP, N, make_run, wrong
@@ -17,6 +18,7 @@ from audit.comparison.leaderboard import leaderboard
 from audit.comparison.significance import holm, more_than_noise, p_value
 from audit.comparison.two import compare_two
 from audit.record import AuditError
+from audit.schema import compare_schema
 from reports import comparison_html, comparison_markdown, comparison_text
 from reports import yaml as plain_yaml
 from reports.charts import svg
@@ -207,6 +209,7 @@ def test_every_format_is_written_or_none(runs, command, tmp_path, capsys):
     assert {f.name for f in (tmp_path / "out").iterdir()} == {f"compare.{e}" for e in
                                                               ("html", "md", "yaml")}  # fmt: skip
     read = plain_yaml.load((tmp_path / "out" / "compare.yaml").read_text())
+    jsonschema.validate(read, compare_schema())
     assert read == plain_yaml.load(capsys.readouterr().out)
     assert read["changes"][0]["value"] == pytest.approx(24 / N)
     assert command("compare", *runs, "-o", tmp_path / "out") == 2

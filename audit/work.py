@@ -24,7 +24,7 @@ VERSIONS = {  # raise one where a kind's result changes; old entries of the stor
     "stack": 2,
     "null_outputs": 1,
     "subject_outputs": 1,
-    "dimension": 2,
+    "dimension": 3,
     "transfer": 1,
     "split_base": 1,
     "split_network": 1,

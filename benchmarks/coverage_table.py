@@ -8,6 +8,7 @@ import timm
 Record = dict[str, Any]
 Done = dict[tuple[str, str], Record]  # by architecture and step
 
+HEADLESS = "has no layer that makes logits"
 ENOUGH = 4  # cuts at different depths
 CLASSIFIERS = {  # how the logits follow from the last hidden layer
     "equal": "one classifier, fed with the last hidden layer, gives the logits",
@@ -70,6 +71,9 @@ def counts(names: list[str], chosen: Mapping[str, str], done: Done) -> dict[str,
     return {
         "architectures of timm": len(rows),
         "built, with a last hidden layer and logits": sum(r["logits"] for r in fine.values()),
+        "encoders without a classifier, which an audit refuses": sum(
+            HEADLESS in row.get("error", "") for row in rows.values()
+        ),
         **{
             what: n
             for word, what in CLASSIFIERS.items()

@@ -67,7 +67,9 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=200, help="clouds of 400 points")
     parser.add_argument("--large", type=int, default=60, help="clouds of 2,000 points")
     arguments = parser.parse_args()
-    print("| cloud | draws | covered | standard error / true spread |\n|---|---|---|---|")
+    print(
+        "| cloud | draws | covered | standard error / true spread |\n|---|---|---|---|", flush=True
+    )
     for name, n, d in CASES:
         draws = arguments.draws if n < 1000 else arguments.large
         print(row(f"{name} {d}, {n:,} points", single(name, n, d), draws), flush=True)

@@ -120,7 +120,7 @@ def high_water() -> float:
 
 def one(arguments: argparse.Namespace) -> None:
     """Run one contestant and write what it found."""
-    x = points(arguments.data, arguments.n, arguments.d)
+    x = np.load(arguments.data)
     contestants = {"ours": ours, "dadapy": dadapy, "skdim": skdim, "faiss": faiss}
     search = contestants[arguments.only](x, arguments.threads)
     before = resident()
@@ -136,13 +136,12 @@ def one(arguments: argparse.Namespace) -> None:
     (arguments.out / "found.json").write_text(json.dumps(found))
 
 
-def run(name: str, arguments: argparse.Namespace) -> tuple[dict[str, float], Distances] | None:
+def run(name: str, x: Path, threads: int) -> tuple[dict[str, float], Distances] | None:
     """One contestant in a process of its own; nothing if it is not installed or fails."""
     with tempfile.TemporaryDirectory() as folder:
         words = [sys.executable, __file__, "--only", name, "--out", folder]
-        for option in ("n", "d", "data", "threads"):
-            words += [f"--{option}", str(getattr(arguments, option))]
-        limits = {variable: str(arguments.threads) for variable in THREADS}
+        words += ["--data", str(x), "--threads", str(threads)]
+        limits = {variable: str(threads) for variable in THREADS}
         done = subprocess.run(words, env=os.environ | limits, capture_output=True, text=True)
         if done.returncode:
             print(f"{name}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
@@ -173,7 +172,7 @@ def main() -> None:
     parser.add_argument("--data", default="gaussian", help="gaussian, features, or FILE.npy")
     parser.add_argument("--peers", nargs="+", default=PEERS, choices=PEERS)
     parser.add_argument("--rows", type=int, default=200, help="rows searched by brute force")
-    parser.add_argument("--repeat", type=int, default=1, help="rounds; the fastest of each counts")
+    parser.add_argument("--repeat", type=int, default=1, help="runs; the fastest of each counts")
     parser.add_argument("--only", choices=PEERS, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -181,20 +180,22 @@ def main() -> None:
         one(arguments)
         return
     x = points(arguments.data, arguments.n, arguments.d)
-    arguments.n, arguments.d = x.shape
     print(f"{len(x):,} {arguments.data} points, {x.shape[1]:,} coordinates, ", end="")
     print(f"{arguments.threads} threads\n\n{HEADER}", flush=True)
     rows = np.random.default_rng(1).permutation(len(x))[: arguments.rows]
     expected = brute_force(x, rows)
-    del x
-    rounds = [[run(name, arguments) for name in arguments.peers] for _ in range(arguments.repeat)]
     best: float | None = None
-    for name, results in zip(arguments.peers, zip(*rounds, strict=True), strict=True):
-        known = [result for result in results if result is not None]
-        if known:
-            found, distances = min(known, key=lambda result: result[0]["processor"])
-            best = found["processor"] if best is None else best
-            print(row(name, found, distances, rows, expected, best), flush=True)
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        np.save(file, x)
+        file.flush()
+        del x
+        for name in arguments.peers:
+            runs = [run(name, Path(file.name), arguments.threads) for _ in range(arguments.repeat)]
+            known = [result for result in runs if result is not None]
+            if known:
+                found, distances = min(known, key=lambda result: result[0]["processor"])
+                best = found["processor"] if best is None else best
+                print(row(name, found, distances, rows, expected, best), flush=True)
 
 
 HEADER = """| search | seconds | processor seconds | ratio | memory, MB | largest difference |

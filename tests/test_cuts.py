@@ -9,6 +9,7 @@ from torch import Tensor, nn
 import audit.model.architecture as architecture
 from audit.model.architecture import Cut, check_split, find_cuts, reinitialise_after, split
 from audit.model.cuts import block_modules, feature_modules
+from audit.model.cuts import cuts_of as cuts_of_graph
 from audit.model.spec import ModelSpec
 from audit.model.trace import trace
 from audit.model.untraced import untraced_cuts
@@ -64,7 +65,7 @@ def test_finding_cuts_changes_nothing(name, networks, cuts):
 @pytest.mark.parametrize("name", ["resnet", "densenet", "mobilenet"])
 def test_cuts_found_without_a_trace_divide_the_same_way(name, networks, cuts, monkeypatch):
     spec = (SPECS | MORE)[name]
-    monkeypatch.setattr(architecture, "cuts_of", lambda *_: 1 / 0)
+    monkeypatch.setattr(architecture, "cuts_of", lambda *_, **__: 1 / 0)
 
     found = find_cuts(networks[name], spec.in_chans, spec.img_size)
 
@@ -76,7 +77,7 @@ def test_cuts_found_without_a_trace_divide_the_same_way(name, networks, cuts, mo
 
 
 def test_too_few_cuts_of_a_trace_give_way_to_the_order_of_modules(networks, cuts, monkeypatch):
-    monkeypatch.setattr(architecture, "cuts_of", lambda *_: cuts["vit"][-2:])
+    monkeypatch.setattr(architecture, "cuts_of", lambda *_, **__: cuts["vit"][-2:])
 
     found = find_cuts(networks["vit"], 3, 32)
 
@@ -85,14 +86,14 @@ def test_too_few_cuts_of_a_trace_give_way_to_the_order_of_modules(networks, cuts
 
 
 def test_a_network_that_cannot_be_cut_has_no_cuts(networks, monkeypatch):
-    monkeypatch.setattr(architecture, "cuts_of", lambda *_: 1 / 0)
+    monkeypatch.setattr(architecture, "cuts_of", lambda *_, **__: 1 / 0)
     monkeypatch.setattr(architecture, "untraced_cuts", lambda *_: 1 / 0)
 
     assert find_cuts(networks["vit"], 3, 32) == ()
 
 
 def test_an_untraced_cut_freezes_but_does_not_split(networks, monkeypatch):
-    monkeypatch.setattr(architecture, "cuts_of", lambda *_: 1 / 0)
+    monkeypatch.setattr(architecture, "cuts_of", lambda *_, **__: 1 / 0)
     spec = SPECS["vit"]
     cut = find_cuts(networks["vit"], spec.in_chans, spec.img_size)[1]
     network = reinitialise_after(networks["vit"], spec, cut, seed=2, freeze=True)
@@ -224,3 +225,25 @@ def test_names_of_operations_are_unique_and_begin_with_their_module(networks):
     assert len(set(names)) == len(names)
     assert names[0] == "x"
     assert any(name.startswith("layers.0.blocks.0.attn.") for name in names)
+
+
+CARRIES = {  # networks that carry their grid, tables of positions or the number of images along
+    "vit_tiny_patch16_dinov3_qkvb": {"depth": 4, "embed_dim": 64, "num_heads": 2},
+    "twins_svt_small": {"embed_dims": (16, 32, 64, 128), "depths": (1, 1, 1, 1)},
+}
+
+
+@pytest.mark.parametrize("name", CARRIES)
+def test_what_follows_from_the_size_of_the_input_need_not_cross(name):
+    spec = ModelSpec(name, CARRIES[name], 3, 3, 64)
+    model, x = spec.build(0), torch.randn(3, 3, 64, 64)
+
+    assert len(cuts_of_graph(model, 3, 64)) < 4
+    cuts = find_cuts(model, 3, 64)
+
+    assert len({round(cut.depth, 2) for cut in cuts}) >= 4
+    assert all(cut.traced and cut.fixed == (3, 64, 64) and len(cut.shapes) == 1 for cut in cuts)
+    for cut in cuts:
+        check_split(model, cut, x)
+    prefix, suffix = split(model, cuts[1])
+    assert torch.allclose(suffix(prefix(x[:1])), model(x[:1]), atol=1e-5)

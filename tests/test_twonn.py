@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from audit.kernels import twonn
-from audit.kernels.estimators import gride, two_nn
+from audit.kernels.estimators import from_distances, gride, two_nn
 from audit.kernels.neighbours import two_nearest
 from audit.kernels.twonn import intrinsic_dimension, log_ratio, merge_duplicates
 
@@ -47,6 +47,26 @@ def test_estimators_by_hand():
     assert two_nn(logs, "fit", 0.5) == pytest.approx(expected)
 
 
+def test_values_of_dadapy_and_scikit_dimension():
+    """Made with DADApy 0.3.1 and scikit-dimension 0.5.0; see tests/test_peers.py."""
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((600, 12)))
+    r1, r2 = two_nearest(x)
+
+    assert from_distances(r1, r2, "fit").value == pytest.approx(10.7267797696, rel=1e-8)
+    assert from_distances(r1, r2, "mle").value == pytest.approx(10.5802112142, rel=1e-8)
+    assert from_distances(r1, r2).value == pytest.approx(10.6004525309, rel=1e-8)
+
+
+def test_points_with_a_copy_are_left_out_of_bare_distances():
+    r1, r2 = np.array([0.0, 1.0, 1.0, 1.0, 0.0]), np.array([1.0, 2.0, 2.0, 4.0, 0.0])
+    found = from_distances(r1, r2, "mle")
+
+    assert (found.n, found.copies) == (3, 2)
+    assert found.value == pytest.approx(2 / (4 * math.log(2)))
+    with pytest.raises(ValueError, match="r1 <= r2"):
+        from_distances(r2, r1)
+
+
 def test_one_huge_ratio_hardly_moves_the_default():
     logs = pareto(7, 500, 0)
     spoiled = np.append(logs[:-1], 1e3)
@@ -83,6 +103,55 @@ def test_cubes_read_low_by_the_known_bias(d, mean, sd):
     values = [two_nn((r2 / r1).log().numpy(), "mle") for r1, r2 in draws]
 
     assert np.mean(values) == pytest.approx(mean, abs=4 * sd / math.sqrt(8))
+
+
+@pytest.mark.parametrize("d", range(1, 21))
+def test_hypercubes_of_one_to_twenty_dimensions(d):
+    """2,000 points read d, less what the edges take (measured: 1 % at 2, a quarter at 20)."""
+    r1, r2 = two_nearest(torch.nn.functional.pad(uniform(2000, d, seed=d), (0, 5)))
+    value, sd = from_distances(r1, r2).value, d / math.sqrt(1800)
+
+    assert 0.987**d * d - 4 * sd < value < d + 4 * sd
+
+
+def swiss_roll(n, noise=0.0):
+    """A rolled-up sheet, in 10 dimensions, with noise in all of them."""
+    angle, height = 1.5 * math.pi * (1 + 2 * uniform(n)), 21 * uniform(n, seed=1)
+    roll = torch.stack([angle * angle.cos(), height, angle * angle.sin()], 1)
+    return torch.nn.functional.pad(roll, (0, 7)) + noise * normal(n, 10, seed=2)
+
+
+def test_a_swiss_roll_has_two_dimensions():
+    found = intrinsic_dimension(swiss_roll(3000))
+
+    assert found.value == pytest.approx(2, abs=0.12)
+    assert found.second == pytest.approx(2, abs=0.12)
+
+
+def test_noise_is_seen_at_small_scales_and_decimation_looks_beyond():
+    found = intrinsic_dimension(swiss_roll(3000, noise=0.2))
+    values = [point.value for point in found.curve]
+
+    assert values == sorted(values, reverse=True)
+    assert values[0] > 1.3 * values[-1] > 2
+    assert found.second < found.value
+
+
+def test_decimation_agrees_with_fewer_points_from_the_start():
+    """The mean over disjoint parts of 250 is what clouds of 250 points read."""
+    at_250 = twonn.scale_curve(normal(2000, 10), (0.125,))[0]
+    fresh = [from_distances(*two_nearest(normal(250, 10, seed=s + 1))).value for s in range(16)]
+
+    assert at_250.n == 250
+    assert at_250.value == pytest.approx(np.mean(fresh), rel=0.08)
+
+
+def test_rounding_is_no_direction():
+    """A grid on a line, bent into 64 float32 coordinates: rounding alone spans the other 63."""
+    steps = torch.arange(400.0)[:, None] + 0.01 * uniform(400, 1)
+    found = intrinsic_dimension(steps @ normal(1, 64))
+
+    assert "span 1 dimensions" in found.reason
 
 
 def test_rotation_scale_and_place_change_nothing():

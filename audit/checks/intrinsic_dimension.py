@@ -28,6 +28,7 @@ from typing import Any
 
 from audit import requests
 from audit.case import Case, NotMeasured, Setup, role_of, title_of
+from audit.kernels.bias import bias_note
 from audit.record import Finding, Measurement
 from audit.work import Job
 from reports.text import interval, number
@@ -76,9 +77,9 @@ def of_model(name: str, values: Mapping[str, Any]) -> list[Measurement]:
     found = []
     for kind, key in (("last_layer", "trained"), ("untrained", "untrained")):
         e = values[key]
-        note = e["reason"] or (f"{e['duplicates']} duplicates merged" if e["duplicates"] else "")
-        if not e["reason"] and e["value"] > 20:
-            note = f"a lower bound: the estimate is biased low above 20. {note}".strip()
+        merged = f"{e['duplicates']} duplicates merged" if e["duplicates"] else ""
+        parts = [e["reason"]] if e["reason"] else [bias_note(e["value"], e["n"]), merged]
+        note = "; ".join(part for part in parts if part)
         known = math.isfinite(e["second"])
         found.append(
             Measurement(
@@ -145,7 +146,10 @@ def section(
         pictures=tuple(pictures),
         caveats=(
             "It has no good side by itself: blind nulls and the model often show the same values.",
-            "Above about 20 the estimate is biased low: read it as a lower bound.",
+            "Above about 20 the estimate is biased low: read it as a lower bound. (2,000 points of "
+            "Gaussian clouds of 20, 50 and 100 dimensions read 17, 32 and 49.)",
+            "The second estimator (GRIDE on neighbours 2 and 4) looks at a larger scale: where the "
+            "two differ, the dimension depends on the scale. It has no interval of its own.",
             "It depends on the number of images: compare models on the same images only.",
             "Features after a ReLU and after a layer norm are not comparable in absolute terms.",
         ),

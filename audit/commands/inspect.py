@@ -88,9 +88,12 @@ def architecture_lines(found: "Inspection") -> Iterator[tuple[str, str]]:
         yield "architecture", f"{visible(found.architecture)}, {found.identified}"
     else:
         yield "architecture", "unknown"
-    others = [c for c in found.candidates if c["architecture"] != found.architecture]
+    base = (found.architecture or "").partition(".")[0]
+    functions = {c["architecture"]: c["function"] for c in found.candidates}
+    others = [c for c in found.candidates if c["architecture"] != base]
     for candidate in others[:MOST_CANDIDATES]:
-        alike = "; computes the same as the first" if candidate["same_function_as_first"] else ""
+        same = candidate["function"] and candidate["function"] == functions.get(base)
+        alike = "; computes the same" if same else ""
         yield "  fits too", f"{candidate['architecture']} ({candidate['why']}{alike})"
     if len(others) > MOST_CANDIDATES:
         yield "  fits too", f"{len(others) - MOST_CANDIDATES} more"

@@ -90,7 +90,7 @@ def nearest(x: Tensor, k: int) -> Neighbours:
         bounds = search(unit, min(k + FIRST[-1], n - 1))
         rows = _settle(x, scale, every, bounds, FIRST, found)
     else:
-        rows = _sift(x, scale, short, found)
+        rows = _sift(x, scale, unit, short, found)
     rows = _again(x, scale, rows, lambda part: unit[part], found)
     rows = _again(x, scale, rows, lambda part: (x[part].double() - centre) / scale, found)
     for row in rows.tolist():
@@ -154,13 +154,14 @@ def _settle(
     return rows[left]
 
 
-def _sift(x: Tensor, scale: float, short: Tensor, found: Neighbours) -> Tensor:
+def _sift(x: Tensor, scale: float, unit: Tensor, short: Tensor, found: Neighbours) -> Tensor:
     """Measure every pair whose bound in fewer coordinates does not rule it out.
 
     Args:
         x: (N, D).
         scale: Of the bounds.
-        short: (N, p), whose distances are not larger than those of x / scale.
+        unit: (N, D) float32, x centred and in units of scale.
+        short: (N, p) float32, whose distances are not larger than those of unit.
         found: Where the answers go.
 
     Returns:
@@ -168,22 +169,39 @@ def _sift(x: Tensor, scale: float, short: Tensor, found: Neighbours) -> Tensor:
     """
     n, k = found.distances.shape
     norms = low_norms(short, relative_error(short))
+    reach = float(torch.linalg.vector_norm(short, dim=1).max())
     left = []
     for rows in torch.split(torch.arange(n, device=x.device), SOME):
-        bounds = torch.addmm(norms, short[rows], short.T, alpha=-2)
-        bounds += norms[rows, None]  # (R, N)
+        # The row's own norm, the same for all, joins the limit instead: one pass less.
+        bounds = torch.addmm(norms, short[rows], short.T, alpha=-2)  # (R, N)
         bounds.scatter_(1, rows[:, None], torch.inf)
         _, first = smallest(bounds, min(k + 1, n - 1))
         found.distances[rows] = torch.inf
         _measure(x, rows, first, found)
-        farthest = (found.distances[rows, -1:] / scale).square()  # (R, 1)
+        farthest = found.distances[rows, -1] / scale  # (R,)
+        limit = farthest.square() * (1 + 1e-6) - norms[rows]
         bounds.scatter_(1, first, torch.inf)
-        near, column = (bounds <= farthest.float() * (1 + 1e-6)).nonzero().unbind(1)  # (P,)
+        near, column = (bounds <= limit[:, None].float()).nonzero().unbind(1)  # (P,)
         many = torch.bincount(near, minlength=len(rows)) > MOST
-        few = ~many[near]
-        _measure_ragged(x, rows, near[few], column[few], found)
+        near, column = near[~many[near]], column[~many[near]]
+        nearer = _least(unit, rows[near], column, reach) <= farthest[near] * (1 + 1e-6)
+        _measure_ragged(x, rows, near[nearer], column[nearer], found)
         left.append(rows[many])
     return torch.cat(left)
+
+
+def _least(unit: Tensor, here: Tensor, there: Tensor, reach: float) -> Tensor:
+    """Lower bounds (P,) of distances from differences of float32 coordinates.
+
+    A sum of D squares loses at most D roundings, and every coordinate is rounded before: of points
+    no longer than `reach` that takes off two roundings of it, counted fourfold.
+    """
+    step = torch.finfo(torch.float32).eps / 2
+    distances = [
+        torch.linalg.vector_norm(unit.index_select(0, a).sub_(unit.index_select(0, b)), dim=1)
+        for a, b in zip(torch.split(here, ROWS), torch.split(there, ROWS), strict=True)
+    ]
+    return torch.cat(distances).double() * (1 - (unit.shape[1] + 8) * step) - 8 * step * reach
 
 
 def _measure(x: Tensor, rows: Tensor, candidates: Tensor, found: Neighbours) -> None:

@@ -16,12 +16,13 @@ from audit.kernels import bounds
 LENGTHS = (16, 32, 64, 128, 256)  # directions that are tried
 WORTH = 5e10  # N^2 D; below, the choice takes as long as the search
 LONGEST = 2**15  # coordinates; beyond, the length of the rest is not exact enough
+REFINE = 4096  # points from which the axes are refined
 PROBES = 128  # points for which the exact answer is found, to choose
 SEEN = 2048  # points among which the probes' candidates are counted
 REST = 0.4  # of the variance outside all directions: then nothing is gained
 MOST = 200  # candidates; a point that has more is searched again in all coordinates
 # Times in multiply-adds of a matrix product:
-EXACT = 150.0  # to measure one coordinate of a pair in float64
+EXACT = 40.0  # to measure one coordinate of a pair
 LOOK = 120.0  # to look at one bound
 LOOK_TWICE = 140.0  # to look at one bound from both sides
 
@@ -44,9 +45,11 @@ def shortened(points: Tensor, k: int) -> Tensor | None:
     axes = _axes(points[order[: 2 * lengths[-1]]], lengths[-1])
     seen = order[-SEEN:]  # none of which made the axes
     probes = seen[:PROBES]
-    few = _projected(points[seen], axes, lengths)
-    if few[lengths[-1]][:, -1].square().sum() > REST * points[seen].square().sum():
+    rest = _projected(points[seen], axes, lengths[-1:])[lengths[-1]][:, -1]
+    if rest.square().sum() > REST * points[seen].square().sum():
         return None
+    axes = _refined(points, order[:REFINE], axes)
+    few = _projected(points[seen], axes, lengths)
     _, best = bounds.search_some(lambda part: points[part], n, probes, k)
     costs = {d: n * (d / 2 + LOOK_TWICE) + EXACT * d * (k + 1)}  # multiply-adds for one point
     for p in lengths:
@@ -65,16 +68,25 @@ def _axes(some: Tensor, most: int) -> Tensor:
     return torch.linalg.qr(some.T @ vectors[:, -most:].flip(1)).Q
 
 
+def _refined(points: Tensor, some: Tensor, axes: Tensor) -> Tensor:
+    """Axes nearer to the principal ones, largest variance first: a step of subspace iteration."""
+    moments = torch.zeros_like(axes)
+    for rows in torch.split(some, bounds.TILE):
+        part = points[rows].double()
+        moments += part.T @ (part @ axes)
+    return torch.linalg.svd(moments, full_matrices=False).U
+
+
 def _projected(points: Tensor, axes: Tensor, lengths: list[int]) -> dict[int, Tensor]:
     """By p the first p coordinates along the axes and the length of the rest: (N, p + 1)."""
     made = {p: points.new_empty(len(points), p + 1) for p in lengths}
-    for first in range(0, len(points), bounds.TILE):
-        part = points[first : first + bounds.TILE].double()
+    for rows in torch.split(torch.arange(len(points), device=points.device), bounds.ROWS):
+        part = points[rows].double()
         along = part @ axes[:, : lengths[-1]]
-        whole = part.square().sum(1)
+        whole = part.square_().sum(1)
         for p, out in made.items():
             rest = (whole - along[:, :p].square().sum(1)).clamp(min=0).sqrt()
-            out[first : first + bounds.TILE] = torch.cat([along[:, :p], rest[:, None]], 1)
+            out[rows] = torch.cat([along[:, :p], rest[:, None]], 1).float()
     return made
 
 

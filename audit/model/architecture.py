@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from audit.model.cuts import ENOUGH, Cut, classifier_name, cuts_of
+from audit.model.fixed import for_size
 from audit.model.spec import ModelSpec
 from audit.model.trace import Trace, trace
 from audit.model.untraced import untraced_cuts
@@ -78,6 +79,11 @@ def find_cuts(model: nn.Module, in_chans: int, img_size: int) -> tuple[Cut, ...]
     # both fail in as many ways as there are architectures; the rest of an audit goes on
     with contextlib.suppress(Exception):
         traced = cuts_of(model, in_chans, img_size)
+    if _spread(traced) >= ENOUGH:
+        return traced
+    with contextlib.suppress(Exception):
+        fixed = cuts_of(model, in_chans, img_size, fixed=True)
+        traced = fixed if _spread(fixed) > _spread(traced) else traced
     if _spread(traced) >= ENOUGH:
         return traced
     with contextlib.suppress(Exception):
@@ -211,6 +217,9 @@ def split(network: nn.Module, cut: Cut) -> tuple[Prefix, Suffix]:
     suffixes = []
     for training, end in zip((False, True), cut.ends, strict=True):
         traced = trace(network, training)
+        if cut.fixed:
+            channels, height, width = cut.fixed
+            traced = for_size(traced, (channels, height, width))
         if end not in traced.names:
             raise AuditError(
                 "MODEL_ARCHITECTURE",

@@ -6,12 +6,13 @@ which their modules run (`audit.model.untraced`).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import fx, nn
 
+from audit.model.fixed import for_size
 from audit.model.trace import Trace, measure, trace
 from audit.record import AuditError
 
@@ -39,6 +40,7 @@ class Cut:
         ends: Last operation before the cut in the graphs of eval and train mode; empty if untraced.
         shapes: Of the values that cross the cut, without the batch; empty if untraced.
         module: Whose end (at the head: whose start) an untraced cut is; empty if traced.
+        fixed: Shape (C, H, W) of the input that the graph was made for; empty if for any.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Cut:
     ends: tuple[str, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()
     module: str = ""
+    fixed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,13 +85,16 @@ class Landmark:
         return position if position > 0 else None
 
 
-def cuts_of(network: nn.Module, in_chans: int, img_size: int) -> tuple[Cut, ...]:
+def cuts_of(
+    network: nn.Module, in_chans: int, img_size: int, *, fixed: bool = False
+) -> tuple[Cut, ...]:
     """Find the cuts of a network that can be traced.
 
     Args:
         network: In any mode, which stays as it is.
         in_chans: Channels of its input.
         img_size: Side of its input.
+        fixed: Whether the graph is made for inputs of this size alone (`audit.model.fixed`).
 
     Returns:
         In order of execution: stem, stages, head; at least `ENOUGH` where the architecture has
@@ -97,7 +103,10 @@ def cuts_of(network: nn.Module, in_chans: int, img_size: int) -> tuple[Cut, ...]
     Raises:
         Exception: Of any type, if the network cannot be traced.
     """
+    shape = (in_chans, img_size, img_size)
     traces = (trace(network, training=False), trace(network, training=True))
+    if fixed:
+        traces = (for_size(traces[0], shape), for_size(traces[1], shape))
     like = next(network.parameters())
     x = torch.zeros(BATCH, in_chans, img_size, img_size, dtype=like.dtype, device=like.device)
     modes = {module: module.training for module in network.modules()}
@@ -115,7 +124,7 @@ def cuts_of(network: nn.Module, in_chans: int, img_size: int) -> tuple[Cut, ...]
         cuts = found if len(found) > len(cuts) else cuts
         if len(cuts) >= ENOUGH:
             break
-    return tuple(cuts)
+    return tuple(replace(cut, fixed=shape) for cut in cuts) if fixed else tuple(cuts)
 
 
 def feature_modules(network: nn.Module) -> list[str]:
@@ -259,6 +268,7 @@ def _cut(
         ends=tuple(t.names[p] for t, p in zip(traces, positions, strict=True)),
         shapes=tuple(shape[1:] for shape in crossing if shape is not None),
         module="",
+        fixed=(),
     )
 
 

@@ -35,12 +35,18 @@ class Propagated(nn.Module):
 
         class Noting(fx.Interpreter):
             def run_node(self, n: fx.Node) -> Any:
-                value = super().run_node(n)
-                found[n.name] = value
-                return value
+                given = self.fetch_args_kwargs_from_env(n)
+                args, kwargs = (fx.node.map_aggregate(part, nowhere) for part in given)
+                found[n.name] = getattr(self, n.op)(n.target, args, kwargs)
+                return found[n.name]
 
         Noting(self.graph).run(x)
         return found
+
+
+def nowhere(value: Any) -> Any:
+    """The meta device for a device; everything else as it is."""
+    return torch.device("meta") if isinstance(value, torch.device) else value
 
 
 def propagated(traced: Trace, shape: tuple[int, int, int], images: int) -> dict[str, Any]:
@@ -78,10 +84,49 @@ def for_size(traced: Trace, shape: tuple[int, int, int]) -> Trace:
         node.args = fx.node.map_arg(node.args, lambda n: constants.get(n, n))
         node.kwargs = fx.node.map_arg(node.kwargs, lambda n: constants.get(n, n))
     erase(traced.nodes, few)
-    kept = [i for i, node in enumerate(traced.nodes) if not node._erased]
-    nodes = tuple(traced.nodes[i] for i in kept)
-    names = tuple(traced.names[i] for i in kept)
-    return Trace(traced.root, nodes, names, dependent_nodes(nodes))
+    names = dict(zip(traced.nodes, traced.names, strict=True))
+    names |= count_again([n for n in traced.nodes if not n._erased], names, (few, more))
+    erase(traced.nodes, few)
+    nodes = tuple(traced.nodes[0].graph.nodes)
+    return Trace(traced.root, nodes, tuple(names[n] for n in nodes), dependent_nodes(nodes))
+
+
+def count_again(
+    nodes: Iterable[fx.Node], names: dict[fx.Node, str], values: tuple[dict[str, Any], ...]
+) -> dict[fx.Node, str]:
+    """Ask a tensor at hand for the number of images, instead of one before a cut.
+
+    Args:
+        nodes: Of the graph, which is changed.
+        names: Of all nodes.
+        values: Of all nodes, for each of BATCHES.
+
+    Returns:
+        Names of the new nodes.
+    """
+    added: dict[fx.Node, str] = {}
+    for node in nodes:
+        found = tuple(value[node.name] for value in values)
+        if not is_plain(found) or found != BATCHES:
+            continue
+        for user in list(node.users):
+            sources = (n for n in user.all_input_nodes if leads(n, values))
+            source = next(sources, None)
+            if source is not None and user.op != "output":
+                with node.graph.inserting_before(user):
+                    count = node.graph.call_method("size", (source, 0))
+                user.replace_input_with(node, count)
+                added[count] = f"{names[user]}.images"
+    return added
+
+
+def leads(node: fx.Node, values: tuple[dict[str, Any], ...]) -> bool:
+    """Whether a node gives a tensor with the images along its first axis."""
+    found = [value.get(node.name) for value in values]
+    return all(
+        isinstance(value, Tensor) and value.dim() > 0 and len(value) == images
+        for value, images in zip(found, BATCHES, strict=True)
+    )
 
 
 def is_plain(value: object) -> bool:
@@ -94,6 +139,8 @@ def is_plain(value: object) -> bool:
 def erase(nodes: Iterable[fx.Node], values: dict[str, Any]) -> None:
     """Take out of the graph what nobody uses, unless it is a tensor (it may work in place)."""
     for node in reversed(list(nodes)):
+        if node._erased:
+            continue
         unused = not node.users and node.op in ("call_function", "call_method")
         if unused and not isinstance(values[node.name], Tensor):
             node.graph.erase_node(node)

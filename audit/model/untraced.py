@@ -79,6 +79,7 @@ def _cuts(network: nn.Module, x: Tensor) -> tuple[Cut, ...]:
                 ends=(),
                 shapes=(),
                 module=name,
+                fixed=(),
             )
         )
     return tuple(distinct(cuts))

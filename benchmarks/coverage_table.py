@@ -33,7 +33,8 @@ def page(
     """
     names = [name for members in groups.values() for name in members]
     special = {name: why for name in names if (why := words(name, chosen, done))}
-    families = {family(name, groups) for name in names if not traced(name, chosen, done)}
+    headed = [name for name in names if "error" not in done[name, "outline"]]
+    families = {family(name, groups) for name in headed if not traced(name, chosen, done)}
     return "\n".join(
         [
             "# Which architectures can be audited",
@@ -44,7 +45,8 @@ def page(
             "| | number |",
             "|---|---|",
             *(f"| {what} | {number:,} |" for what, number in counts(names, chosen, done).items()),
-            f"| families with an architecture that is not cut by a trace | {len(families)} |",
+            "| families with an architecture that has a classifier and is not cut by a trace | "
+            f"{len(families)}: {', '.join(sorted(families))} |",
             "",
             "## Architectures that need a word",
             "",
@@ -159,7 +161,7 @@ def family_row(name: str, members: list[str], done: Done, largest: int) -> str:
 def result(record: Record, largest: int) -> str:
     """What came out of building with values."""
     if not record:
-        return f"not built: no architecture below {largest // 10**6} million parameters"
+        return f"not built with values: no architecture below {largest // 10**6} million parameters"
     if "error" in record:
         return str(record["error"])
     problems = []

@@ -46,7 +46,7 @@ def demo(out: Path | None, threads: int | None, quiet: bool, no_cache: bool) -> 
     claim_folder(out)
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
     progress = Progress(quiet)
-    progress.say("this takes about five minutes on two processor cores")
+    progress.say("this takes five to six minutes on two processor cores")
     set_threads(threads)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.absolute().parent))
     from audit.data import load_dataset, write_embedded_folder

@@ -11,7 +11,7 @@ from audit.record import AuditError
 
 
 @click.command("selftest")
-@click.option("--quick", is_flag=True, help="Fewer images and one seed: under 3 minutes.")
+@click.option("--quick", is_flag=True, help="Fewer images and one seed: some minutes.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of everything random [0].")
 @click.option("--only", default="", metavar="LETTERS", help="These cases only, as in 'af' [all].")
 @click.option(
@@ -24,7 +24,7 @@ def selftest(
 ) -> int:
     """Plant known faults in small data sets and models, and audit each.
 
-    Takes under 10 minutes on two processor cores. Ends with 0 if every audit found what it must,
+    Takes minutes on two processor cores. Ends with 0 if every audit found what it must,
     for the right reason, else with 1. Nothing is left behind.
     """
     progress = Progress(quiet)

@@ -57,7 +57,7 @@ def assemble(
         policy: That judged.
         out: The run folder, which must not exist.
         command: That repeats the audit.
-        started: Seconds since the epoch.
+        started: When the command began, in seconds since the epoch.
         log: Lines for log.txt.
         left_out: What a limit of time left out, in words.
         said: What else this audit does not establish.
@@ -98,16 +98,17 @@ def assemble(
     return report
 
 
-def pictures(found: Audited) -> tuple[list[str], list[str], NDArray[np.uint8]]:
+def pictures(found: Audited) -> tuple[list[str], list[str], list[NDArray[np.uint8]]]:
     """Captions, groups and pixels of the example images, if they were drawn."""
-    null, none = found.setup.null("bagnet", found.setup.gating_q), np.zeros((0, 1, 1, 3), np.uint8)
+    null = found.setup.null("bagnet", found.setup.gating_q)
     if null is None:
-        return [], [], none
+        return [], [], []
     try:
         outcome = found.case.result(requests.pictures(found.setup, null))
     except NotMeasured:
-        return [], [], none
-    return outcome.values["captions"], outcome.values["groups"], outcome.arrays["pictures"]
+        return [], [], []
+    pixels = [outcome.arrays[name] for name in sorted(outcome.arrays)]
+    return outcome.values["captions"], outcome.values["groups"], pixels
 
 
 def about_subject(subject: "Subject", settings: Settings) -> dict[str, str]:
@@ -164,7 +165,7 @@ def provenance(
     found: Audited, subject: "Subject", dataset: "Dataset", started: float
 ) -> dict[str, str]:
     """Versions, seeds and times."""
-    environment_ = environment()
+    environment_, seconds = environment(), time.time() - started
     stages = ", ".join(f"{kind} {duration(s)}" for kind, s in stage_seconds(found).items())
     given = {} if found.fitted is None else {"nulls given": described(found.fitted, found.setup)}
     return {
@@ -172,7 +173,8 @@ def provenance(
         "date": time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(started)),
         "seed": str(found.setup.seed),
         "profile": str(found.setup.profile.model_dump()),
-        "time": f"{duration(found.seconds)} ({found.seconds:.1f} s of wall time)",
+        "time": f"{duration(seconds)} ({seconds:.1f} s of wall time since the command began, "
+        f"{found.seconds:.1f} s of it once model and data were loaded)",
         "peak memory": f"{peak_memory():.2f} GiB, of the process up to now",
         "time by stage": stages or "everything was found in the cache",
         "jobs": f"{len(found.jobs)}, of which {len(found.done.reused)} from the cache"

@@ -44,6 +44,7 @@ class Batch:
         left_out: What --max-time left out, in words.
         decoded: Images as nulls see them.
         beside: Data sets beside the audited one, by use.
+        began: When the call began, in seconds since the epoch; 0 once an audit has counted it.
     """
 
     settings: Settings
@@ -58,6 +59,7 @@ class Batch:
     left_out: str = ""
     decoded: "Decoded" = field(default_factory=dict)
     beside: "dict[str, Dataset]" = field(default_factory=dict)
+    began: float = 0.0
 
 
 def open_batch(
@@ -80,6 +82,7 @@ def open_batch(
     Raises:
         AuditError: If policy, reference run, nulls or cache cannot be used.
     """
+    began = time.time()
     policy = chosen_policy(settings, options["policy"])
     reference = needed_reference(settings.reference, policy)
     chosen_profile(settings)
@@ -92,7 +95,7 @@ def open_batch(
     fitted = None if settings.nulls is None else read_nulls(settings.nulls)
     root = None if options["no_cache"] else options["cache"] or default_cache()
     store = Store(root if writing or (root is not None and root.is_dir()) else None)
-    batch = Batch(settings, policy, reference, store, fitted, progress, models)
+    batch = Batch(settings, policy, reference, store, fitted, progress, models, began=began)
     fixed_profile(batch)
     return batch
 
@@ -111,10 +114,11 @@ def audit_one(
     Returns:
         The report and its folder.
     """
+    started, batch.began = batch.began or time.time(), 0.0
     from audit.assemble import assemble
     from audit.run import audit
 
-    started, first_line = time.time(), len(batch.progress.lines)
+    first_line = len(batch.progress.lines)
     batch.progress.say(f"reading {path}")
     subject = load_decided(path, batch.settings, batch.progress)
     dataset, classes, said = data_for(batch, subject)

@@ -41,8 +41,8 @@ def profile_with(fitted: Fitted, settings: Settings) -> Profile:
         raise AuditError(
             "NULLS_OTHER_SEED",
             f"--seed {settings.seed} needs nulls of that seed, but those of the folder "
-            f"{fitted.name} were fitted with seed {manifest.seed}. Leave --seed away, or fit nulls "
-            "with it.",
+            f"{fitted.name} were fitted with seed {manifest.seed}. Leave --seed (in audit.yaml: "
+            "seed) away, or fit nulls with it.",
         )
     setup = set_up_nulls(manifest.training, asked, manifest.seed, None)
     missing = [job for job in null_jobs(setup) if job.key not in fitted.outcomes]
@@ -50,8 +50,8 @@ def profile_with(fitted: Fitted, settings: Settings) -> Profile:
         raise AuditError(
             "NULLS_LACKING",
             f"the profile asks for nulls that the folder {fitted.name} lacks ({missing[0].label}, "
-            f"{different(asked, manifest.profile)}). Leave --profile and --set away, or fit such "
-            "nulls.",
+            f"{different(asked, manifest.profile)}). Leave --profile and --set (in audit.yaml: "
+            "profile and changes) away, or fit such nulls.",
         )
     return asked
 

@@ -1,49 +1,29 @@
 """What an audit would do, and how long it may take: nothing is run but a few steps of calibration.
 
 Seconds = cost of a job (`audit.requests`) x seconds a unit. A unit is a training step of one image
-through the smallest kind of null; it is timed for a null and for the model, for about a second
-each, and assumed for what is neither (reading, linear models). An estimate: doubled budgets of
-inadequate nulls, other processes and slow disks are not in it.
+through the smallest kind of null; it is timed for a null and for the model (`audit.calibration`),
+and assumed for what is neither (reading, linear models). An estimate: doubled budgets of inadequate
+nulls, other processes and slow disks are not in it.
 """
 
 import re
-import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
+from audit.calibration import Speed
 from audit.case import Setup
 from audit.config import Profile
-from audit.progress import FIRST_GUESS, duration
+from audit.progress import duration
 from audit.record import AuditError
 from audit.work import Job
 from baselines import TRIVIAL
 from reports.text import visible
 from reports.words import Word
 
-if TYPE_CHECKING:
-    from audit.model.checkpoint import Subject
-
 OF_NULLS = ("choose", "fit", "null_outputs")
 ORDER = ("fit", "choose", "transfer", "split_base", "split_network")  # the expensive ones first
 OF_MODEL = frozenset({"subject", "network"})  # parameters of jobs that need the model
-SUBJECT_UNITS = 6.0  # what `transfer_requests.STEP` counts for one image seen by the model
-MOMENT = 1.0  # seconds of calibration for each
 LARGEST_FIRST = ("full", "default", "quick")
 UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-class Speed(Word):
-    """Seconds a unit of cost.
-
-    Attributes:
-        null: Of a job that runs or trains a local null.
-        subject: Of a job that runs or trains the model.
-        other: Of all other jobs.
-    """
-
-    null: float
-    subject: float
-    other: float = FIRST_GUESS
 
 
 class Row(Word):
@@ -87,7 +67,7 @@ def plan(
         setup: What is measured.
         jobs: All of it.
         known: Whether a job's outcome is there already.
-        speed: From `measure_speed`.
+        speed: From `audit.calibration.measure_speed`.
         models: How many are audited; the others as if like this one, with nothing of them cached.
     """
     shared, rows = {job.key for job in without_subject(jobs)}, []
@@ -131,77 +111,6 @@ def without_subject(jobs: list[Job]) -> list[Job]:
         if needs_model(job) or any(needed.key in left_out for needed in job.after):
             left_out.add(job.key)
     return [job for job in jobs if job.key not in left_out]
-
-
-def measure_speed(setup: Setup, subject: "Subject | None") -> Speed:
-    """Time a few training steps of a null and of the model; takes about two seconds.
-
-    Args:
-        setup: Decides the null: its kind, size and side.
-        subject: The model; None: only nulls.
-    """
-    null = setup.null("bagnet", setup.gating_q)
-    return Speed(
-        null=FIRST_GUESS if null is None else null_step(setup, MOMENT),
-        subject=FIRST_GUESS if subject is None else subject_step(subject, MOMENT) / SUBJECT_UNITS,
-    )
-
-
-def null_step(setup: Setup, moment: float) -> float:
-    """Seconds that a null takes to learn from one image."""
-    import torch
-
-    from baselines.sibling import Sibling, size_rule
-    from baselines.train import Images, Recipe, statistics, train
-
-    null = setup.null("bagnet", setup.gating_q)
-    assert null is not None
-    width, blocks = size_rule(setup.n_train, setup.side)
-    generator = torch.Generator().manual_seed(0)
-    shape = (256, setup.channels, null.side, null.side)
-    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-    labels = torch.arange(len(pixels)) % len(setup.classes)
-    data = Images(pixels, labels, *statistics(pixels))
-    with torch.random.fork_rng(devices=[]):
-        network = Sibling(
-            "bagnet",
-            q=null.q or 0,
-            num_classes=len(setup.classes),
-            in_chans=setup.channels,
-            width=width,
-            blocks=blocks,
-        )
-    return timed(
-        lambda n: train(network, data, Recipe(images_seen=n, rate=1e-3), seed=0), 256, moment
-    )
-
-
-def subject_step(subject: "Subject", moment: float) -> float:
-    """Seconds that the model takes to learn from one image; its own weights stay as they are."""
-    import torch
-
-    network, view = subject.spec.build(0).train(), subject.preprocessing
-    batch = 16
-    shape = (batch, view.in_chans, view.img_size, view.img_size)
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-
-    def steps(n: int) -> None:
-        for _ in range(n // batch):
-            network(x).square().mean().backward()
-            network.zero_grad(set_to_none=True)
-
-    with torch.random.fork_rng(devices=[]):
-        return timed(steps, batch, moment)
-
-
-def timed(work: Callable[[int], object], first: int, moment: float) -> float:
-    """Seconds per image of `work(images)`, after one round to warm up."""
-    work(first)
-    images, started = 0, time.monotonic()
-    while images == 0 or time.monotonic() - started < moment:
-        work(first)
-        images += first
-    return (time.monotonic() - started) / images
 
 
 def choose_profile(

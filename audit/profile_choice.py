@@ -7,10 +7,11 @@ from audit.settings import PROFILES, Settings, chosen_profile
 
 if TYPE_CHECKING:
     from audit.batch import Batch
+    from audit.calibration import Speed
     from audit.case import Setup
     from audit.data import Dataset
     from audit.model.checkpoint import Subject
-    from audit.planning import Plan, Speed
+    from audit.planning import Plan
     from audit.work import Job
 
 
@@ -99,7 +100,8 @@ def plan_for(
         profile: How much.
         speed: Empty at first; the calibration is put in and used again.
     """
-    from audit.planning import measure_speed, plan
+    from audit.calibration import measure_speed
+    from audit.planning import plan
 
     setup, jobs = jobs_for(batch, subject, dataset, classes, profile)
     if not speed:

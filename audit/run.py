@@ -40,7 +40,7 @@ class Audited:
         done: What became of the jobs.
         jobs: All of them, in the order of execution.
         case: The evidence.
-        seconds: Of the whole audit.
+        seconds: Of the audit, once model and data were loaded.
         fitted: The folder that the nulls came from, if they did.
     """
 

@@ -34,6 +34,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Settings(Word):
     """Everything that a user can set, with the defaults.
 
+    A path in `audit.yaml` is relative to the folder of that file; one on the command line or in a
+    variable is relative to the working folder.
+
     Attributes:
         data: Image folder with train/ and val/ (or test/), or a folder of idx files.
         train_data: Training images, instead of `data`.
@@ -57,16 +60,17 @@ class Settings(Word):
         interpolation: Of the resizing, likewise.
         check_preprocessing: Try the usual alternatives on up to 1,000 training images, and warn
             where one is clearly better.
-        profile: How much is measured: quick, default or full.
+        profile: How much is measured: quick, default or full. Not set: as the nulls of a folder
+            were fitted, the largest that fits into `max_time`, or default.
         changes: Fields of the profile, replaced, such as {seeds: 1}.
-        seed: Of everything random.
+        seed: Of everything random. Not set: as the nulls of a folder were fitted, or 0.
         max_bad_images: So many unreadable images are left out and named; more are refused.
         evaluation_chose_subject: Were the evaluation images used to choose the model? yes, no or
             unknown; all but no is said in the report.
         pretrained_on: Data that the model was trained on before, "none" if on no other.
         nulls: Folder of fitted nulls; then no training images are needed and nothing is trained.
         max_time: Take the largest profile that is expected to take no longer, such as 30m.
-        reference: Finished run that limits may be relative to; in a file, relative to that file.
+        reference: Finished run that limits may be relative to.
         limits: The policy's limits, over the default ones.
         waivers: Limits that are excused, each with a reason and a date.
     """
@@ -102,11 +106,15 @@ class Settings(Word):
     waivers: dict[str, Any] = Field(default_factory=dict)
 
 
+PATHS = tuple(name for name, f in Settings.model_fields.items() if f.annotation == Path | None)
+
+
 def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
     """Read `audit.yaml` and lay the flags that were given over it.
 
     Args:
-        path: The file, or None for none. A setting that is null there is not set.
+        path: The file, or None for none. A setting that is null there is not set, and paths in it
+            are relative to its folder.
         flags: By name; None means "not given".
 
     Raises:
@@ -134,9 +142,12 @@ def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
         raise refusal(place, problem) from None
     if path:
         parse_policy(policy_of(settings), base=load_policy(), where=where)
-    if path and settings.reference and "reference" not in given:
-        return settings.model_copy(update={"reference": path.parent / settings.reference})
-    return settings
+    if path is None:
+        return settings
+    named = [name for name in PATHS if name in raw and name not in given]
+    return settings.model_copy(
+        update={name: path.parent / getattr(settings, name) for name in named}
+    )
 
 
 def read_text(path: Path) -> str:

@@ -11,7 +11,9 @@ from audit.work import Job, Plain
 
 FROZEN = ("frozen", "bnb", "anb", "untrained")
 STEP, IMAGE = 6.0, 2.0  # cost of an image through the model: learned from, and only run
-TRIAL = 0.25  # share of the budget that a trial of a rate gets
+DECODED = 0.25  # cost of decoding a small image
+TRIAL, HELD_OUT = 0.25, 0.2  # of a rate: share of the budget, and of the images to judge it by
+NORMS = 2000  # images at most that the statistics of batch norms are estimated on after a training
 LEAST = 0.05  # share of a step that learning the classifier alone costs
 
 
@@ -26,11 +28,14 @@ def own_network(setup: Setup, cut: CutPoint, mode: str, seed: int = 0) -> Job:
         "mode": mode,
         "seed": setup.seed + seed,
     }
+    images = min(setup.profile.transfer_images, setup.n_train)
     return Job(
         kind="transfer",
         label=f"transfer: {mode} up to {cut.name}" + numbered(seed),
         params=params | budget(setup),
-        cost=network_cost(setup, cut, frozen=mode in FROZEN) + IMAGE * setup.n_eval,
+        fixed=DECODED * images,
+        cost=network_cost(setup, cut, frozen=mode in FROZEN, images=images, evaluated=setup.n_eval)
+        + DECODED * images,
     )
 
 
@@ -66,11 +71,13 @@ def shared(setup: Setup) -> dict[str, Plain]:
 
 def base(setup: Setup, side: str, seed: int = 0) -> Job:
     """The base network of side "a" or "b"."""
+    cost, fixed = costs(setup, side, None, frozen=False)
     return Job(
         kind="split_base",
         label=f"transfer: base network {side.upper()}" + numbered(seed),
         params=shared(setup) | {"side": side, "seed": setup.seed + seed},
-        cost=STEP * learned_from(setup) + IMAGE * evaluated(setup),
+        cost=cost,
+        fixed=fixed,
     )
 
 
@@ -84,32 +91,51 @@ def network(setup: Setup, cut: CutPoint, curve: str, seed: int = 0) -> Job:
         after = (base(setup, "a", seed),)
     elif curve in ("anb", "anb_plus"):
         params["subject"] = setup.subject_digest
+    cost, fixed = costs(setup, "b", cut, frozen=curve in FROZEN)
     return Job(
         kind="split_network",
         label=f"transfer: {curve.replace('_plus', '+')} up to {cut.name}" + numbered(seed),
         params=params,
         after=after,
-        cost=network_cost(setup, cut, frozen=curve in FROZEN) + IMAGE * evaluated(setup),
+        cost=cost,
+        fixed=fixed,
     )
 
 
-def network_cost(setup: Setup, cut: CutPoint, *, frozen: bool) -> float:
-    """Of one network: a frozen prefix runs twice an image, what learns once an image seen."""
-    if not frozen:
-        return STEP * learned_from(setup)
-    prefix = 2 * IMAGE * cut.depth * setup.profile.transfer_images
-    return STEP * max(LEAST, 1 - cut.depth) * learned_from(setup) + prefix
+def costs(setup: Setup, side: str, cut: CutPoint | None, *, frozen: bool) -> tuple[float, float]:
+    """`Job.cost` and `Job.fixed` of a network of the full experiment that learns "a" or "b"."""
+    other = setup.transfer
+    if other is None:  # as if all classes had equally many images
+        of_a = len(setup.transfer_classes) / len(setup.classes)
+        learned = round(setup.n_train * min(of_a, 1 - of_a))
+        judged = round(setup.n_eval * (of_a if side == "a" else 1 - of_a))
+    else:
+        learned, judged = other.n_train, other.n_eval
+    images = min(setup.profile.transfer_images, learned)
+    fixed = DECODED * (images + judged)
+    cost = network_cost(setup, cut, frozen=frozen, images=images, evaluated=judged)
+    return cost + fixed, fixed
 
 
-def learned_from(setup: Setup) -> float:
-    """Training images that one network sees, those of the trials of rates counted."""
-    rates = len(setup.profile.transfer_rates)
-    return setup.profile.transfer_seen * (1 + TRIAL * (rates if rates > 1 else 0))
+def network_cost(
+    setup: Setup, cut: CutPoint | None, *, frozen: bool, images: int, evaluated: int
+) -> float:
+    """Of one network, but for decoding: what is before a frozen cut runs twice an image, stored.
 
-
-def evaluated(setup: Setup) -> int:
-    """Evaluation images of B, at most."""
-    return setup.n_eval if setup.transfer is None else setup.transfer.n_eval
+    Args:
+        setup: Gives the budget.
+        cut: Where it is cut; None: it is learned from scratch.
+        frozen: Whether what lies before the cut stays as it is.
+        images: That it learns from.
+        evaluated: That it is judged by.
+    """
+    profile = setup.profile
+    stored = cut.depth if frozen and cut else 0.0
+    trials = len(profile.transfer_rates) if len(profile.transfer_rates) > 1 else 0
+    seen = profile.transfer_seen * (1 + TRIAL * trials)
+    passes = 2 * stored * images + (1 + trials) * (1 - stored) * min(NORMS, images)
+    passes += trials * HELD_OUT * images + evaluated
+    return STEP * max(LEAST, 1 - stored) * seen + IMAGE * passes
 
 
 def numbered(seed: int) -> str:

@@ -1,6 +1,6 @@
 """Control: a network that fits shuffled labels does not shrink its last layer as a learner does.
 
-    python benchmarks/random_labels.py                  # about five minutes on two cores
+    python benchmarks/random_labels.py                  # about seven minutes on two cores
     python benchmarks/random_labels.py --epochs 2 --images 300
 
 The demo's network is trained twice on the same embedded images by the same recipe, without
@@ -27,7 +27,7 @@ from audit.commands.demo import ARCHITECTURE, KWARGS
 from audit.data import Dataset, decode, load_embedded, subset
 from audit.data.dataset import Split
 from audit.jobs.id_profile import profile
-from audit.kernels.pairwise import half_interval
+from audit.kernels.blocks import half_interval
 from audit.model.architecture import find_cuts
 from audit.store import Outcome
 from baselines.train import Images, Recipe, accuracy, statistics, train

@@ -3,9 +3,8 @@
 import re
 
 from reports.comparison import Comparison
-from reports.html import _TEMPLATES, _drawings, _markup, _seen, chart_rows, columns, row_cell
-from reports.marks import legend
-from reports.text import NOT_MEASURED, interval, number, visible
+from reports.page import page, row_cell
+from reports.text import NOT_MEASURED
 from reports.words import Section
 
 _FIGURE = re.compile(r"[+−<>]?[\d.,]*[\d∞](?=$| )")
@@ -13,27 +12,7 @@ _FIGURE = re.compile(r"[+−<>]?[\d.,]*[\d∞](?=$| )")
 
 def render(comparison: Comparison) -> str:
     """Make the page; every string of the comparison is treated as untrusted."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        autoescape=True,
-        loader=FileSystemLoader(_TEMPLATES),
-        undefined=StrictUndefined,
-        finalize=_seen,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"name": visible, "number": number, "interval": interval}
-    return environment.get_template("comparison.html").render(
-        document=comparison,
-        drawings=_drawings,
-        columns=columns,
-        cell=row_cell,
-        chart_rows=chart_rows,
-        is_column_of_figures=is_column_of_figures,
-        lacking=NOT_MEASURED,
-        legend=[(role, _markup(sign), words) for role, sign, words in legend()],
-    )
+    return page("comparison.html", document=comparison, is_column_of_figures=is_column_of_figures)
 
 
 def is_figure(text: str) -> bool:

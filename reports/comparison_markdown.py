@@ -1,8 +1,8 @@
 """`compare.md`: a comparison for a merge request or a job summary."""
 
 from reports.comparison import Comparison
-from reports.html import columns, row_cell
 from reports.markdown import plain
+from reports.page import columns, row_cell
 from reports.text import visible
 from reports.words import Section
 

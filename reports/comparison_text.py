@@ -3,7 +3,7 @@
 import io
 
 from reports.comparison import Comparison
-from reports.html import columns, row_cell
+from reports.page import columns, row_cell
 from reports.text import visible
 from reports.words import Section
 

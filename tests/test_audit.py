@@ -3,12 +3,15 @@
 import csv
 import gzip
 import json
+import re
+from time import sleep
 
 import numpy as np
 import pytest
 from conftest import CLASSES, make_folder, tiny_flags
 
 from audit.limits import load_policy
+from audit.loading import load_data
 from audit.record import Report
 from reports import yaml as plain_yaml
 
@@ -85,6 +88,17 @@ def test_second_audit_trains_nothing(data, model, cache, tmp_path, command, fini
     assert found["exit_code"] == code == finished[1].return_value
     log = (tmp_path / "again" / "log.txt").read_text()
     assert "training" not in log.split("evaluation images", 1)[1]
+
+
+def test_the_time_counts_from_the_start_of_the_command(
+    data, model, cache, tmp_path, command, finished, monkeypatch
+):
+    monkeypatch.setattr("audit.batch.load_data", lambda *a, **k: sleep(1) or load_data(*a, **k))
+    command(model, *tiny_flags(data, cache, tmp_path / "slow"), "-q")
+    told = Report.model_validate(plain_yaml.load((tmp_path / "slow/report.yaml").read_text()))
+    text = told.document.provenance["time"]
+    total, measured = map(float, re.findall(r"([\d.]+) s of (?:wall time|it)", text))
+    assert total - measured > 1
 
 
 def test_another_model_on_the_same_data_trains_no_null(data, cache, tmp_path, command, finished):

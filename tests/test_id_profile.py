@@ -252,6 +252,13 @@ def test_a_refused_point_has_its_reason_and_leaves_the_shape():
     assert "layer.2: not measured: equally far" in check.section(found, []).rows[0]["note"]
 
 
+def test_a_high_dimension_says_how_low_it_may_be():
+    found = measurements(20, 44, 30, 8)
+
+    assert "Gaussian cloud of 100" in value(found, "dimension.subject.layer.1").note
+    assert "a lower bound" not in value(found, "dimension.subject.layer.3").note
+
+
 def test_without_an_end_there_is_no_shape():
     found = measurements(20, 44, 30, 8, reasons={3: "too few points"})
 

@@ -8,9 +8,12 @@ import shutil
 import pytest
 from conftest import CLASSES, TINY, make_folder, tiny_flags
 
+from audit.commands.init import text
+from audit.given_nulls import profile_with
 from audit.jobs import KINDS
 from audit.nulls_folder import read_nulls
 from audit.record import AuditError, Report
+from audit.settings import load_settings
 from reports import yaml as plain_yaml
 
 CHANGES = [word for item in TINY.items() for word in ("--set", "{}={}".format(*item))]
@@ -152,6 +155,17 @@ def test_asking_for_nulls_that_are_not_there(data, model, folder, command, capsy
     assert "seeds = 2, but fitted was 1" in error
     refused(command, capsys, "NULLS_LACKING", *words, "--profile", "full")
     refused(command, capsys, "NULLS_OTHER_SEED", *words, "--seed", "4")
+
+
+def test_what_init_writes_leaves_profile_and_seed_to_the_folder(folder, tmp_path):
+    (tmp_path / "audit.yaml").write_text(text())
+    fitted, settings = read_nulls(folder), load_settings(tmp_path / "audit.yaml", {})
+    assert profile_with(fitted, settings) == fitted.manifest.profile
+    assert settings.model_fields_set.isdisjoint(("profile", "seed"))
+    for line in ("profile: default", "seed: 4"):
+        (tmp_path / "audit.yaml").write_text(line)
+        with pytest.raises(AuditError, match=r"NULLS_(LACKING|OTHER_SEED): .*in audit.yaml: "):
+            profile_with(fitted, load_settings(tmp_path / "audit.yaml", {}))
 
 
 @pytest.mark.parametrize("name", ["values.json", "arrays.safetensors", "manifest.json"])

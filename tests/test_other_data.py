@@ -74,7 +74,7 @@ def test_a_command_with_unusable_other_data_ends_with_2(model, data, command, ca
 
 
 def test_a_plan_shows_it(model, data, beside, command, capsys, monkeypatch):
-    monkeypatch.setattr("audit.planning.MOMENT", 0.01)
+    monkeypatch.setattr("audit.calibration.MOMENT", 0.01)
     flags = ["--data", data, "--transfer-data", beside, *PLAN]
     assert command("plan", model, *flags, "--json") == 0
     made = json.loads(capsys.readouterr().out)

@@ -1,16 +1,22 @@
 """Plans: counted, estimated, never run; and the largest profile that fits into a time."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
+import torch
 from conftest import TINY, tiny_flags
 
+from audit.calibration import Speed, images_learned, noise, timed
+from audit.case import CutPoint
 from audit.config import PROFILES
 from audit.jobs import KINDS
-from audit.planning import Speed, choose_profile, parse_time, plan, timed, without_subject
+from audit.planning import choose_profile, parse_time, plan, without_subject
 from audit.record import AuditError
 from audit.setup import Training, set_up_nulls
+from audit.transfer_requests import costs
 from audit.work import Job
+from baselines.train import Recipe
 
 KNOWN = Training(classes=("a", "b"), train_digest="t", n_train=100, channels=1, side=28)
 BY_SIZE = [PROFILES[name] for name in ("full", "default", "quick")]
@@ -67,6 +73,19 @@ def test_seconds_are_cost_times_speed_of_what_is_not_cached():
     assert made.rows[0].kind == "fit"
 
 
+def test_the_cost_of_a_network_of_half_of_the_classes():
+    """A hundred images are seen, and a quarter as many for each of two rates: 150 steps."""
+    sizes = {"transfer_images": 80, "transfer_seen": 100, "transfer_rates": (1.0, 0.3)}
+    setup = set_up_nulls(KNOWN, PROFILES["quick"].model_copy(update=sizes), 0, None)
+    setup = setup.model_copy(update={"transfer_classes": ("a",), "n_eval": 40})
+    passes = 3 * 50 + 2 * 0.2 * 50 + 20  # batch norms, held-out images, evaluation of one half
+    fixed = 0.25 * (50 + 20)
+    assert costs(setup, "a", None, frozen=False) == (6 * 150 + 2 * passes + fixed, fixed)
+    cut = CutPoint(name="head", depth=0.5, head=False)
+    passes = 50 + 3 * 25 + 2 * 0.2 * 50 + 20  # half of the network is stored for both views
+    assert costs(setup, "b", cut, frozen=True) == (6 * 75 + 2 * passes + fixed, fixed)
+
+
 def test_jobs_that_build_on_the_subject_need_it():
     of_subject = Job(kind="subject_outputs", label="s", params={"subject": "x"})
     drawn = Job(kind="pictures", label="p", after=(of_subject,))
@@ -76,8 +95,28 @@ def test_jobs_that_build_on_the_subject_need_it():
 
 def test_timing_warms_up_first():
     calls = []
-    assert timed(calls.append, 8, 0.0) >= 0
+    assert timed(lambda: calls.append(8) or 8, 0.0) >= 0
     assert calls == [8, 8]
+
+
+@pytest.mark.parametrize(("share", "seconds"), [(1.0, 0.1), (0.5, 0.05), (2.0, 0.1)])
+def test_the_fastest_round_counts_and_the_lesser_clock(share, seconds, monkeypatch):
+    """Rounds of 0.2, 0.1 and 0.2 s after a slow one; `share` of the time we have the processor."""
+    now, delays = [0.0], iter([9, 0.2, 0.1, 0.2])
+    clocks = {"monotonic": lambda: now[0], "process_time": lambda: share * now[0]}
+    monkeypatch.setattr("audit.calibration.time", SimpleNamespace(**clocks))
+
+    def work():
+        now[0] += next(delays)
+        return 1
+
+    assert timed(work, 0.45) == pytest.approx(seconds)
+
+
+def test_every_image_of_a_round_is_counted():
+    """A budget of 256 is two steps and one more, in which the rate falls."""
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
+    assert images_learned(network, noise(256, 1, 4, 2), Recipe(images_seen=256)) == 384
 
 
 @pytest.fixture
@@ -85,7 +124,7 @@ def idle(monkeypatch):
     """No job may run."""
     for kind in KINDS:
         monkeypatch.setitem(KINDS, kind, lambda *_: pytest.fail("a plan runs nothing"))
-    monkeypatch.setattr("audit.planning.MOMENT", 0.01)
+    monkeypatch.setattr("audit.calibration.MOMENT", 0.01)
 
 
 def test_a_plan_runs_and_writes_nothing(data, model, cache, tmp_path, command, capsys, idle):
@@ -123,7 +162,7 @@ def test_max_time_takes_what_is_cached(
     data, model, cache, tmp_path, command, finished, monkeypatch
 ):
     """Of the larger profiles nothing is cached, so the quick one is taken, and it says so."""
-    monkeypatch.setattr("audit.planning.MOMENT", 0.01)
+    monkeypatch.setattr("audit.calibration.MOMENT", 0.01)
     changes = [w for k, v in TINY.items() if k not in ("seeds", "gating", "doublings")
                for w in ("--set", f"{k}={v}")]  # fmt: skip
     flags = ["--data", data, "--cache", cache, *changes, "--out", tmp_path / "out", "-q"]

@@ -1,9 +1,11 @@
 """`audit.yaml` is read strictly: file and line are named, and nothing wins in silence."""
 
+from pathlib import Path
+
 import pytest
 
 from audit.record import AuditError
-from audit.settings import Settings, chosen_policy, load_settings
+from audit.settings import PATHS, Settings, chosen_policy, load_settings
 
 
 def test_settings_name_file_and_line(tmp_path):
@@ -22,10 +24,24 @@ def test_settings_name_file_and_line(tmp_path):
 
 
 def test_null_is_not_set_and_flags_come_first(tmp_path):
-    (tmp_path / "audit.yaml").write_text("seed: null\nimg_size: 8\nreference: old")
+    (tmp_path / "audit.yaml").write_text("seed: null\nimg_size: 8")
     settings = load_settings(tmp_path / "audit.yaml", {"img_size": 9, "data": None})
     assert (settings.seed, settings.img_size, settings.data) == (0, 9, None)
-    assert settings.reference == tmp_path / "old"
+
+
+def test_paths_are_relative_to_the_file_that_names_them(tmp_path):
+    (tmp_path / "audit.yaml").write_text("".join(f"{name}: in/{name}\n" for name in PATHS))
+    settings = load_settings(tmp_path / "audit.yaml", {"nulls": Path("here"), "data": None})
+    assert settings.nulls == Path("here")
+    for name in set(PATHS) - {"nulls"}:
+        assert getattr(settings, name) == tmp_path / "in" / name
+    assert set(PATHS) == {"data", "train_data", "eval_data", "probe_data", "transfer_data",
+                          "class_map", "nulls", "reference"}  # fmt: skip
+
+
+def test_an_absolute_path_stays(tmp_path):
+    (tmp_path / "audit.yaml").write_text("data: /images")
+    assert load_settings(tmp_path / "audit.yaml", {}).data == Path("/images")
 
 
 def test_limits_stand_in_one_place(tmp_path):

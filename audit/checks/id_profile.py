@@ -40,6 +40,7 @@ from audit.case import Case, NotMeasured, Setup
 from audit.id_requests import TWIN, profiles
 from audit.id_shape import FEWEST, Ratio, shape_of
 from audit.id_words import CAVEATS, MEANING, NAME, alike, chart, row, sentence
+from audit.kernels.bias import bias_note
 from audit.record import Finding, Measurement
 from audit.work import Job
 from reports.words import Picture, Section
@@ -47,7 +48,6 @@ from reports.words import Picture, Section
 __all__ = ["NAME", "measure", "needs", "section"]
 
 NAN = float("nan")
-LOWER_BOUND = 20  # dimensions above which the estimate is clearly biased low
 ALL_TOGETHER = "the interval holds for all points of the curve together"
 
 
@@ -111,9 +111,8 @@ def of_points(name: str, points: Sequence[Mapping[str, Any]]) -> list[Measuremen
 
 def noted(p: Mapping[str, Any]) -> str:
     """What to think of one point."""
-    told = ["a lower bound: biased low above 20"] if p["value"] > LOWER_BOUND else []
-    told += [f"{p['duplicates']} duplicates merged"] if p["duplicates"] else []
-    return "; ".join(told)
+    merged = f"{p['duplicates']} duplicates merged" if p["duplicates"] else ""
+    return "; ".join(part for part in (bias_note(p["value"], p["n"]), merged) if part)
 
 
 def of_shape(

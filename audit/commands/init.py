@@ -18,10 +18,12 @@ from reports.files import write_atomic
 from reports.text import visible
 
 WIDTH = 96
+LEFT_OPEN = ("profile", "seed")  # a folder of nulls decides them unless they are set
 WAIVED_DAYS = 90  # of the example
 HEAD = (
     "Settings of `audit`, read from the folder where it is called, or named with --config. A flag "
-    '(--seed 1) or a variable (AUDIT_SEED=1) goes before the line here; null means "not set".'
+    '(--seed 1) or a variable (AUDIT_SEED=1) goes before the line here; null means "not set". '
+    "Paths here are relative to this file, those of flags and variables to the working folder."
 )
 LIMITS = (
     "These change single limits of the default policy, which stand below; a new one is written out "
@@ -83,7 +85,7 @@ def text() -> str:
     for name, field in Settings.model_fields.items():
         if name in ("limits", "waivers"):
             continue
-        default = field.get_default(call_default_factory=True)
+        default = None if name in LEFT_OPEN else field.get_default(call_default_factory=True)
         parts.append(f"{comment(meanings.get(name, ''))}\n{yaml.dump({name: default})}".strip())
     return "\n\n".join([*parts, limits(), waivers()]) + "\n"
 

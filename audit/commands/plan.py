@@ -8,14 +8,16 @@ from typing import Any
 import click
 
 from audit.batch import data_for, open_batch
+from audit.calibration import Speed
 from audit.commands.options import DATA, JSON, JUDGE, MODEL, OTHERS, PLACE, PROFILE, resolve
 from audit.loading import load_data, load_model, read_class_map
 from audit.others import names_of, words
 from audit.others import others as beside_of
-from audit.planning import Plan, Speed
+from audit.planning import Plan
 from audit.profile_choice import fixed_profile, plan_for, profile_named
 from audit.progress import Progress, duration
 from audit.settings import PROFILES
+from audit.transfer_requests import STEP
 from reports.text import visible
 
 NOTE = (
@@ -90,7 +92,7 @@ def write(made: Plan, others: Mapping[str, float], speed: Speed, *, with_subject
     if others:
         each = ", ".join(f"{name} {duration(value)}" for name, value in others.items())
         click.echo(f"profiles, with what is cached: {each}")
-    subject = f" and of the model ({speed.subject * 6:.2g} s an image)" if with_subject else ""
+    subject = f" and of the model ({speed.subject * STEP:.2g} s an image)" if with_subject else ""
     click.echo(NOTE.format(null=speed.null, subject=subject))
 
 

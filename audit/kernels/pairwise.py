@@ -8,18 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy import special
 from torch import Tensor
 
+from audit.kernels.blocks import COPY, NEIGHBOURS, block_count, in_blocks, judge, too_few
 from audit.kernels.estimators import Array, two_nn
-from audit.kernels.twonn import (
-    COPY,
-    MAX_DUPLICATES,
-    MIN_POINTS,
-    NEIGHBOURS,
-    RANK_SLACK,
-    SMALLEST_BLOCK,
-)
 
 ROUNDING = 1e-12  # of the mean squared distance: points nearer than that are one
 TIE = 1e-10  # log ratios below it are rounding: the distances are equal
@@ -60,29 +52,18 @@ def dimension(squared: Tensor, rank: int, blocks: int = 20, seed: int = 0) -> Cl
     """
     kept = distinct(squared)
     copies = len(squared) - len(kept)
-    count = max(2, min(blocks, len(squared) // SMALLEST_BLOCK))
-    refused = CloudId(
-        *3 * (math.nan,), len(kept), copies, np.full(count, math.nan), _too_few(len(kept), copies)
-    )
-    if refused.reason:
-        return refused
-    value = two_nn(log_ratios(squared[kept][:, kept]))
-    if not 0 < value < math.inf:
-        return refused._replace(
-            reason="First and second neighbours are equally far: quantised values."
-        )
-    in_blocks = _in_blocks(squared, kept, count, seed)
-    margin = half_interval(in_blocks)
-    if not math.isfinite(margin):
-        return refused._replace(
-            reason="Some blocks of points have no estimate: too few distinct points."
-        )
-    low, high = value * math.exp(-margin), value * math.exp(margin)
-    if rank < min(low, value / RANK_SLACK):
-        return refused._replace(
-            reason=f"The points span {rank} dimensions, fewer than the estimate of {value:.1f}."
-        )
-    return CloudId(value, low, high, len(kept), copies, in_blocks, "")
+    unknown = np.full(block_count(len(squared), blocks), math.nan)
+    refused = CloudId(math.nan, math.nan, math.nan, len(kept), copies, unknown, "")
+    lacking = too_few(len(kept), copies)
+    if lacking:
+        return refused._replace(reason=lacking)
+    own = squared[kept][:, kept]
+    value = two_nn(log_ratios(own))
+    logs = in_blocks(kept, len(squared), blocks, seed, lambda part: log_ratios(own[part][:, part]))
+    low, high, _, reason = judge(value, logs, lambda _: rank)
+    if reason:
+        return refused._replace(reason=reason)
+    return CloudId(value, low, high, len(kept), copies, logs, "")
 
 
 def distinct(squared: Tensor) -> Tensor:
@@ -110,31 +91,3 @@ def log_ratios(squared: Tensor) -> Array:
     first, second = part.topk(2, 1, largest=False).values.log().unbind(1)
     ratios = ((second - first) / 2).cpu().numpy()
     return np.where(ratios < TIE, 0.0, ratios)
-
-
-def half_interval(in_blocks: Array) -> float:
-    """Half the 95 % interval of a log estimate on all points, from (B,) blocks of them."""
-    count = len(in_blocks)
-    t = float(special.stdtrit(count - 1, 0.975))
-    return t * float(in_blocks.std(ddof=1)) / math.sqrt(count)
-
-
-def _in_blocks(squared: Tensor, kept: Tensor, count: int, seed: int) -> Array:
-    block = np.random.default_rng(seed).permutation(len(squared)) % count
-    own = torch.from_numpy(block).to(kept.device)[kept]
-    logs = np.full(count, math.nan)
-    for b in range(count):
-        part = kept[own == b]
-        value = two_nn(log_ratios(squared[part][:, part])) if len(part) > 2 else 0.0
-        if value > 0:
-            logs[b] = math.log(value)
-    return logs
-
-
-def _too_few(points: int, copies: int) -> str:
-    if points < MIN_POINTS:
-        return f"{points} distinct points are too few; {MIN_POINTS} are needed."
-    if copies > MAX_DUPLICATES * (points + copies):
-        share = copies / (points + copies)
-        return f"{share:.0%} of the points are copies of others; at most {MAX_DUPLICATES:.0%} may."
-    return ""

@@ -12,18 +12,19 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy import special
 from torch import Tensor
 
+from audit.kernels.blocks import (
+    COPY,
+    MIN_POINTS,
+    NEIGHBOURS,
+    half_interval,
+    in_blocks,
+    judge,
+    too_few,
+)
 from audit.kernels.estimators import Array, gride, two_nn
 from audit.kernels.neighbours import Neighbours, nearest
-
-MIN_POINTS = 50
-RANK_SLACK = 1.25  # an estimate this much above the linear rank is no sampling error
-MAX_DUPLICATES = 0.2  # share of points that are copies of others
-COPY = 1e-3  # nearer than this share of the median neighbour distance: a copy, up to rounding
-NEIGHBOURS = 4  # the second estimator looks at the second and the fourth
-SMALLEST_BLOCK = 10  # points
 
 
 class CurvePoint(NamedTuple):
@@ -157,16 +158,12 @@ def intrinsic_dimension(
     if cloud.reason:
         return _refused(cloud, cloud.reason)
     value = two_nn(_log_ratios(cloud.found))
-    if not 0 < value < math.inf:
-        return _refused(cloud, "First and second neighbours are equally far: quantised values.")
-    margin = _margin(_in_blocks(cloud, len(x), blocks, seed))
-    if not math.isfinite(margin):
-        return _refused(cloud, "Some blocks of points have no estimate: too few distinct points.")
-    low, high = value * math.exp(-margin), value * math.exp(margin)
-    rank = _rank(cloud.x, 2 * math.ceil(low) + 20)
-    if rank < min(low, value / RANK_SLACK):
-        text = f"The points span {rank} dimensions, fewer than the estimate of {value:.1f}."
-        return _refused(cloud, text)
+    logs = _in_blocks(cloud, len(x), blocks, seed)
+    low, high, margin, reason = judge(
+        value, logs, lambda low: _rank(cloud.x, 2 * math.ceil(low) + 20)
+    )
+    if reason:
+        return _refused(cloud, reason)
     whole = CurvePoint(len(cloud.x), value, low, high)
     curve = (whole, *scale_curve(cloud.x, fractions, seed, margin))
     r2, r4 = cloud.found.distances[:, [1, 3]].cpu().numpy().T
@@ -201,7 +198,7 @@ def log_ratio(
     if not all(0 < value < math.inf for value in values):
         return math.nan, math.nan, math.nan
     a, b = (_in_blocks(cloud, len(x_a), blocks, seed) for cloud in clouds)
-    ratio, margin = math.log(values[0] / values[1]), _margin(a - b)
+    ratio, margin = math.log(values[0] / values[1]), half_interval(a - b)
     return ratio, ratio - margin, ratio + margin
 
 
@@ -216,7 +213,7 @@ def _cloud(x: Tensor) -> _Cloud:
     kept = _first_of_equals(x)
     while True:
         copies = len(x) - len(kept)
-        reason = _too_few(len(kept), copies)
+        reason = too_few(len(kept), copies)
         if reason:
             return empty._replace(x=x[kept], duplicates=copies, reason=reason)
         found = nearest(x[kept], NEIGHBOURS)
@@ -228,16 +225,6 @@ def _cloud(x: Tensor) -> _Cloud:
             break
         kept = kept[~again]
     return _Cloud(x[kept], kept, found, copies)
-
-
-def _too_few(distinct: int, copies: int) -> str:
-    """Why there are too few distinct points, or nothing."""
-    if distinct < MIN_POINTS:
-        return f"{distinct} distinct points are too few; {MIN_POINTS} are needed."
-    if copies > MAX_DUPLICATES * (distinct + copies):
-        share = copies / (distinct + copies)
-        return f"{share:.0%} of the points are copies of others; at most {MAX_DUPLICATES:.0%} may."
-    return ""
 
 
 def _refused(cloud: _Cloud, reason: str) -> IdEstimate:
@@ -260,20 +247,9 @@ def _log_ratios(found: Neighbours) -> Array:
 
 
 def _in_blocks(cloud: _Cloud, images: int, blocks: int, seed: int) -> Array:
-    """(B,) log estimates on disjoint random blocks of the images, each searched by itself."""
-    count = max(2, min(blocks, images // SMALLEST_BLOCK))
-    block = np.random.default_rng(seed).permutation(images) % count
-    own = torch.from_numpy(block).to(cloud.kept.device)[cloud.kept]  # (M,)
-    parts = [cloud.x[own == b] for b in range(count)]
-    values = [two_nn(_log_ratios(nearest(part, 2))) if len(part) > 2 else 0.0 for part in parts]
-    return np.log(np.array(values), out=np.full(count, math.nan), where=np.array(values) > 0)
-
-
-def _margin(in_blocks: Array) -> float:
-    """Half the 95 % interval of an estimate on all points, from (B,) blocks of them."""
-    count = len(in_blocks)
-    t = float(special.stdtrit(count - 1, 0.975))
-    return t * float(in_blocks.std(ddof=1)) / math.sqrt(count)
+    return in_blocks(
+        cloud.kept, images, blocks, seed, lambda part: _log_ratios(nearest(cloud.x[part], 2))
+    )
 
 
 def _rank(x: Tensor, most: int) -> int:

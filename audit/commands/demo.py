@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from audit.data import Dataset
 
 ARCHITECTURE = "resnet10t"
-KWARGS = {"channels": [32, 64, 128, 256], "stem_width": 16}
+KWARGS = {"channels": [16, 32, 64, 128], "stem_width": 16}
 SIDE = 28
-EPOCHS = 8
+EPOCHS = 10
 
 
 @click.command("demo")
@@ -94,7 +94,11 @@ def train_subject(dataset: "Dataset", path: Path, progress: Progress) -> None:
     torch.manual_seed(0)
     model = timm.create_model(ARCHITECTURE, in_chans=1, num_classes=len(dataset.classes), **KWARGS)
     recipe = Recipe(
-        images_seen=EPOCHS * len(images), rate=2e-3, augment="mirror", optimizer="adamw"
+        images_seen=EPOCHS * len(images),
+        rate=5e-3,
+        augment="mirror",
+        batch=64,
+        optimizer="adamw",
     )
     progress.start(recipe.images_seen)
     progress.job(f"training the demo's model, {ARCHITECTURE}", recipe.images_seen)

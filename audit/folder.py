@@ -23,7 +23,17 @@ from reports.files import write_atomic
 from reports.text import visible
 from reports.words import Picture
 
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pillow", "imagehash")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "captum",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pillow",
+    "imagehash",
+)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -172,7 +182,7 @@ def quoted(cell: str) -> str:
 
 
 def picture_files(
-    case: Case, captions: Sequence[str], groups: Sequence[str], pixels: NDArray[np.uint8]
+    case: Case, captions: Sequence[str], groups: Sequence[str], pixels: Sequence[NDArray[np.uint8]]
 ) -> tuple[dict[str, NDArray[np.uint8]], list[Picture]]:
     """Names for the pictures of the evidence, and their words."""
     files, words = {}, []

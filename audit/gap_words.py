@@ -40,13 +40,23 @@ def section(
             "or pre-training; only sighted twin minus null is the price of blindness.",
             "A null can be under-trained. Allowance is the accuracy that more training might add "
             "to it, and a pass is judged against the null with its allowance.",
-            "In each example the left half is the image as the null sees it; the right half shows "
-            "what speaks for (orange) and against (blue) the class that the null names.",
+            "In each example the left panel is the image as the null sees it; the next shows what "
+            "speaks for (orange) and against (blue) the class that the null names.",
+            "The right panel is the image as the model sees it: orange where hiding a patch, as "
+            "large as the null's and in the mean colour, costs the model's own class some of its "
+            "lead over the mean of the classes, blue where it adds to it. Each panel has a colour "
+            "scale of its own: compare places, and take amounts from the line below. It is left "
+            "out where the model is too slow or cannot be run on such images.",
+            "The right panel shows how one output reacts to patches of one colour, which the model "
+            "never met: on a plain ground such a patch hides nothing and is itself a new thing. It "
+            "does not show what was learned. What an image says twice, or only by how its parts "
+            "lie together, stays invisible where one patch is hidden at a time.",
         ),
         references=(
             "Brendel & Bethge (2019), ICLR, arXiv:1904.00760",
             "Liu et al. (2018), NeurIPS, arXiv:1807.03247",
             "Geirhos et al. (2020), NeurIPS, arXiv:2006.16736",
+            "Zeiler & Fergus (2014), ECCV, arXiv:1311.2901 (hidden patches)",
         ),
     )
 

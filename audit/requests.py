@@ -15,8 +15,8 @@ COSTS = {  # per image seen, or per training image of a trivial rung
     "sighted": 1.1,
     "prior": 0.01,
     "colour": 0.7,
-    "moments": 1.0,
-    "pixels": 4.0,
+    "moments": 0.2,
+    "pixels": 1.0,
 }
 
 
@@ -191,19 +191,21 @@ def subject_outputs(setup: Setup, *, untrained: bool = False, relocated: bool = 
 
 
 def pictures(setup: Setup, null: Null) -> Job:
-    """Example images with the null's evidence."""
+    """Example images with the null's evidence, and with what the subject's answer rests on."""
     after = (subject_outputs(setup), fit(setup, null), null_outputs(setup, null))
     return Job(
         kind="pictures",
         label="drawing example images",
         params={
             "data": setup.eval_digest,
+            "subject": setup.subject_digest,
             "null": null.name,
             "classes": list(setup.classes),
             "paths": setup.paths_digest,
         },
         after=after,
-        cost=2000,
+        cost=5000,  # 24 images, each with 64 hidden patches
+        fixed=2000,
     )
 
 

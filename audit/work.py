@@ -29,7 +29,7 @@ VERSIONS = {  # raise one where a kind's result changes; old entries of the stor
     "split_base": 1,
     "split_network": 1,
     "id_profile": 1,
-    "pictures": 1,
+    "pictures": 2,
 }
 Plain = str | int | float | bool | None | list[float] | list[str]
 

@@ -7,7 +7,7 @@ import torch
 from audit.jobs import KINDS, execute
 from audit.jobs.choosing import Rehearsals, beats_next, crop_side, milder, search_grid
 from audit.jobs.outputs import quarter
-from audit.jobs.pictures import map_of, side_by_side
+from audit.jobs.pictures import map_of
 from audit.jobs.retraining import Features
 from audit.ladder import make_null
 from audit.progress import Progress, duration
@@ -116,7 +116,6 @@ def test_evidence_map_of_a_constant_network_is_flat():
     evidence = map_of(net, torch.zeros(1, 1, 29, 29), target=1)
     assert evidence.shape == (29, 29)
     assert np.ptp(evidence) == pytest.approx(0, abs=1e-6)
-    assert side_by_side(np.zeros((1, 29, 29), dtype=np.uint8), evidence).shape == (128, 256, 3)
 
 
 class FakeCut:

@@ -22,6 +22,7 @@ References:
     Brendel & Bethge (2019), ICLR, arXiv:1904.00760
     Liu et al. (2018), NeurIPS, arXiv:1807.03247
     Geirhos et al. (2020), NeurIPS, arXiv:2006.16736 (error consistency)
+    Zeiler & Fergus (2014), ECCV, arXiv:1311.2901 (hidden patches in the example images)
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,7 @@
-"""Executor that picks example images and draws the null's evidence over them."""
+"""Executor that picks example images, and draws what null and subject go by over them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional as F
 
+from audit.case import Null
+from audit.jobs.attribution import occlusions, patch_side
 from audit.jobs.nulls import null_of, restore
 from audit.jobs.outputs import needed
 from audit.jobs.workshop import Tick, Workshop
@@ -16,8 +19,10 @@ from audit.work import Job
 from baselines.sibling import STRIDE, Sibling
 
 PER_GROUP = 8
-SIDE = 128  # of a picture, in pixels; two stand side by side
+SIDE, GAP = 128, 4  # of a panel and between two, in pixels
+PALE = 0.3  # share of its contrast that an image keeps under colours
 BLUE, RED = np.array([0, 114, 178]), np.array([213, 94, 0])  # colour-blind safe
+SMALL = 0.01  # of the lead: losing less than that is drawn pale
 
 
 def pictures(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
@@ -26,38 +31,107 @@ def pictures(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
     `after` is the subject's outputs, the null's `fit`, the null's outputs.
 
     Returns:
-        Values `captions` and `groups`; array `pictures` (M, SIDE, 2 SIDE, 3) uint8: the image as
-        the null sees it, and the evidence for the class that the null names.
+        Values `captions` and `groups`; a picture (SIDE, W, 3) uint8 for each, by its position "00",
+        "01"...: the image as the null sees it, the evidence for the class that the null names, and
+        where there was time, what the subject loses where a patch is hidden.
     """
     subject, fitted, outputs = (results[j.key] for j in job.after)
     null, split = null_of(job, shop), shop.split("eval")
     network = restore(job.after[1], fitted, shop)
     assert isinstance(network, Sibling)
-    labels = split.labels
-    subject_says = subject.arrays["logits"].argmax(axis=1)
-    null_says = outputs.arrays["logits"].argmax(axis=1)
-    right, null_right = subject_says == labels, null_says == labels
+    labels, theirs = split.labels, outputs.arrays["logits"]
+    says, null_says = subject.arrays["logits"].argmax(axis=1), theirs.argmax(axis=1)
+    confidence = torch.from_numpy(theirs).softmax(1).max(dim=1).values.numpy()
+    right, null_right = says == labels, null_says == labels
     groups = {
         "Only the model is right": right & ~null_right,
         f"{null.title} is right already": null_right,
         "Both are wrong": ~right & ~null_right,
     }
-    confidence = torch.from_numpy(outputs.arrays["logits"]).softmax(1).max(dim=1).values.numpy()
-    scale = results[needed(job, "statistics").key]
-    classes, images = shop.setup.classes, shop.evaluation(null, scale)
-    found: list[NDArray[np.uint8]] = []
-    captions, headings = [], []
-    for heading, member in groups.items():
-        for i in ranked(member, labels, confidence)[:PER_GROUP]:
-            evidence = map_of(network, images.normalised(torch.tensor([i])), int(null_says[i]))
-            found.append(side_by_side(images.pixels[i].numpy(), evidence))
-            captions.append(
-                f"{split.paths[i]}: labelled {classes[labels[i]]}, the model says "
-                f"{classes[subject_says[i]]}, {null.title} says {classes[null_says[i]]}"
-            )
-            headings.append(heading)
-    stacked = np.stack(found) if found else np.zeros((0, SIDE, 2 * SIDE, 3), dtype=np.uint8)
-    return Outcome({"captions": captions, "groups": headings}, {"pictures": stacked})
+    chosen = {
+        i: heading
+        for heading, member in groups.items()
+        for i in ranked(member, labels, confidence)[:PER_GROUP]
+    }
+    losses = lost_by_subject(shop, in_turns(chosen), subject.arrays["logits"], null, tick)
+    images = shop.evaluation(null, results[needed(job, "statistics").key])
+    found: dict[str, NDArray[np.uint8]] = {}
+    captions = []
+    for i in chosen:
+        evidence = map_of(network, images.normalised(torch.tensor([i])), int(null_says[i]))
+        image = upright(images.pixels[i].numpy())
+        panels = (resized(image), overlay(image, evidence), *losses[i].panel)
+        found[f"{len(found):02d}"] = side_by_side(panels)
+        name, own, other = (shop.setup.classes[k[i]] for k in (labels, says, null_says))
+        place = "middle" if losses[i].panel else "right"
+        captions.append(
+            f"{split.paths[i]}: labelled {name}; {null.title} says {other} ({place}), the model "
+            f"says {own} ({losses[i].words})"
+        )
+    return Outcome({"captions": captions, "groups": list(chosen.values())}, found)
+
+
+class Loss(NamedTuple):
+    """What the subject loses in an image where a patch is hidden.
+
+    Attributes:
+        words: For the caption: how much, or why that is not known.
+        panel: (SIDE, SIDE, 3) uint8; none where it is not known.
+    """
+
+    words: str
+    panel: tuple[NDArray[np.uint8], ...] = ()
+
+
+def lost_by_subject(
+    shop: Workshop, chosen: list[int], logits: NDArray[np.float32], null: Null, tick: Tick
+) -> dict[int, Loss]:
+    """What the subject loses, by image.
+
+    Args:
+        shop: Has the subject.
+        chosen: Positions of evaluation images, the most wanted first.
+        logits: (N, K) of the subject, in the order of the data's classes.
+        null: A patch is as large as what it sees at a time.
+        tick: Told the share that is done.
+    """
+    from audit.model.architecture import outputs
+
+    model, view = shop.subject.model.eval(), shop.subject.preprocessing
+    order = list(shop.setup.order) or slice(None)
+    images = shop.subject_images("eval", np.array(chosen, dtype=np.int64))
+    whole = view.img_size / view.crop_pct  # what the null sees, in the subject's pixels
+    patch = patch_side((null.q or 0) * whole / null.side, view.img_size)
+    maps = occlusions(
+        lambda x: outputs(model, x)[1][:, order],
+        images.normalised(torch.arange(len(images))),
+        logits[chosen].argmax(axis=1),
+        patch,
+        tick,
+    )
+    found = {}
+    for i, pixels, lost in zip(chosen, images.pixels.numpy(), maps, strict=True):
+        lead = float(logits[i].max() - logits[i].mean())
+        found[i] = Loss(lost) if isinstance(lost, str) else drawn(pixels, lost, lead)
+    return found
+
+
+def drawn(pixels: NDArray[np.uint8], lost: NDArray[np.float32], lead: float) -> Loss:
+    """A panel, and how much of its lead the subject loses at most."""
+    share = max(0.0, float(lost.max())) / lead if lead > 0 else 0.0
+    much = f"up to {100 * share:.0f}" if share >= SMALL else f"less than {100 * SMALL:.0f}"
+    panel = overlay(upright(pixels), lost, SMALL * lead)
+    return Loss(f"right: hiding a patch costs {much} % of its lead", (panel,))
+
+
+def in_turns(chosen: Mapping[int, str]) -> list[int]:
+    """The groups taking turns, each in its own order."""
+    seen: dict[str, int] = {}
+    turns: list[tuple[int, int, int]] = []
+    for i, heading in chosen.items():
+        seen[heading] = seen.get(heading, 0) + 1
+        turns.append((seen[heading], len(turns), i))
+    return [i for _, _, i in sorted(turns)]
 
 
 def ranked(
@@ -90,16 +164,38 @@ def map_of(network: Sibling, x: torch.Tensor, target: int) -> NDArray[np.float32
     return (total / count.clamp_min(1))[0, 0].numpy()
 
 
-def side_by_side(pixels: NDArray[np.uint8], evidence: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The image, and beside it the evidence over a pale grey copy: (SIDE, 2 SIDE, 3) uint8."""
-    image = np.broadcast_to(pixels, (3, *pixels.shape[1:])).transpose(1, 2, 0)
-    left = Image.fromarray(np.ascontiguousarray(image)).resize(
-        (SIDE, SIDE), Image.Resampling.NEAREST
-    )
-    limit = max(float(np.quantile(np.abs(evidence), 0.99)), 1e-6)
+def side_by_side(panels: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Panels of (SIDE, SIDE, 3) in a row, with white between them."""
+    gap = np.full((SIDE, GAP, 3), 255, dtype=np.uint8)
+    row = [part for panel in panels for part in (gap, panel)]
+    return np.concatenate(row[1:], axis=1)
+
+
+def upright(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """As pictures are kept, in colour: (C, H, W) -> (H, W, 3)."""
+    return np.broadcast_to(pixels, (3, *pixels.shape[1:])).transpose(1, 2, 0)
+
+
+def overlay(
+    image: NDArray[np.uint8], evidence: NDArray[np.float32], least: float = 0.0
+) -> NDArray[np.uint8]:
+    """Evidence over a pale grey copy of an image: (SIDE, SIDE, 3) uint8.
+
+    Args:
+        image: (H, W, 3).
+        evidence: (H, W); what is above zero becomes orange, what is below blue.
+        least: Evidence that gets the full colour, where there is none stronger.
+    """
+    limit = max(float(np.quantile(np.abs(evidence), 0.99)), least, 1e-6)
     strength = np.clip(evidence / limit, -1, 1)[..., None]
     colour = np.where(strength > 0, RED, BLUE)
-    pale = 255 - (255 - image.mean(axis=2, keepdims=True)) * 0.5
+    pale = 255 - (255 - image.mean(axis=2, keepdims=True)) * PALE
     mixed = pale * (1 - 0.7 * np.abs(strength)) + colour * 0.7 * np.abs(strength)
-    right = Image.fromarray(mixed.astype(np.uint8)).resize((SIDE, SIDE), Image.Resampling.NEAREST)
-    return np.concatenate([np.asarray(left), np.asarray(right)], axis=1)
+    return resized(mixed.astype(np.uint8))
+
+
+def resized(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 3) -> (SIDE, SIDE, 3): enlarged pixels stay squares, large images are averaged."""
+    way = Image.Resampling.NEAREST if len(image) <= SIDE else Image.Resampling.BOX
+    picture = Image.fromarray(np.ascontiguousarray(image)).resize((SIDE, SIDE), way)
+    return np.asarray(picture)

@@ -14,7 +14,7 @@
 3. The smallest architecture of each family (one module of `timm.models`) is built with values: the
    classifier must make the logits out of the last hidden layer, a backward pass in train mode must
    give finite gradients, and at its cuts (at every second or third one of many) the two parts must
-   be the whole. Inputs above 512 pixels are reduced to 224 here.
+   be the whole. Inputs above 512 pixels are reduced to 256 here.
 
 What was done is kept in a file, so that an interrupted run goes on where it stopped. An
 architecture that takes too long or too much memory is given up and named.
@@ -53,8 +53,8 @@ CLASSES = 10
 SECONDS = 900  # of wall time, for one architecture
 MEMORY = 12 * 2**30  # bytes
 MOST_SPLIT = 12  # cuts of one network at which the two parts are run
-LARGEST = 500_000_000  # parameters of an architecture that is built with values
-LARGEST_SIDE = 512  # pixels; larger inputs are built with values at 224
+LARGEST = 100_000_000  # parameters of an architecture that is built with values
+LARGEST_SIDE = 512  # pixels; larger inputs are built with values at 256
 TOLERANCE = 1e-4  # of the largest logit
 PAGE = Path(__file__).with_name("coverage.md")
 
@@ -68,9 +68,9 @@ def families() -> dict[str, list[str]]:
 
 
 def spec_of(architecture: str, most: int = 10_000) -> ModelSpec:
-    """The architecture in its default size; above `most` pixels, at 224."""
+    """The architecture in its default size; above `most` pixels, at 256."""
     side = int(default_config(architecture).get("input_size", (3, 224, 224))[-1])
-    return ModelSpec(architecture, {}, CLASSES, 3, side if side <= most else 224)
+    return ModelSpec(architecture, {}, CLASSES, 3, side if side <= most else 256)
 
 
 def outline(architecture: str) -> Record:

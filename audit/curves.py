@@ -1,4 +1,4 @@
-"""What both transfer experiments say with numbers: points of a curve, effects, and their controls.
+"""What both transfer experiments say with numbers: points of a curve, and effects.
 
 An effect is a difference of two networks on the same images. Its variance has the images' part
 (cluster-robust) and, from two seeds on, the seeds' part: tau^2 / S, where tau^2 is the variance
@@ -20,7 +20,6 @@ from reports.words import Cell, Role, Series
 
 Table = NDArray[np.float64]  # (S, n) errors, a row a seed
 IMAGE_DF = 60.0
-HEAD_RETURNS, TUNED_RETURNS = 0.01, 0.02  # how far from its base a control may end
 ONE_SEED = "one seed: the interval holds the images' part of the variance only"
 
 
@@ -129,6 +128,7 @@ def effects(
     n: int,
     *,
     independent: bool,
+    remarks: Mapping[str, str] | None = None,
 ) -> list[Measurement]:
     """One effect at every cut, with intervals that hold for all cuts together.
 
@@ -140,6 +140,7 @@ def effects(
         missing: Why a cut is not measured, by its name.
         n: Images.
         independent: See `seed_noise`.
+        remarks: What else to know of a measured effect, by the name of its cut.
     """
     usable = {k: pair for k, pair in pairs.items() if k not in missing}
     tables = [worse - better for worse, better in usable.values()]
@@ -151,7 +152,8 @@ def effects(
         if cut.name in usable:
             worse, better = usable[cut.name]
             reach = difference(worse, better, groups, noise, len(cuts))
-            note = ONE_SEED if len(worse) == 1 else ""
+            told = (ONE_SEED if len(worse) == 1 else "", (remarks or {}).get(cut.name, ""))
+            note = "; ".join(part for part in told if part)
         found.append(
             Measurement(
                 name=stem + cut.name,
@@ -167,49 +169,9 @@ def effects(
     return found
 
 
-def failed_controls(
-    cuts: Sequence[CutPoint],
-    frozen: Mapping[str, Table],
-    tuned: Mapping[str, Table],
-    base: Table,
-    origin: str,
-    missing: Mapping[str, str],
-) -> dict[str, str]:
-    """Why a cut cannot be trusted, by its name; absent if its controls hold.
-
-    BnB+ must return to its base at each cut; the classifier learned anew must for all of them.
-
-    Args:
-        cuts: All of them.
-        frozen: Errors of BnB by cut.
-        tuned: Of BnB+.
-        base: Errors of what they should return to.
-        origin: What that is, in words: "the model".
-        missing: Why a cut was not measured, by its name.
-    """
-    small, trouble = "the retraining budget is too small to tell", {}
-    for cut in (c for c in cuts if c.name not in missing):
-        lost = float(tuned[cut.name].mean() - base.mean())
-        if lost > TUNED_RETURNS:
-            trouble[cut.name] = (
-                f"BnB+ at {cut.name} ends {100 * lost:.1f} points below {origin} (2 are allowed): "
-                + small
-            )
-    head = next((cut.name for cut in cuts if cut.head), None)
-    reason = (
-        "there is no cut before the classifier, so that no control shows whether it can be told"
-    )
-    if head is not None and head in missing:
-        reason = f"the control before the classifier is missing: {missing[head]}"
-    elif head is not None:
-        lost = float(frozen[head].mean() - base.mean())
-        if lost <= HEAD_RETURNS:
-            return trouble
-        reason = (
-            f"learning only the classifier anew ends {100 * lost:.1f} points below {origin} "
-            f"(1 is allowed): {small}"
-        )
-    return {cut.name: reason for cut in cuts if cut.name not in missing}
+def not_cut(stem: str, why: str) -> Measurement:
+    """An effect of a model that has no cut: no number, and why."""
+    return Measurement(name=f"{stem}none", value=math.nan, unit="points", note=why)
 
 
 def training_note(values: Mapping[str, object], seeds: int) -> str:

@@ -27,6 +27,10 @@ CAVEATS = (
     "class, right or wrong, and missed by a good one with few stages.",
     "Above about 20 dimensions the estimate is biased low, so the peak is understated and the "
     "last layer over the peak overstated.",
+    "The estimator is the censored maximum likelihood of TwoNN, not the papers' line fit, so "
+    "values differ a little from published ones; the fit is not shown.",
+    "Some untrained networks begin with residual blocks that pass on what they get, so "
+    "neighbouring points of the untrained twin may agree to the digit.",
     "Curves are comparable within one report only: the estimate depends on the number of images.",
     "A network is looked into at the ends of its stages; a peak between two of them is missed.",
     "All classes are mixed here; the paper's own hunchback figure has images of one class.",

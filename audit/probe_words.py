@@ -21,6 +21,8 @@ TITLES = {
     "last_minus_middle": "linear, the last cut minus the middle",
 }
 LEFT_OUT = "the profile leaves it out"
+ENDS = {"least": "smallest", "greatest": "largest"}
+ONE_AT_EDGE = "of a read-out behind it, the best C is the last that was tried: others may read more"
 CAVEATS = (
     "What can be read out is there; it is not shown that the network uses it.",
     "An untrained network and the pixels can be read out, too: only what exceeds them was learned.",
@@ -30,11 +32,23 @@ CAVEATS = (
     "layers may know them by heart, which makes their read-outs worse on fresh images.",
     "A fall from the middle to the last layers is common on other data: they serve the task that "
     "the network was trained for. On its own task it says that the last layers lose something.",
+    "The SVM is one of each class against the rest with the squared hinge loss, not the pairs of "
+    "classes that vote or the plain hinge of the papers.",
+    "C, how freely a read-out may fit, is searched by factors of ten on training images set aside; "
+    "where the best is the last that was tried, the note says so, and a read-out may be better.",
+    "Some untrained networks begin with residual blocks that pass on what they get, so "
+    "neighbouring cuts of the untrained twin may agree to the digit.",
     "Averaging over positions removes where things are; accuracy counts every image alike, of "
     "whatever class.",
     "One draw of training images and one untrained twin: the intervals hold the evaluation images' "
     "part of the variance, each for its cut alone.",
 )
+
+
+def fitted(width: int, strength: float, edge: str) -> str:
+    """What a read-out is, and whether its strength is the last that was tried."""
+    text = f"{width} features, C {strength:g}"
+    return f"{text}, the {ENDS[edge]} that was tried: others may read more" if edge else text
 
 
 def split(name: str) -> tuple[str, str, str]:

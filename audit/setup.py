@@ -162,8 +162,8 @@ def agree(
         raise AuditError(
             "MODEL_CLASS_MISMATCH",
             f"the audit needs a model with one output a class, but {subject.name} has "
-            f"{subject.spec.num_classes} outputs and the data have {len(dataset.classes)} classes. "
-            "Give the data that the model was trained for.",
+            f"{subject.spec.num_classes} outputs and the data have {len(dataset.classes)} classes"
+            f"{dataset.hidden_words}. Give the data that the model was trained for.",
         )
     own = tuple(classes or subject.class_names or dataset.classes)
     strange = sorted(set(own) - set(dataset.classes))
@@ -246,9 +246,11 @@ def spread(cuts: "Sequence[Cut]", wanted: int) -> "list[Cut]":
     """At most `wanted` cuts, the last (before the classifier) among them, evenly by order.
 
     Of cuts with nothing to learn between them (pooling) only the last is kept, and cuts with
-    parameters used on both sides cannot be frozen.
+    parameters used on both sides cannot be frozen. None where none can.
     """
     cuts = [cut for cut in cuts if not cut.shared and not cut.unassigned]
+    if not cuts:
+        return []
     ends = [next_cut.before for next_cut in cuts[1:]] + [()]
     cuts = [cut for cut, following in zip(cuts, ends, strict=True) if cut.before != following]
     if len(cuts) <= wanted:

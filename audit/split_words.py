@@ -24,6 +24,28 @@ LEFT_OUT = (
     "it was not asked for (--transfer-classes, --transfer-data, or --set split_transfer=true)"
 )
 
+GIVEN = "A is the model as it was given, learned from other images, with a budget of its own"
+NO_PREMISE = f"{GIVEN}, so that layers of A and of B differ by more than the task"
+UNFINISHED = "baseB was not trained to its end: with longer training this may differ"
+CAVEATS = (
+    "What is lost from A to B depends on how alike the two are; it says nothing about a third "
+    "task.",
+    "Where the classes are divided, the networks are not the model's own: the effects are those of "
+    "its architecture and of a short recipe on these data. One division was tried.",
+    "The paper pools both directions, each beside its own base. Here only B is learned behind "
+    "layers of A: what is particular to the two halves, as one that is harder, stays in the "
+    "effects.",
+    "BnB before the classifier must return to baseB within 1 point and BnB+ within 2, and the "
+    "bases must have learned; where they do not, no effect is measured. Where one is shown to end "
+    "higher than that, baseB was not trained to its end, and co-adaptation is not measured.",
+    "With --transfer-data A is the model as it was given: it learned from other images, for longer "
+    "or shorter than baseB. AnB differs from BnB by all of that, so specialisation is not measured "
+    "there, and the gain holds it.",
+    "AnB+ has seen more steps than baseB, those of its donor included; BnB+ has, too.",
+    "A limit on specialisation asks for early layers that serve both tasks; layers just before the "
+    "classifier are special to their task in every good network.",
+)
+
 
 def sides(setup: Setup) -> str:
     """What A and B are, in words."""

@@ -17,7 +17,7 @@ VERSIONS = {  # raise one where a kind's result changes; old entries of the stor
     "facts": 3,
     "listing": 1,
     "preprocessing": 1,
-    "probes": 1,
+    "probes": 2,
     "statistics": 1,
     "choose": 4,
     "fit": 2,
@@ -26,9 +26,9 @@ VERSIONS = {  # raise one where a kind's result changes; old entries of the stor
     "subject_outputs": 1,
     "dimension": 3,
     "transfer": 1,
-    "split_base": 1,
+    "split_base": 2,
     "split_network": 1,
-    "id_profile": 1,
+    "id_profile": 2,
     "pictures": 2,
 }
 Plain = str | int | float | bool | None | list[float] | list[str]

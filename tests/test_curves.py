@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from audit.case import CutPoint
-from audit.curves import difference, effects, failed_controls, seed_noise
+from audit.controls import failed_controls, still_learning
+from audit.curves import difference, effects, seed_noise
 from audit.stats import paired_difference
 
 CUTS = (CutPoint(name="layer1", depth=0.5, head=False), CutPoint(name="head", depth=1, head=True))
@@ -76,6 +77,34 @@ def test_each_cut_must_return_when_all_learns():
 def test_without_the_last_control_no_cut_can_be_told(frozen, missing, cuts, words):
     found = failing(frozen, {"layer1": 0.0, "head": 0.0}, missing, cuts)
     assert words in found["layer1"]
+
+
+def unfinished(frozen, tuned, n=1000):
+    """A base that is wrong on 40 %, and how many points its networks end above it."""
+    base = (np.arange(n) < 0.4 * n).astype(float)[None]
+    tables = [
+        {name: (np.arange(n) < round((0.4 - up) * n)).astype(float)[None] for name, up in t.items()}
+        for t in (frozen, tuned)
+    ]
+    return still_learning(CUTS, *tables, base, "the model", None, independent=True)
+
+
+def test_networks_a_little_above_their_base_are_back():
+    """One point for the classifier and two for BnB+, and what the images cannot tell from it."""
+    assert unfinished({"head": 0.01}, {"layer1": 0.025, "head": -0.1}) == {}
+
+
+def test_a_base_that_gains_by_learning_on_was_not_trained_to_its_end():
+    found = unfinished({"head": 0.0}, {"layer1": 0.24, "head": 0.01})
+    assert set(found) == {"layer1"}
+    assert "ends 24.0 points (21.3 to 26.7) above the model (2 are allowed)" in found["layer1"]
+    assert "not trained to its end" in found["layer1"]
+
+
+def test_a_classifier_that_gains_by_learning_anew_counts_for_every_cut():
+    found = unfinished({"head": 0.05}, {"layer1": 0.0, "head": 0.0})
+    assert set(found) == {"layer1", "head"}
+    assert "(1 is allowed)" in found["layer1"]
 
 
 def test_what_is_missing_is_no_number_and_has_its_reason():

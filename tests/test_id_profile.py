@@ -31,7 +31,7 @@ def normal(n, d, seed=0, wide=None):
 
 def found(x, width=300):
     sums = gram(x.split(width, 1), len(x))
-    return dimension(sums.squared, linear_dimension(sums.products)[1])
+    return dimension(sums.squared)
 
 
 @pytest.mark.parametrize("d", [2, 7])
@@ -76,7 +76,7 @@ def test_copies_are_merged_as_elsewhere():
     ("x", "reason"),
     [
         (normal(40, 3), "40 distinct points"),
-        (torch.ones(200, 3), "1 distinct points"),
+        (torch.ones(200, 3), "the features are constant"),
         (normal(100, 3).repeat(2, 1), "50% of the points"),
         (torch.eye(200), "equally far"),
     ],
@@ -87,6 +87,28 @@ def test_what_has_no_dimension_is_refused_with_a_reason(x, reason):
     assert reason in refused.reason
     assert math.isnan(refused.value)
     assert np.isnan(refused.in_blocks).all()
+
+
+@pytest.mark.parametrize("x", [
+    torch.cat([normal(400, 5), 1e6 * normal(4, 5, seed=1)]),
+    normal(10, 8).repeat_interleave(40, 0) + 1e-4 * normal(400, 8, seed=1),
+    torch.linspace(0, 1, 400)[:, None] @ normal(1, 64),
+    torch.arange(400.0)[:, None] + 0.01 * normal(400, 1),
+    torch.full((200, 900), 0.1),
+])  # fmt: skip
+def test_outliers_clusters_lines_and_constants_are_judged_as_elsewhere(x):
+    whole, parts = intrinsic_dimension(x, fractions=()), found(x)
+
+    assert parts.reason == whole.reason
+    assert parts[:5] == pytest.approx(whole[:5], rel=1e-6, nan_ok=True)
+
+
+def test_clusters_too_tight_for_the_matrix_are_refused_for_that():
+    """Their points are apart, which only the coordinates show."""
+    x = normal(10, 8).double().repeat_interleave(40, 0) + 1e-6 * normal(400, 8, seed=1)
+
+    assert math.isnan(found(x).value)
+    assert "a millionth" in found(x).reason
 
 
 def images(n, spec=SPECS["resnet"], seed=0):

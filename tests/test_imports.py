@@ -22,6 +22,7 @@ CHECKS = WORDS | {
     "audit.id_shape",
     "audit.id_words",
     "audit.transfer_requests",
+    "audit.controls",
     "audit.curves",
     "audit.split_words",
     "audit.kernels",

@@ -130,6 +130,7 @@ def test_cuts_are_spread_and_end_before_the_classifier():
     assert [c.name for c in spread(cuts, 99)] == ["0", "1", "2", "3", "4", "head"]
     assert [c.name for c in spread(cuts, 2)][-1] == "head"
     assert len(spread(cuts, 4)) == 4
+    assert spread([], 2) == []
     assert [c.name for c in spread(cuts, 1)] == ["head"]
     assert "x" not in [c.name for c in spread([FakeCut("x", (9,), ("w",)), *cuts], 99)]
 

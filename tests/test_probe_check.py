@@ -40,8 +40,8 @@ def case_of(setup, accuracies, reasons=None, n=400, other=None):
     rows = [["subject", PIXELS, "logistic"], *([n, c, loss] for n, c, loss in accuracies)]
     wrong = [np.arange(n) >= n // 2, *(np.arange(n) >= n * a for a in accuracies.values())]
     values = {"rows": rows, "widths": [8] * len(rows), "strengths": [1.0] * len(rows),
-              "heldout": [0.5] * len(rows), "reasons": reasons or {}, "images": 100, "asked": 180,
-              "heldout_images": 20}  # fmt: skip
+              "edges": [""] * len(rows), "heldout": [0.5] * len(rows), "reasons": reasons or {},
+              "images": 100, "asked": 180, "heldout_images": 20}  # fmt: skip
     arrays = {"wrong": np.stack(wrong).astype(np.uint8), "index": np.arange(n),
               "groups": np.arange(n)}  # fmt: skip
     key = probe_requests.probes(setup, other).key
@@ -98,6 +98,20 @@ def test_a_cut_that_tells_nothing_is_named_and_not_judged():
         assert found[name].note
     assert found["linear.b"].note == "the features are not all finite"
     assert not math.isnan(found["gain.a"].value)
+
+
+def test_a_read_out_at_the_end_of_its_search_says_so():
+    case = case_of(setup_of(), all_read([0.5, 0.6, 0.8, 0.9, 0.9]))
+    (outcome,) = case.outcomes.values()
+    rows = [tuple(row) for row in outcome.values["rows"]]
+    outcome.values["edges"][rows.index(("untrained", "b", "logistic"))] = "greatest"
+    outcome.values["edges"][rows.index(("subject", "head", "logistic"))] = "least"
+    found = measured(case)
+    assert "C 1, the largest that was tried" in found["untrained.b"].note
+    assert "the smallest" in found["linear.head"].note
+    for name in ("gain.b", "gain.head", "last_minus_middle"):
+        assert "the best C is the last that was tried" in found[name].note
+    assert found["gain.a"].note == ""
 
 
 @pytest.mark.parametrize(("changes", "why"), [

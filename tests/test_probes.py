@@ -1,10 +1,12 @@
 """Read-outs of features: exact where they can be, unmoved by scale, at chance without a signal."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from audit.kernels.probes import STRENGTHS, choose, fit, normalised, unusable
+from audit.kernels.probes import FURTHER, STRENGTHS, choose, edge_of, fit, normalised, unusable
 
 
 def made(n=300, d=8, classes=3, spread=0.3, seed=0):
@@ -65,8 +67,53 @@ def test_the_strength_is_chosen_on_images_set_aside():
     """Of 60 images in 200 noisy directions the strongly held model is the better one."""
     x, y = made(n=120, d=200, spread=0.5)
     found = choose(normalised(x), y, 60, 3, "logistic")
-    assert found.readout.strength == STRENGTHS[int(np.argmax(found.heldout))]
+    assert found.readout.strength == found.strengths[int(np.argmax(found.heldout))]
     assert found.readout.strength < 1000
+    assert found.edge == ""
+
+
+def answers(monkeypatch, score):
+    """A search in which the share right is a function of the strength; and what was learned."""
+    learned = []
+
+    def fit(x, labels, classes, loss, strength, basis, start, most):
+        learned.append(strength)
+        right = torch.arange(1000) < 1000 * score(np.log10(strength))
+        predict = lambda x: torch.where(right[: len(x)], 0, 1)  # noqa: E731
+        return SimpleNamespace(strength=strength, predict=predict, steps=most)
+
+    monkeypatch.setattr("audit.kernels.probes.fit", fit)
+    x = torch.zeros(2000, 2)
+    return choose(x, torch.zeros(2000).long(), 1000, 2, "logistic"), learned
+
+
+@pytest.mark.parametrize(("score", "best", "edge"), [
+    (lambda c: 0.5 + 0.05 * c, 1e6, "greatest"),
+    (lambda c: 0.5 - 0.1 * c, 1e-3, "least"),
+    (lambda c: 0.9 - 0.1 * abs(c - 4), 1e4, ""),
+    (lambda c: 0.9 - 0.1 * abs(c - 2), 100, ""),
+    (lambda c: 0.9, 1, ""),
+])  # fmt: skip
+def test_the_search_goes_on_while_the_best_lies_at_an_end(monkeypatch, score, best, edge):
+    found, learned = answers(monkeypatch, score)
+    assert (found.readout.strength, found.edge) == (pytest.approx(best), edge)
+    assert len(learned) <= len(STRENGTHS) + FURTHER + 1
+    assert learned[-1] == found.readout.strength
+    assert list(found.strengths) == sorted(learned[:-1])
+
+
+def test_a_large_problem_is_searched_no_further_and_says_so(monkeypatch):
+    monkeypatch.setattr("audit.kernels.probes.WORK", 1000 * 2 * 2 * 50)
+    found, _ = answers(monkeypatch, lambda c: 0.5 + 0.05 * c)
+    assert found.strengths == (*STRENGTHS, 1e4)
+    assert (found.readout.steps, found.edge) == (50, "greatest")
+    monkeypatch.setattr("audit.kernels.probes.WORK", 0)
+    assert answers(monkeypatch, lambda c: 0.5 + 0.05 * c)[0].strengths == STRENGTHS
+
+
+def test_of_equal_ends_neither_is_the_best():
+    assert edge_of({1.0: 0.5, 10.0: 0.5})[0] == ""
+    assert edge_of({1.0: 0.5, 10.0: 0.6}) == ("greatest", 10.0)
 
 
 def test_wide_features_are_scaled_and_not_rotated(monkeypatch):

@@ -22,6 +22,7 @@ from audit.jobs.split_transfer import curve_of, restored, seed_for
 from audit.jobs.workshop import Workshop
 from audit.model.architecture import outputs
 from audit.model.spec import ModelSpec, Preprocessing
+from audit.policy import judge, load_policy
 from audit.progress import Progress
 from audit.record import AuditError
 from audit.setup import set_up
@@ -186,6 +187,7 @@ def test_the_curves_in_words(dataset):
 @pytest.mark.parametrize(("changes", "effect", "words"), [
     ({"bnb": 0.3}, "specialisation", "only the classifier anew ends"),
     ({"bnb_plus": 0.3}, "coadaptation", "BnB+ at head ends"),
+    ({"bnb_plus": 0.05}, "coadaptation", "baseB was not trained to its end"),
     ({"a": 0.7}, "gain", "baseA reaches 29"),
 ])  # fmt: skip
 def test_where_controls_fail_nothing_is_measured(dataset, changes, effect, words):
@@ -196,11 +198,32 @@ def test_where_controls_fail_nothing_is_measured(dataset, changes, effect, words
     assert "Not measured, " in split_transfer.section([*found.values()], ()).summary
 
 
-def test_a_base_that_learned_nothing_measures_nothing(dataset):
-    (only,) = split_transfer.measure(case_of(dataset, b=0.63))
-    assert math.isnan(only.value)
-    assert "baseB reaches" in only.note
-    assert split_transfer.section([only], ()).summary.startswith("Not measured: baseB")
+def test_a_base_that_still_learns_leaves_the_other_effects_with_a_note(dataset):
+    found = {m.name: m for m in split_transfer.measure(case_of(dataset, bnb_plus=0.05))}
+    for effect in ("specialisation", "gain"):
+        one = found[f"split_transfer.{effect}.head"]
+        assert not math.isnan(one.value)
+        assert "with longer training this may differ" in one.note
+
+
+def test_a_base_that_learned_nothing_has_curves_and_no_effects(dataset):
+    made = split_transfer.measure(case_of(dataset, b=0.63))
+    effects = [m for m in made if m.name.startswith(split_transfer.EFFECTS)]
+    assert len(effects) == 6
+    assert all(math.isnan(m.value) and "baseB reaches" in m.note for m in effects)
+    told = split_transfer.section(made, ())
+    assert "not surely more than the share of the largest class" in told.summary
+    assert len(told.charts[0].series) == 5
+
+
+def test_a_model_without_cuts_says_so(dataset):
+    case = case_of(dataset)
+    setup = case.setup.model_copy(update={"cuts": (), "all_cuts": ()})
+    made = split_transfer.measure(Case(setup, case.labels, case.groups, {}, {}))
+    assert all(math.isnan(m.value) and "could not be cut" in m.note for m in made)
+    (finding,) = [f for f in judge(made, load_policy()) if f.limit == "specialisation"]
+    assert (finding.verdict, finding.reason) == ("inconclusive", "NOT_MEASURED")
+    assert "could not be cut" in split_transfer.section(made, ()).summary
 
 
 def base_job(setup, done, side, seed=0):
@@ -302,6 +325,37 @@ def test_other_data_are_b_and_the_model_is_a(dataset):
             } == {"b"}  # fmt: skip
     done = execute([of_a[0]], shop, Store(None), Progress(quiet=True))
     assert done.outcomes[of_a[0].key].arrays["errors"].shape == (200,)
+
+
+def test_other_data_bring_groups_and_no_specialisation(dataset):
+    """The same images twice: as many groups as there are different ones."""
+    twice = replace(dataset, eval=dataset.eval.select(np.arange(400) // 2))
+    setup, shop = opened(dataset, {"transfer": twice})
+    base = transfer_requests.base(setup, "b")
+    done = execute([base], shop, Store(None), Progress(quiet=True))
+    groups = done.outcomes[base.key].arrays["groups"]
+    assert len(groups) == 400
+    assert (groups[::2] == groups[1::2]).all()
+    outcomes = {}
+    for job in split_transfer.needs(setup):
+        wrong = (np.arange(400) < 160).astype(float)
+        values = {"images": 60, "seen": 256, "rate": 2e-3, "chance": 0.35}
+        outcomes[job.key] = Outcome(values, {"errors": wrong, "groups": groups})
+    found = {m.name: m for m in split_transfer.measure(Case(setup, np.zeros(1), np.zeros(1),
+             outcomes, {}))}  # fmt: skip
+    assert math.isnan(found["split_transfer.specialisation.head"].value)
+    assert "a budget of its own" in found["split_transfer.specialisation.head"].note
+    assert "a budget of its own" in found["split_transfer.gain.head"].note
+    assert "a budget of its own" in found["split_transfer.anb.head"].note
+    assert "a budget of its own" not in found["split_transfer.bnb.head"].note
+    base = found["split_transfer.base"]
+    alone = proportion(400)
+    assert base.high - base.low > 1.3 * alone  # half as many groups: wider by the root of two
+
+
+def proportion(n):
+    """Width of the interval of 60 % on n images of their own."""
+    return 2 * 2.0 * (0.6 * 0.4 / n) ** 0.5
 
 
 def test_the_command_line_takes_names_between_commas():

@@ -20,6 +20,10 @@ How it can mislead:
       away, right or wrong, and missed by a good one with few stages or without a wide early layer.
     - Above about 20 dimensions the estimate is biased low, and the peak is above: so the peak is
       understated, and the last layer over the peak overstated.
+    - The estimator is the censored maximum likelihood of TwoNN, not the papers' line fit, which is
+      at hand as `audit.kernels.estimators.two_nn(..., "fit")` and is not shown.
+    - Some untrained networks of timm pass on what a residual block gets (its last scale starts at
+      0), so neighbouring points of the twin may agree to the digit.
     - The estimate depends on the number of images. Curves are comparable within one report only.
     - Early maps are cut where the architecture has its stages; a peak between two stages is missed.
     - Classes are mixed, as in the paper's last-layer figure; its hunchback figure has one class.

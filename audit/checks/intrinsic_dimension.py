@@ -14,6 +14,8 @@ How it can mislead:
     - It has no side that is good by itself: briefly trained networks and blind nulls show the same
       values. It informs and does not gate.
     - It is biased low where the dimension is high: above about 20 read it as a lower bound.
+    - The estimator is the censored maximum likelihood of TwoNN, not the papers' line fit, which is
+      at hand as `audit.kernels.estimators.two_nn(..., "fit")` and is not shown.
     - It depends on the number of images: compare models on the same images only.
     - Features after a ReLU and features after a layer norm are not comparable in absolute terms.
 
@@ -148,6 +150,8 @@ def section(
             "It has no good side by itself: blind nulls and the model often show the same values.",
             "Above about 20 the estimate is biased low: read it as a lower bound. (2,000 points of "
             "Gaussian clouds of 20, 50 and 100 dimensions read 17, 32 and 49.)",
+            "The estimator is the censored maximum likelihood of TwoNN, not the papers' line fit, "
+            "so values differ a little from published ones; the fit is not shown.",
             "The second estimator (GRIDE on neighbours 2 and 4) looks at a larger scale: where the "
             "two differ, the dimension depends on the scale. It has no interval of its own.",
             "It depends on the number of images: compare models on the same images only.",

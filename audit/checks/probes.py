@@ -2,10 +2,10 @@
 
 What it measures:
     At every cut the features are frozen, averaged over positions, brought to length one, and read
-    out by a logistic regression and by a linear SVM, learned on training images; its strength is
-    chosen on training images set aside. Accuracy is that on the evaluation images. Beside it the
-    same of an untrained twin, of the images' pixels, and, with --probe-data, all of it on another
-    data set.
+    out by a logistic regression and by a linear SVM (each class against the rest, squared hinge
+    loss), learned on training images; how freely each may fit is chosen on training images set
+    aside. Accuracy is that on the evaluation images. Beside it the same of an untrained twin, of
+    the images' pixels, and, with --probe-data, all of it on another data set.
 
 Why it matters:
     Where the accuracy rises, the network makes the classes easier to tell; where it does not, or
@@ -18,6 +18,10 @@ How it can mislead:
     - Layers differ in width, and wide ones are read out more easily with many images.
     - The network was trained on the images that the read-outs of its own task learn from.
     - Averaging over positions removes where things are.
+    - How strongly a read-out is held down is searched by factors of ten, and no further than a
+      thousandth and a million; the note of one that is still best at an end says so.
+    - Some untrained networks of timm pass on what a residual block gets (its last scale starts at
+      0), so neighbouring cuts of the twin may agree to the digit.
 
 References:
     Donahue et al. (2014), ICML, arXiv:1310.1531
@@ -116,11 +120,9 @@ def of_data(case: Case, other: Other | None) -> list[Measurement]:
     groups = arrays["groups"] if other else case.groups[arrays["index"]]
     keys: list[Key] = [tuple(row) for row in values["rows"]]
     errors = dict(zip(keys, arrays["wrong"].astype(np.float64), strict=True))
-    strengths = zip(values["widths"], values["strengths"], strict=True)
-    notes = {
-        key: f"{width} features, C {strength:g}"
-        for key, (width, strength) in zip(keys, strengths, strict=True)
-    }
+    edges = dict(zip(keys, values["edges"], strict=True))
+    told = zip(keys, values["widths"], values["strengths"], strict=True)
+    notes = {key: probe_words.fitted(width, c, edges[key]) for key, width, c in told}
     found = []
     if PIXELS in errors:
         words = f"{notes[PIXELS]}; {learned(values, other)}"
@@ -136,9 +138,13 @@ def of_data(case: Case, other: Other | None) -> list[Measurement]:
             else:
                 why = values["reasons"].get(f"{network}.{cut.name}", "it was not read out")
                 found.append(missing(name, why, cut.depth))
-        found.append(gain(called["gain"] + cut.name, errors, groups, cut))
+        at_edge = [edges.get((which, cut.name, "logistic")) for which in ("subject", "untrained")]
+        found.append(gain(called["gain"] + cut.name, errors, groups, cut, any(at_edge)))
     linear = {cut: errors.get(("subject", cut.name, "logistic")) for cut in cuts}
-    return [*found, last_minus_middle(called["last"], linear, groups, learned(values, other))]
+    words = learned(values, other)
+    if any(edges.get(("subject", cut.name, "logistic")) for cut in (cuts[-1], *middle_of(cuts))):
+        words += f"; {probe_words.ONE_AT_EDGE}"
+    return [*found, last_minus_middle(called["last"], linear, groups, words)]
 
 
 def learned(values: Mapping[str, Any], other: Other | None) -> str:
@@ -170,14 +176,23 @@ def accuracy(name: str, errors: Errors, groups: Groups, at: float, note: str) ->
     )
 
 
-def gain(name: str, errors: Mapping[Key, Errors], groups: Groups, cut: CutPoint) -> Measurement:
+def gain(
+    name: str, errors: Mapping[Key, Errors], groups: Groups, cut: CutPoint, at_edge: bool
+) -> Measurement:
     """Accuracy of the linear read-out minus that of the untrained twin's, paired."""
     twin, own = (errors.get((which, cut.name, "logistic")) for which in ("untrained", "subject"))
     if twin is None or own is None:
         return missing(name, "one of the two could not be read out", cut.depth)
     value, low, high = paired_difference(twin, own, groups)
     return Measurement(
-        name=name, value=value, unit="points", low=low, high=high, n=len(own), at=cut.depth
+        name=name,
+        value=value,
+        unit="points",
+        low=low,
+        high=high,
+        n=len(own),
+        at=cut.depth,
+        note=probe_words.ONE_AT_EDGE if at_edge else "",
     )
 
 

@@ -14,10 +14,17 @@ Why it matters:
 How it can mislead:
     - A drop depends on how alike A and B are: halves drawn at random share more than animals and
       vehicles do. It says nothing about a third task.
-    - All networks of the curves share images, budget, schedule and augmentation, and the budget is
+    - All networks trained here share images, budget, schedule and augmentation, and the budget is
       small. So baseB must be above the largest class's share, BnB before the classifier must return
       to it within 1 point and BnB+ within 2; otherwise nothing is measured there.
+    - Where one of these is shown to end above baseB by more than that, baseB was not trained to its
+      end, and BnB+ minus BnB holds what longer training gains: co-adaptation is not measured. The
+      other effects compare networks that learned B equally long, and are, with a note.
+    - Where B is another data set, A is the model as it was given: other images, another budget.
+      BnB minus AnB is then no specialisation and is not measured; the gain holds all of that.
     - AnB+ has seen more steps than baseB, its donor's included: BnB+ beside it has, too.
+    - The paper pools AnB with BnA, each beside its own base. Here only B is learned behind layers
+      of A, so what is particular to the two halves, as one that is harder, stays in the effects.
     - A frozen prefix with fresh weights is drawn beside: that much needs no learned layers.
     - Where the classes are divided, the networks are not the model's own: the effects are those of
       its architecture and recipe on these data.
@@ -36,18 +43,29 @@ from numpy.typing import NDArray
 from audit import requests
 from audit import transfer_requests as ask
 from audit.case import Case, CutPoint, NotMeasured, Setup
+from audit.controls import failed_controls, still_learning
 from audit.curves import (
     Table,
     difference,
     effects,
-    failed_controls,
+    not_cut,
     point,
     rows,
     seed_noise,
     training_note,
 )
 from audit.record import Finding, Measurement
-from audit.split_words import KINDS, LEFT_OUT, chart, sides, summary
+from audit.split_words import (
+    CAVEATS,
+    GIVEN,
+    KINDS,
+    LEFT_OUT,
+    NO_PREMISE,
+    UNFINISHED,
+    chart,
+    sides,
+    summary,
+)
 from audit.work import Job
 from reports.text import number
 from reports.words import Picture, Section
@@ -60,6 +78,8 @@ STEMS = {
     "anb_plus": f"{NAME}.anb_plus.",
     "untrained": f"{NAME}.untrained.",
 }
+EFFECTS = (f"{NAME}.coadaptation.", f"{NAME}.specialisation.", f"{NAME}.gain.")
+OF_A = ("anb", "anb_plus")
 
 
 def needs(setup: Setup) -> tuple[Job, ...]:
@@ -89,13 +109,14 @@ def measure(case: Case) -> list[Measurement]:
     why = lacking(setup)
     if why == LEFT_OUT:
         return []
-    groups = groups_of_b(case)
     try:
         if why:
             raise NotMeasured(why)
-        base, note = learned(case, bases(setup, "b"), "baseB")
+        base, note = trained(case, bases(setup, "b"))
+        groups = groups_of(case, "b")
     except NotMeasured as reason:
-        return [Measurement(name=f"{NAME}.base", value=math.nan, unit="fraction", note=str(reason))]
+        alone = Measurement(name=f"{NAME}.base", value=math.nan, unit="fraction", note=str(reason))
+        return [alone, *(not_cut(stem, str(reason)) for stem in EFFECTS)]
     noise = seed_noise([base], independent=False)
     note = f"{sides(setup)}; {note}"
     found = [point(f"{NAME}.base", base, base, groups, at=0.0, noise=noise, note=note)]
@@ -104,8 +125,9 @@ def measure(case: Case) -> list[Measurement]:
         noise = seed_noise([errors for errors, _ in tables.values()], independent=False)
         for cut in (c for c in setup.cuts if c.name in tables):
             name, (errors, note) = f"{STEMS[kind]}{cut.name}", tables[cut.name]
+            note = joined(note, GIVEN if setup.transfer and kind in OF_A else "")
             found.append(point(name, errors, base, groups, at=cut.depth, noise=noise, note=note))
-    return [*found, *all_effects(case, base, reached, missing)]
+    return [*found, *all_effects(case, base, groups, reached, missing)]
 
 
 def lacking(setup: Setup) -> str:
@@ -119,31 +141,37 @@ def lacking(setup: Setup) -> str:
     return "" if setup.cuts else "the model could not be cut, or the profile has no cuts"
 
 
-def groups_of_b(case: Case) -> NDArray[np.int64] | None:
-    """Near duplicates among the evaluation images of B; None for data beside the audited ones."""
-    if case.setup.transfer is not None:
-        return None
-    of_b = [
-        i for i, name in enumerate(case.setup.classes) if name not in case.setup.transfer_classes
-    ]
-    return case.groups[np.isin(case.labels, of_b)]
-
-
-def learned(case: Case, jobs: Sequence[Job], title: str) -> tuple[Table, str]:
-    """Errors of base networks (S, n), and how they were trained.
+def groups_of(case: Case, side: str) -> NDArray[np.int64]:
+    """Near duplicates among the evaluation images of A or B.
 
     Raises:
-        NotMeasured: If one failed, or they are not better than naming the largest class.
+        NotMeasured: If those of other data were not looked for, because a base failed.
     """
-    errors, note = trained(case, jobs)
-    chance = float(case.value(jobs[0], "chance"))
-    lost = difference(errors, np.zeros_like(errors), None, seed_noise([errors], independent=False))
-    if not 1 - lost.high > chance:
-        raise NotMeasured(
-            f"{title} reaches {number(1 - lost.value, 'fraction')}, which is not surely more than "
-            f"the share of the largest class, {number(chance, 'fraction')}: the budget is too small"
-        )
-    return errors, note
+    setup = case.setup
+    if setup.transfer is not None:
+        return case.result(bases(setup, side)[0]).arrays["groups"]
+    of_a = np.isin(case.labels, [setup.classes.index(name) for name in setup.transfer_classes])
+    return case.groups[of_a if side == "a" else ~of_a]
+
+
+def unlearned(case: Case, side: str) -> str:
+    """Why a base says nothing: it failed, or is not better than naming the largest class."""
+    if case.setup.transfer is not None and side == "a":
+        return ""  # the model itself
+    jobs = bases(case.setup, side)
+    try:
+        errors, _ = trained(case, jobs)
+    except NotMeasured as reason:
+        return str(reason)
+    chance, noise = float(case.value(jobs[0], "chance")), seed_noise([errors], independent=False)
+    lost = difference(errors, np.zeros_like(errors), groups_of(case, side), noise)
+    if 1 - lost.high > chance:
+        return ""
+    return (
+        f"base{side.upper()} reaches {number(1 - lost.value, 'fraction')}, which is not surely "
+        f"more than the share of the largest class, {number(chance, 'fraction')}: the budget is "
+        "too small"
+    )
 
 
 def trained(case: Case, jobs: Sequence[Job]) -> tuple[Table, str]:
@@ -177,28 +205,48 @@ def curves(case: Case) -> tuple[Reached, dict[str, dict[str, str]]]:
 
 
 def all_effects(
-    case: Case, base: Table, reached: Reached, missing: Mapping[str, Mapping[str, str]]
+    case: Case,
+    base: Table,
+    groups: NDArray[np.int64],
+    reached: Reached,
+    missing: Mapping[str, dict[str, str]],
 ) -> list[Measurement]:
     """Co-adaptation, specialisation and the gain of transferring at every cut."""
-    setup, groups, n = case.setup, groups_of_b(case), base.shape[1]
+    cuts, n, given = case.setup.cuts, base.shape[1], case.setup.transfer is not None
     tables = {kind: {cut: e for cut, (e, _) in found.items()} for kind, found in reached.items()}
+    bnb, tuned = tables["bnb"], tables["bnb_plus"]
+    longer = still_learning(cuts, bnb, tuned, base, "baseB", groups, independent=False)
     own = {**missing["untrained"], **missing["bnb_plus"], **missing["bnb"]}
-    own |= failed_controls(setup.cuts, tables["bnb"], tables["bnb_plus"], base, "baseB", own)
-    of_a = unlearned(case)
-    other = {kind: {**missing[kind], **of_a, **own} for kind in ("anb", "anb_plus")}
-    wanted = (  # stem, the worse and the better, why not
-        (f"{NAME}.coadaptation.", paired(tables["bnb"], tables["bnb_plus"]), own),
-        (f"{NAME}.specialisation.", paired(tables["anb"], tables["bnb"]), other["anb"]),
-        (
-            f"{NAME}.gain.",
-            {cut: (base, table) for cut, table in tables["anb_plus"].items()},
-            other["anb_plus"],
-        ),
-    )
+    own |= failed_controls(cuts, bnb, tuned, base, "baseB", own)
+    own |= everywhere(cuts, unlearned(case, "b"))
+    of_a = everywhere(cuts, unlearned(case, "a"))
+    unlike = everywhere(cuts, NO_PREMISE if given else "")
+    nothing: dict[str, str] = {}
+    remarks = dict.fromkeys(longer, UNFINISHED)
+    also = GIVEN if given else ""
+    of_gain = {cut.name: joined(also, remarks.get(cut.name, "")) for cut in cuts}
+    gains = {cut: (base, table) for cut, table in tables["anb_plus"].items()}
+    wanted = (  # name, the worse and the better, why not, what else to know
+        ("coadaptation", paired(bnb, tuned), longer | own, nothing),
+        ("specialisation", paired(tables["anb"], bnb),
+         unlike | missing["anb"] | of_a | own, remarks),
+        ("gain", gains, missing["anb_plus"] | of_a | own, of_gain),
+    )  # fmt: skip
     found: list[Measurement] = []
-    for stem, pairs, why in wanted:
-        found += effects(stem, setup.cuts, pairs, groups, why, n, independent=False)
+    for name, pairs, why, told in wanted:
+        stem = f"{NAME}.{name}."
+        found += effects(stem, cuts, pairs, groups, why, n, independent=False, remarks=told)
     return found
+
+
+def joined(*parts: str) -> str:
+    """What is not empty, in one note."""
+    return "; ".join(part for part in parts if part)
+
+
+def everywhere(cuts: Sequence[CutPoint], why: str) -> dict[str, str]:
+    """One reason for every cut; none if it is empty."""
+    return {cut.name: why for cut in cuts} if why else {}
 
 
 def paired(
@@ -206,17 +254,6 @@ def paired(
 ) -> dict[str, tuple[Table, Table]]:
     """Both errors of the cuts that have both."""
     return {cut: (worse[cut], better[cut]) for cut in worse if cut in better}
-
-
-def unlearned(case: Case) -> dict[str, str]:
-    """Why layers of A say nothing, by cut; empty if baseA learned, or if A is the model itself."""
-    if case.setup.transfer is not None:
-        return {}
-    try:
-        learned(case, bases(case.setup, "a"), "baseA")
-    except NotMeasured as reason:
-        return {cut.name: str(reason) for cut in case.setup.cuts}
-    return {}
 
 
 def section(
@@ -235,17 +272,6 @@ def section(
         rows=rows(measurements, "baseB minus this"),
         charts=(chart(curve, base),) if curve and base else (),
         pictures=tuple(pictures),
-        caveats=(
-            "What is lost from A to B depends on how alike the two are; it says nothing about a "
-            "third task.",
-            "Where the classes are divided, the networks are not the model's own: the effects are "
-            "those of its architecture and of a short recipe on these data. One division was "
-            "tried.",
-            "BnB before the classifier must return to baseB within 1 point and BnB+ within 2, and "
-            "the bases must have learned; where they do not, nothing is measured.",
-            "AnB+ has seen more steps than baseB, those of its donor included; BnB+ has, too.",
-            "A limit on specialisation asks for early layers that serve both tasks; layers just "
-            "before the classifier are special to their task in every good network.",
-        ),
+        caveats=CAVEATS,
         references=("Yosinski et al. (2014), NeurIPS, arXiv:1411.1792",),
     )

@@ -13,6 +13,11 @@ How it can mislead:
     - All networks of the curve learn from fewer images and steps than the model did. So the cut
       before the classifier must return to the model's accuracy within 1 point and BnB+ within 2;
       otherwise the curve says little, and co-adaptation is not measured.
+    - A model that was not trained to its end gains by learning on, and BnB+ minus BnB with it. So
+      where either control is shown to end above the model by more than that, co-adaptation is not
+      measured either.
+    - Some architectures of timm begin with residual blocks that pass on what they get (the last
+      scale of a block starts at 0), so neighbouring cuts of fresh weights may agree to the digit.
     - A frozen prefix with fresh weights is drawn beside it: that much needs no learned layers.
     - With one seed of the fresh layers the intervals hold the images' part of the variance only;
       with several, the seeds' part too.
@@ -27,10 +32,11 @@ import numpy as np
 
 from audit import requests, transfer_requests
 from audit.case import Case, CutPoint, NotMeasured, Setup
+from audit.controls import failed_controls, still_learning
 from audit.curves import (
     Table,
     effects,
-    failed_controls,
+    not_cut,
     point,
     rows,
     seed_noise,
@@ -49,6 +55,7 @@ KINDS: dict[str, tuple[str, Role]] = {
     "untrained": ("fresh, frozen", "untrained"),
 }
 NO_TRAINING = "it needs the training images, which a folder of nulls does not hold"
+NO_CUTS = "the network could not be cut at any place behind which the rest can be learned anew"
 
 
 def needs(setup: Setup) -> tuple[Job, ...]:
@@ -67,7 +74,8 @@ def measure(case: Case) -> list[Measurement]:
     """Accuracy of every network of the curve, and co-adaptation at every cut."""
     cuts, groups = case.setup.cuts, case.groups
     if not cuts and case.setup.training_images:
-        return []
+        asked = case.setup.profile.cuts > 0
+        return [not_cut(f"{NAME}.coadaptation.", NO_CUTS)] if asked else []
     base = case.errors(requests.subject_outputs(case.setup))[None]  # (1, n)
     why = "" if case.setup.training_images else NO_TRAINING
     none = seed_noise([], independent=True)
@@ -90,7 +98,10 @@ def measure(case: Case) -> list[Measurement]:
             errors = tables[cut.name]
             found.append(point(name, errors, base, groups, at=cut.depth, noise=noise, note=note))
     frozen, tuned = reached["frozen"], reached["tuned"]
-    missing |= failed_controls(cuts, frozen, tuned, base, "the model", missing)
+    origin = "the model"
+    unfinished = still_learning(cuts, frozen, tuned, base, origin, groups, independent=True)
+    failed = failed_controls(cuts, frozen, tuned, base, origin, missing)
+    missing = unfinished | failed | missing
     pairs = {name: (frozen[name], tuned[name]) for name in frozen if name in tuned}
     stem, n = f"{NAME}.coadaptation.", len(case.labels)
     return [*found, *effects(stem, cuts, pairs, groups, missing, n, independent=True)]
@@ -136,7 +147,7 @@ def section(
     elif any(m.note == NO_TRAINING for m in measurements):
         summary = f"Not measured: {NO_TRAINING}."
     else:
-        summary = "Not measured: the model could not be cut, or the profile leaves it out."
+        summary = "Not measured: the profile leaves it out."
     return Section(
         name=NAME,
         title="Do the layers work only together?",
@@ -149,6 +160,11 @@ def section(
             "All networks of the curve learn from fewer images and steps than the model did. If "
             "learning only the classifier anew does not return to the model's accuracy within 1 "
             "point, or BnB+ within 2, co-adaptation is not measured.",
+            "Where BnB+ is shown to end above the model by more than 2 points, or learning only "
+            "the classifier anew by more than 1, the model was not trained to its end, and "
+            "co-adaptation, which would hold what longer training gains, is not measured.",
+            "Fresh weights: some architectures begin with residual blocks that pass on what they "
+            "get, so neighbouring cuts of the fresh curve may agree to the digit.",
             "With one seed of the fresh layers, intervals hold the images' part of the variance "
             "only; with several, the seeds' part too.",
             "A drop says that layers depend on each other, not that the model is wrong.",

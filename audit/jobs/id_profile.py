@@ -152,9 +152,9 @@ def measured(columns: Columns) -> tuple[CloudId, float]:
     """TwoNN and the number of principal components at one place; NaN components if refused."""
     if columns.reason:
         squared = torch.zeros((columns.n, columns.n), dtype=torch.float64)
-        nothing = dimension(squared, 0, seed=BLOCKS_SEED)
+        nothing = dimension(squared, seed=BLOCKS_SEED)
         return nothing._replace(reason=columns.reason, n=columns.n, duplicates=0), float("nan")
     sums = gram(columns.chunks(), columns.n)
-    components, rank = linear_dimension(sums.products)
-    found = dimension(sums.squared, rank, seed=BLOCKS_SEED)
+    components, _ = linear_dimension(sums.products)
+    found = dimension(sums.squared, seed=BLOCKS_SEED)
     return found, float(components) if components else float("nan")

@@ -67,10 +67,11 @@ def probes(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick)
     """Read out the model, its untrained twin and the pixels on one data set.
 
     Returns:
-        Values `rows` (network, cut and loss of each row of errors), `strengths`, `heldout`
-        (accuracy there), `widths`, `reasons` by "network.cut", `images` (training images), `asked`
-        (how many were to be taken) and `heldout_images`. Arrays `wrong` (R, n) uint8, `index` (n,)
-        of the evaluation images and, beside the audited data set, `groups` (n,) of them.
+        Values `rows` (network, cut and loss of each row of errors), `strengths`, `edges` (which end
+        of those tried it is), `heldout` (accuracy there), `widths`, `reasons` by "network.cut",
+        `images` (training images), `asked` (how many were to be taken) and `heldout_images`. Arrays
+        `wrong` (R, n) uint8, `index` (n,) of the evaluation images and, beside the audited data
+        set, `groups` (n,) of them.
     """
     started, of, seed = time.monotonic(), str(job.params["of"]), int(job.params["seed"])  # type: ignore[arg-type]
     names = job.params["cuts"]
@@ -98,6 +99,7 @@ def probes(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick)
     values = {
         "rows": [list(row) for row in rows],
         "strengths": [one.readout.strength for one in chosen],
+        "edges": [one.edge for one in chosen],
         "heldout": [max(one.heldout) for one in chosen],
         "widths": [one.readout.weight.shape[1] for one in chosen],
         "reasons": {f"{n}.{c}": why for n, r in networks.items() for c, why in r.reasons.items()},

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from audit.data import subset
+from audit.jobs.probes import groups
 from audit.jobs.retraining import (
     DIVERGED,
     Curve,
@@ -98,8 +99,8 @@ def split_base(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: T
     """A base network, trained from scratch on one side.
 
     Returns:
-        Values: how it was trained. Arrays: its weights, and its errors on its own evaluation
-        images.
+        Values: how it was trained. Arrays: its weights, its errors on its own evaluation images
+        and, beside the audited data set, `groups` (n,) equal for near duplicates among these.
     """
     side, seed = str(job.params["side"]), whole_number(job, "seed")
     curve = curve_of(job, shop, side)
@@ -111,8 +112,11 @@ def split_base(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: T
     arrays = {WEIGHTS + name: value.contiguous().numpy() for name, value in state.items()}
     own = half(job, shop, side)
     errors = errors_on(learned.network, own.evaluation(shop))
-    labels = shop.split("eval", own.of).labels[own.positions(shop, "eval")]
+    positions = own.positions(shop, "eval")
+    labels = shop.split("eval", own.of).labels[positions]
     chance = float(np.bincount(labels).max() / len(labels))
+    if own.of in shop.others:
+        arrays["groups"] = groups(shop, own.of, "eval", positions)
     return Outcome(facts(learned, curve, []) | {"chance": chance}, arrays | {"errors": errors})
 
 

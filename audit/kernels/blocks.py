@@ -21,6 +21,7 @@ MAX_DUPLICATES = 0.2  # share of points that are copies of others
 COPY = 1e-3  # nearer than this share of the median neighbour distance: a copy, up to rounding
 NEIGHBOURS = 4  # the second estimator looks at the second and the fourth
 SMALLEST_BLOCK = 10  # points
+CONSTANT = "All points are equal: the features are constant."
 
 
 class Judged(NamedTuple):
@@ -41,6 +42,8 @@ class Judged(NamedTuple):
 
 def too_few(points: int, copies: int) -> str:
     """Why there are too few distinct points, or nothing."""
+    if points == 1 and copies:
+        return CONSTANT
     if points < MIN_POINTS:
         return f"{points} distinct points are too few; {MIN_POINTS} are needed."
     if copies > MAX_DUPLICATES * (points + copies):

@@ -14,7 +14,8 @@ works in the features' principal directions, each divided by the root of its cur
 problem is round and tens of steps are enough. That changes the path and not the minimum.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -23,7 +24,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Loss = Literal["logistic", "hinge"]
-STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # C at 1,000 images, for features of length one
+Edge = Literal["", "least", "greatest"]
+STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # C at 1,000 images, for features of length one, at first
+FURTHER = 3  # factors of ten at most that the search goes beyond either of their ends
+WORK = (
+    4e10  # images x features x classes x steps that it may take there: of 50,000 x 2,048, 40 steps
+)
+TOO_FEW = 20  # steps that lead nowhere
 CURVATURE: dict[Loss, float] = {"logistic": 0.1, "hinge": 2.0}  # of the loss, about
 STEPS = 300  # of the solver, at most
 ROTATED = 4096  # wider features are only scaled: their principal directions cost too much
@@ -70,12 +77,17 @@ class Chosen(NamedTuple):
 
     Attributes:
         readout: Learned from all images, at the strength that was best.
+        strengths: That were tried, ascending.
         heldout: Share of the images set aside that were right at each strength, learned from the
             others.
+        edge: Which end of the strengths is still the best, so that one beyond it may be better:
+            "least", "greatest", or empty.
     """
 
     readout: Readout
+    strengths: tuple[float, ...]
     heldout: tuple[float, ...]
+    edge: Edge
 
 
 def normalised(features: Tensor) -> Tensor:
@@ -147,6 +159,7 @@ def fit(
     strength: float,
     basis: Basis | None = None,
     start: Readout | None = None,
+    most: int = STEPS,
 ) -> Readout:
     """Learn a read-out.
 
@@ -158,9 +171,10 @@ def fit(
         strength: C at 1,000 images.
         basis: Of `x`, or of features like it: it decides how fast the minimum is found.
         start: Where to start, as from the minimum at another strength.
+        most: Steps of the solver.
 
     Returns:
-        The minimum, or where the solver stood after 300 steps.
+        The minimum, or where the solver stood after `most` steps.
     """
     from scipy.optimize import minimize
 
@@ -190,7 +204,7 @@ def fit(
         return value, torch.cat([slope, total[:, None]], 1).double().cpu().numpy().ravel()
 
     first = np.zeros(classes * (width + 1)) if start is None else packed(start, basis, scale)
-    options: Any = {"maxiter": STEPS, "maxcor": 10, "ftol": 1e-8, "gtol": 1e-6}
+    options: Any = {"maxiter": most, "maxcor": 10, "ftol": 1e-8, "gtol": 1e-6}
     found: Any = minimize(objective, first, jac=True, method="L-BFGS-B", options=options)
     inner, bias = unpacked(found.x)
     weight = inner if basis.directions is None else inner @ basis.directions.T
@@ -216,23 +230,56 @@ def choose(
 ) -> Chosen:
     """Choose the strength on images set aside, and learn from all images at it.
 
+    While the weakest or the strongest strength is the best one, another beyond it is tried, ten
+    times weaker or stronger: at most `FURTHER` at either end, and within `WORK`, so that a large
+    problem does not take several times as long.
+
     Args:
         x: (N, D) features.
         labels: (N,).
         kept: The first so many images are learned from, the others are set aside.
         classes: K.
         loss: Of the read-out.
-        strengths: C at 1,000 images, ascending; of equally good ones the first is taken.
+        strengths: C at 1,000 images to begin with, ascending; of equally good ones the first is
+            taken.
         basis: Of `x`.
     """
     basis = basis_of(x) if basis is None else basis
-    tried: list[Readout] = []
-    scores: list[float] = []
+    tried: dict[float, Readout] = {}
+    scores: dict[float, float] = {}
+
+    def attempt(strength: float, start: Readout | None, most: int) -> None:
+        tried[strength] = fit(x[:kept], labels[:kept], classes, loss, strength, basis, start, most)
+        right = tried[strength].predict(x[kept:]) == labels[kept:]
+        scores[strength] = float(right.double().mean())
+
     for strength in strengths:
-        start = tried[-1] if tried else None
-        tried.append(fit(x[:kept], labels[:kept], classes, loss, strength, basis, start))
-        right = tried[-1].predict(x[kept:]) == labels[kept:]
-        scores.append(float(right.double().mean()))
-    best = int(np.argmax(scores))
-    found = fit(x, labels, classes, loss, strengths[best], basis, tried[best])
-    return Chosen(found, tuple(scores))
+        attempt(strength, next(reversed(tried.values()), None), STEPS)
+    room = int(WORK / (max(1, x[:kept].numel()) * classes))  # steps
+    last = min(STEPS, room)
+    for _ in range(FURTHER):
+        edge, end = edge_of(scores)
+        if not edge or room < TOO_FEW:
+            break
+        beyond = end / 10 if edge == "least" else end * 10
+        attempt(beyond, tried[end], min(STEPS, room))
+        room -= tried[beyond].steps
+    edge, _ = edge_of(scores)
+    ordered = sorted(scores)
+    best = max(ordered, key=scores.__getitem__)  # of equals the first
+    most = STEPS if best in strengths else last
+    found = fit(x, labels, classes, loss, best, basis, tried[best], most)
+    return Chosen(found, tuple(ordered), tuple(scores[c] for c in ordered), edge)
+
+
+def edge_of(scores: Mapping[float, float]) -> tuple[Edge, float]:
+    """Which end of the strengths is better than all others, and that strength.
+
+    Args:
+        scores: Shares right on the images set aside, by strength.
+    """
+    ends: tuple[tuple[Edge, float], ...] = (("least", min(scores)), ("greatest", max(scores)))
+    for edge, end in ends:
+        if all(scores[end] > score for c, score in scores.items() if c != end):
+            return edge, end
+    return "", math.nan

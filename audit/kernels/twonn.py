@@ -207,9 +207,6 @@ def _cloud(x: Tensor) -> _Cloud:
     empty = _Cloud(x[:0], torch.arange(0), Neighbours(torch.empty(0, 0), torch.empty(0, 0)), 0)
     if x.ndim != 2 or not x.numel() or not bool(torch.isfinite(x).all()):
         return empty._replace(reason="Some features are not finite, or there are none.")
-    if len(x) > 1 and bool((x == x[0]).all()):
-        reason = "All points are equal: the features are constant."
-        return empty._replace(x=x[:1], duplicates=len(x) - 1, reason=reason)
     kept = _first_of_equals(x)
     while True:
         copies = len(x) - len(kept)

@@ -3,6 +3,8 @@
 import gzip
 import os
 import shutil
+import socket
+import stat
 import struct
 import zlib
 from collections.abc import Callable
@@ -59,6 +61,24 @@ def link(data: Path, target: Path | str, name: str = "x.png") -> None:
     (data / "val" / "cat" / name).symlink_to(target)
 
 
+def device(data: Path) -> None:
+    """A device of number 0:0, which any user may make, and which is nothing."""
+    os.mknod(data / "val" / "cat" / "x.png", stat.S_IFCHR | 0o600, os.makedev(0, 0))
+
+
+def listening(data: Path) -> None:
+    """A socket; it is bound by a short path, as long ones do not fit."""
+    here = Path.cwd()
+    os.chdir(data / "val" / "cat")
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind("x.png")
+    os.chdir(here)
+
+
+def hidden(data: Path) -> None:
+    both(data, lambda split: (split / "cat").rename(split / ".cat"))
+
+
 def stranger(data: Path) -> None:
     """A link to a picture beside the folder."""
     noise(8, 8, 3).save(data.parent / "secret.png")
@@ -98,6 +118,14 @@ def zeros(data: Path) -> None:
         (data / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
 
 
+def idx_bomb(folder: Path, size: int) -> Path:
+    """One idx file of images, all zeros, that unpacks to `size` bytes, a multiple of 2^20."""
+    path = folder / "train-images-idx3-ubyte.gz"
+    head = bytes((0, 0, 8, 3)) + struct.pack(">3I", size // 2**20, 2**10, 2**10)
+    path.write_bytes(gzip.compress(head + bytes(size)))
+    return path
+
+
 ROW = "unreadable images"
 SIZE = "too large"
 STRUCTURE = "structure of folders"
@@ -113,6 +141,8 @@ BAD = {
     "EPS": with_bytes(lambda _: EPS),
     "SVG": with_bytes(lambda _: SVG),
     "pipe": changed(lambda data: os.mkfifo(data / "val" / "cat" / "x.png")),
+    "device": changed(device),
+    "socket": changed(listening),
     "dangling link": changed(lambda data: link(data, "nowhere.png")),
 }
 BIG = {
@@ -136,6 +166,8 @@ WRONG = {
     "one image": ("DATA_TOO_SMALL", lambda data: emptied(data, 1)),
     "24 images a class": ("DATA_TOO_SMALL", lambda data: emptied(data, 24)),
     "link to another place": (LINK, stranger),
+    "one class beside a hidden one": ("DATA_ONE_CLASS", hidden),
+    # a device behind a link is refused as any link out of the folder, which no setting allows
     "link to a device": (LINK, lambda data: link(data, "/dev/zero")),
     "split that is a link": (LINK, elsewhere),
     "link to the folder above": (LINK, lambda data: link(data, "..", "up")),

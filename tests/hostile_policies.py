@@ -22,6 +22,7 @@ TEXTS = {
     "deep nesting": "limits: " + "[" * 100_000,
     "tabs": "limits:\n\tgain: 1\n",
     "control characters": "limits: {\x1b[31m: 1}\n",
+    "escape as a name": 'limits: {"\\e[31m": 1}\n',  # the raw byte is no YAML
     "number without end": LIMIT.format("9" * 100_000),
 }
 

@@ -163,6 +163,22 @@ def overlapping(_: Path) -> bytes:
     return bytes(data)
 
 
+def nested_records(_: Path) -> bytes:
+    """A record inside another one, each with a header of its own that agrees with the directory."""
+    parts = records(saved_bytes({"w": torch.ones(2)}))
+    name = next(name for name in parts if name.endswith("data/0"))
+    inner = archive({name: parts.pop(name)})
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as target, zipfile.ZipFile(io.BytesIO(inner)) as small:
+        for other, data in parts.items():
+            target.writestr(other, data)
+        target.writestr("archive/extra", inner[: inner.index(b"PK\x01\x02")])
+        entry = small.getinfo(name)
+        entry.header_offset = target.getinfo("archive/extra").header_offset + 30 + 13
+        target.filelist.append(entry)
+    return buffer.getvalue()
+
+
 def script_with_code(folder: Path) -> Path:
     """A TorchScript module that writes a file when `torch.jit.load` restores its state."""
     source = """

@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sample_report import sample_document
 
+from audit.commands.showing import show
 from audit.first_screen import audited, key_numbers, ripeness
 from audit.gap_parts import together
 from audit.gap_words import section
@@ -54,6 +56,17 @@ def test_a_null_without_errors_is_the_strongest_and_leaves_none_to_remove():
     assert (gain.value, gain.interval) == ("it makes none", "")
     said = section([*ladder(-0.5, 0.0), *perfect], ()).summary
     assert "pixels, reaches 100.0 %: it makes no error that the model could remove." in said
+
+
+def test_a_number_without_an_interval_is_printed_so(capsys):
+    perfect = [measured("accuracy.pixels", 1.0),
+               measured("gain.pixels", np.nan, "gain", detail={"claim": 1.0})]  # fmt: skip
+    numbers = key_numbers([*ladder(0.5, 0.0), *perfect])
+    document = sample_document().model_copy(update={"numbers": numbers})
+    show(SimpleNamespace(document=document), None, as_json=False)
+    told = capsys.readouterr().err
+    assert "removed: it makes none (no interval, n = 100)" in told
+    assert "(," not in told
 
 
 @pytest.mark.parametrize(("allowance", "words"), [

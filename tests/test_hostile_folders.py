@@ -33,7 +33,7 @@ def test_more_classes_than_outputs(tmp_path, model, command, capsys):
     assert_refused(code, capsys.readouterr().err, ("MODEL_CLASS_MISMATCH", "DATA_CLASS_MISMATCH"))
 
 
-@pytest.mark.parametrize("name", ["cut short", "empty", "text", "EPS", "SVG", "pipe"])
+@pytest.mark.parametrize("name", ["cut short", "empty", "text", "EPS", "SVG", "pipe", "device"])
 def test_unreadable_images_may_be_allowed_and_are_named(name, tmp_path):
     data = load_dataset(CASES[name].build(tmp_path), max_bad_images=1)
 
@@ -78,6 +78,27 @@ def test_junk_is_skipped_and_named(tmp_path):
     assert len(found.skipped) == 6
     assert "eval/cat/notes.txt" in found.skipped
     assert len(found.eval) == 52
+
+
+def test_a_hidden_folder_of_images_is_no_class_and_is_named(tmp_path, model, command, capsys):
+    data = cats_and_dogs(tmp_path / "data", (".cat", "dog", "eel"))
+
+    assert load_dataset(data).classes == ("dog", "eel")
+    assert load_dataset(data).skipped == ("train/.cat", "eval/.cat")
+    assert "no classes: '.cat')" in refusal(data, classes=(".cat", "dog", "eel"))[1]
+    assert command(model, "--data", data, "--threads", 1, "-q", "--no-cache") == 2
+    told = capsys.readouterr().err
+    assert "MODEL_CLASS_MISMATCH" in told
+    assert "but are no classes: '.cat')" in told
+
+
+def test_a_hidden_folder_without_images_is_not_worth_a_word(tmp_path):
+    data = cats_and_dogs(tmp_path / "data", (".git", "dog"))
+    for file in (data / "train" / ".git").iterdir():
+        file.write_bytes(b"x")
+    (data / "val" / ".git").rename(tmp_path / "gone")
+
+    assert "hidden" not in refusal(data)[1]
 
 
 def test_content_decides_not_the_ending(tmp_path):

@@ -7,35 +7,41 @@ import os
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+import yaml as older_yaml
 from conftest import make_folder, tiny_flags
 from lxml import html
 
 from reports import yaml
 from reports.text import visible
 
-CLASSES = ("\x1b[31mred\r\n::error::stop\u202e", '"><img src=x onerror=alert(1)>', "=1+cmd|' !A0")
+CLASSES = {  # three at a time: the model has as many outputs
+    "live": ("\x1b[31mred\r\n::error::stop\u202e", '"><img src=x onerror=alert(1)>',
+             "=1+cmd|' !A0"),
+    "YAML words": ("no", "null", "1e3"),
+    "unseen": ("\U0001f600\ufe0f", "zero\u200bwidth", "-rf"),
+}  # fmt: skip
 FILES = ("=HYPERLINK(1).png", "-rf.png", "##vso[task.complete].png", "{{7*7}}.png", "__proto__.png",
          "x" * 200 + ".png", os.fsdecode(b"\xff\xfe.png"), "no.png", "a\\b`|`c.png")  # fmt: skip
-LIVE = ("\x1b", "\u202e", "\n::error::")
+LIVE = ("\x1b", "\u202e", "\u200b", "\ufe0f", "\n::error::")
 MARKUP = (".html", ".xml", ".md")
 
 
-@pytest.fixture(scope="module")
-def hostile_run(tmp_path_factory, model, cache):
-    """The run folder, and all that was printed."""
+@pytest.fixture(scope="module", params=CLASSES)
+def hostile_run(request, tmp_path_factory, model, cache):
+    """The run folder, all that was printed, and the names of the classes."""
     from click.testing import CliRunner
 
     from audit.cli import audit
 
-    root = tmp_path_factory.mktemp("hostile")
-    data = make_folder(root / "data", {"train": 60, "val": 80}, sorted(CLASSES))
-    for label in sorted(CLASSES):
+    root, classes = tmp_path_factory.mktemp("hostile"), sorted(CLASSES[request.param])
+    data = make_folder(root / "data", {"train": 60, "val": 80}, classes)
+    for label in classes:
         for i, name in enumerate(FILES):
             (data / "val" / label / f"{i:03d}.png").rename(data / "val" / label / name)
     words = [str(model), *map(str, tiny_flags(data, cache, root / "run"))]
     result = CliRunner().invoke(audit, words, standalone_mode=False)
     assert result.exception is None, result.output
-    return root / "run", result
+    return root / "run", result, classes
 
 
 def strings(value):
@@ -49,7 +55,7 @@ def strings(value):
 
 @pytest.mark.slow
 def test_no_name_does_anything_in_any_output(hostile_run):
-    run, result = hostile_run
+    run, result, _ = hostile_run
     texts = {
         file.name: file.read_text() for file in run.iterdir() if file.suffix not in (".gz", "")
     }
@@ -62,20 +68,20 @@ def test_no_name_does_anything_in_any_output(hostile_run):
 
 @pytest.mark.slow
 def test_names_are_whole_where_they_are_stored(hostile_run):
-    run, _ = hostile_run
-    stored = {
-        visible(text, 10**6) for text in strings(yaml.load((run / "report.yaml").read_text()))
-    }
+    run, _, classes = hostile_run
+    text = (run / "report.yaml").read_text()
+    stored = {visible(each, 10**6) for each in strings(yaml.load(text))}
     page = html.fromstring((run / "report.html").read_text()).text_content()
-    for name in map(visible, CLASSES):
-        assert any(name in text for text in stored)
+    for name in map(visible, classes):
+        assert any(name in each for each in stored)
         assert name in page
+    assert list(strings(yaml.load(text))) == list(strings(older_yaml.safe_load(text)))
     ElementTree.parse(run / "junit.xml")
 
 
 @pytest.mark.slow
 def test_no_cell_of_the_table_is_a_formula(hostile_run):
-    run, _ = hostile_run
+    run, _, _ = hostile_run
     text = gzip.decompress((run / "predictions.csv.gz").read_bytes()).decode()
     rows = list(csv.reader(io.StringIO(text)))
     assert len(rows) == 241

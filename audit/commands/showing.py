@@ -24,9 +24,8 @@ def show(report: Report, out: Path | None, *, as_json: bool) -> None:
     click.secho(document.verdict.upper(), fg=COLOURS[document.verdict], bold=True, err=True)
     click.echo(document.headline, err=True)
     for number in document.numbers:
-        click.echo(
-            f"  {number.label}: {number.value} ({number.interval}, n = {number.n:,})", err=True
-        )
+        span = number.interval or "no interval"
+        click.echo(f"  {number.label}: {number.value} ({span}, n = {number.n:,})", err=True)
     for gate in document.gates:
         if gate.severity != "info":
             click.echo(

@@ -136,6 +136,8 @@ class Dataset:
         unreadable: How many of those are images that cannot be read.
         source: In words: "image folder", "idx files", "embedded Fashion-MNIST".
         broken: Name of each unreadable image, and what is wrong with it.
+        hidden: Names of folders that hold images where a class would, but count as none, because
+            they begin with a dot or are an archiver's.
     """
 
     classes: tuple[str, ...]
@@ -147,6 +149,12 @@ class Dataset:
     unreadable: int
     source: str
     broken: tuple[tuple[str, str], ...] = ()
+    hidden: tuple[str, ...] = ()
+
+    @property
+    def hidden_words(self) -> str:
+        """Names `hidden` behind a count of classes in a message; empty if there is none."""
+        return hidden_words(self.hidden)
 
     @property
     def train_digest(self) -> str:
@@ -157,6 +165,14 @@ class Dataset:
     def eval_digest(self) -> str:
         """Sha256 in hex of the evaluation split and the classes."""
         return combined_digest(*self.classes, self.eval.digest)
+
+
+def hidden_words(names: Iterable[str]) -> str:
+    """Words for a message that counts classes: folders of images that were taken for none."""
+    shown = [repr(name) for name in sorted(set(names))[:3]]
+    more = ", …" if len(set(names)) > len(shown) else ""
+    listed = ", ".join(shown) + more
+    return f" (hidden folders hold images too, but are no classes: {listed})" if shown else ""
 
 
 def dataset_digest(classes: tuple[str, ...], train: Split | None, evaluation: Split) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from audit.data.apart import Facts, decoded, looked_at
-from audit.data.dataset import Split, canonical_order
+from audit.data.dataset import Split, canonical_order, hidden_words
 from audit.data.images import ImageProblemError, bytes_digest, read_bytes
 from audit.data.scan import Scan, scan_split
 from audit.record import AuditError
@@ -109,7 +109,8 @@ def scan_folder(root: Path, boundary: Path) -> Scan:
         raise AuditError(
             "DATA_NO_IMAGES",
             f"the audit needs one folder of images a class, but no folder directly in "
-            f"{str(root)!r} holds an image. Arrange the files as <class>/<image>.",
+            f"{str(root)!r} holds an image{hidden_words(scan.hidden)}. Arrange the files as "
+            "<class>/<image>.",
         )
     return scan
 

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from audit.data.dataset import Dataset, Split, dataset_digest, evaluation_only
+from audit.data.dataset import (
+    Dataset,
+    Split,
+    dataset_digest,
+    evaluation_only,
+    hidden_words,
+)
 from audit.data.embedded import load_embedded
 from audit.data.folder import load_split, scan_folder
 from audit.data.idx import find_idx, load_idx
@@ -123,6 +129,7 @@ def _from_folders(
         skipped=tuple(f"{split}/{s}" for split, part in loaded.items() for s in part.skipped),
         broken=tuple((f"{split}/{s}", why) for split, p in loaded.items() for s, why in p.broken),
         source="image folder",
+        hidden=tuple(sorted({name for scan in scans.values() for name in scan.hidden})),
     )
 
 
@@ -140,18 +147,21 @@ def _finish(
     skipped: tuple[str, ...],
     broken: tuple[tuple[str, str], ...],
     source: str,
+    hidden: tuple[str, ...] = (),
 ) -> Dataset:
     if len(classes) < 2:
         raise AuditError(
             "DATA_ONE_CLASS",
-            f"an audit needs at least two classes, but the data have only {classes[0]!r}. Give "
-            "the folder that holds one folder a class.",
+            f"an audit needs at least two classes, but the data have only {classes[0]!r}"
+            f"{hidden_words(hidden)}. Give the folder that holds one folder a class.",
         )
     if train is not None:
         _check_size(train, classes, MIN_TRAIN, MIN_TRAIN_PER_CLASS)
     _check_size(evaluation, classes, MIN_EVAL, MIN_EVAL_PER_CLASS)
     digest = dataset_digest(classes, train, evaluation)
-    return Dataset(classes, train, evaluation, digest, grey, skipped, len(broken), source, broken)
+    return Dataset(
+        classes, train, evaluation, digest, grey, skipped, len(broken), source, broken, hidden
+    )
 
 
 def _check_classes(classes: tuple[str, ...], scan: Scan, split: str, *, given: bool) -> None:
@@ -171,8 +181,8 @@ def _check_classes(classes: tuple[str, ...], scan: Scan, split: str, *, given: b
     if problem:
         raise AuditError(
             "DATA_CLASS_MISMATCH",
-            f"the audit needs the same classes everywhere, but in the {split} split {problem}. "
-            "Use the same folder names in both splits.",
+            f"the audit needs the same classes everywhere, but in the {split} split {problem}"
+            f"{hidden_words(scan.hidden)}. Use the same folder names in both splits.",
         )
     empty = sorted(name for name, files in scan.files.items() if not files)
     if empty:

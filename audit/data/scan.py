@@ -5,7 +5,9 @@ every file belongs to that class.
 """
 
 import errno
+import itertools
 import os
+import stat
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from audit.data.images import looks_like_image
 from audit.record import AuditError
 
 JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})  # and all that starts with a dot
+LOOKED_AT = 1_000  # files of a folder that is no class, to see whether it might have been one
 IMAGE_SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif", ".tif"),
     *(".tiff", ".svg", ".eps", ".ps", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".ppm", ".pgm"),
@@ -30,11 +33,13 @@ class Scan:
         files: Class name to its files: (display name, path to open), not yet read.
         skipped: Display names of junk and of files that are no images.
         bad: (display name, what is wrong) of entries that can only be unreadable images.
+        hidden: Those of `skipped` that stand where a class would and hold images.
     """
 
     files: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     bad: list[tuple[str, str]] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,8 @@ def scan_split(root: Path, boundary: Path) -> Scan:
         name = displayable(entry.name)
         if is_junk(entry.name):
             scan.skipped.append(name)
+            if entry.is_dir(follow_symlinks=False) and _holds_images(entry.path):
+                scan.hidden.append(name)
         elif _is_folder(entry, name, inside):
             while name in scan.files:  # another name that is displayed alike
                 name += "?"
@@ -116,6 +123,15 @@ def _take_file(entry: os.DirEntry[str], shown: str, label: str, scan: Scan) -> N
         scan.files[label].append((shown, entry.path))
     else:
         scan.skipped.append(shown)
+
+
+def _holds_images(folder: str) -> bool:
+    """Whether one of the first files in a folder, at any depth, is an image; follows no link."""
+    files = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)  # noqa: PTH118
+    return any(
+        stat.S_ISREG(os.lstat(path).st_mode) and looks_like_image(path)
+        for path in itertools.islice(files, LOOKED_AT)
+    )
 
 
 def _entries(folder: _Folder) -> Iterator[os.DirEntry[str]]:

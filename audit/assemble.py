@@ -120,7 +120,7 @@ def about_subject(subject: "Subject", settings: Settings) -> dict[str, str]:
         + (f" ({subject.spec.kwargs})" if subject.spec.kwargs else ""),
         "architecture known": subject.identified,
         "container": subject.container,
-        "weights": subject.weights,
+        "weights": "; ".join((subject.weights, *subject.beside)),
         "parameters": f"{parameters:,}",
         "input": preprocessing_words(subject, settings),
         "SHA-256 of the file": subject.file_digest,

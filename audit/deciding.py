@@ -58,14 +58,14 @@ def rivals(path: Path, settings: Settings) -> "list[Subject]":
     Returns:
         At most one more than are tried.
     """
-    from audit.model.inspection import inspect_model
+    from audit.model.checkpoint import candidates
 
-    exact = [c for c in inspect_model(path, weights=settings.weights).candidates if c["exact"]]
+    exact = [c for c in candidates(path, settings.weights) if c.exact]
     found: dict[Any, Subject] = {}
     for candidate in exact:
-        named = settings.model_copy(update={"model": candidate["architecture"]})
+        named = settings.model_copy(update={"model": candidate.architecture})
         subject = load_model(path, named)
-        same = candidate["function"] or candidate["architecture"]
+        same = candidate.function or candidate.architecture
         found.setdefault((same, subject.preprocessing), subject)
         if len(found) > MOST:
             break

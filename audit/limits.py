@@ -220,6 +220,8 @@ def _merged(
         text = f"gives `{shown}` both `{sides[0]}` and `{sides[1]}`; make it two limits"
         raise where.refusal(("limits", name, sides[1]), text)
     fields: dict[str, object] = known[name].model_dump() if name in known else {"name": name}
+    if any(_changes(key, value, fields) for key, value in given.items()):
+        fields.pop("statement", None)  # it spoke of what was asked before
     fields |= {TEXTS.get(key, key): given[key] for key in given if key not in COMPARATORS}
     if sides:
         fields |= {"comparator": sides[0], "bound": float(given[sides[0]])}
@@ -233,6 +235,13 @@ def _merged(
             hint = f"; did you mean the limit `{near[0]}`?" if near else ""
             raise where.refusal(("limits", name), f"needs {words} for the limit `{shown}`{hint}")
     return fields
+
+
+def _changes(key: str, value: object, fields: Mapping[str, object]) -> bool:
+    """Whether a given field makes the limit ask for something else, not only for more or less."""
+    if key in COMPARATORS:
+        return fields.get("comparator", key) != key
+    return key in TEXTS and fields.get(TEXTS[key], value) != value
 
 
 def _problem(key: str, value: object) -> str:

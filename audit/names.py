@@ -176,3 +176,8 @@ def _overlap(pattern: str, known: str) -> bool:
     if star:
         return head.startswith(begin) or begin.startswith(head)
     return head.startswith(begin) and head != begin
+
+
+def is_crash(name: str) -> bool:
+    """Whether a measurement only says that its check did not finish; classes may bear that name."""
+    return name.partition(".")[2] == "crashed"

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 from audit.case import title_of
 from audit.headline import headline
-from audit.limits import GAIN_PREFIXES, Limit, Policy, load_policy, parse_policy, resolved
+from audit.limits import GAIN_PREFIXES, GAP, Limit, Policy, load_policy, parse_policy, resolved
 from audit.names import BY_CLASS, REFERENCE
 from audit.record import Finding, Measurement
 from audit.stats import Pair, gain_interval, missing_pair
 from audit.verdict import GainVerdict, judge_gain
 from audit.where import nearest
+from baselines import TRIVIAL
 from reports.text import interval, number, visible
 from reports.words import Severity, Verdict
 
@@ -78,12 +79,27 @@ def _finding(limit: Limit, measurements: Sequence[Measurement]) -> Finding:
         return _absent(limit, measurements)
     gains = [m for m in matched if m.name.startswith(GAIN_PREFIXES)]
     others = [m for m in matched if m not in gains]
-    found = [_interval_finding(limit, m) for m in others]
+    found = [_interval_finding(limit, _less_training(limit, m, measurements)) for m in others]
     if gains and limit.comparator in ("at_least", "above"):
         found.append(_gain_finding(limit, gains, measurements))
     else:
         found += [_interval_finding(limit, m) for m in gains]
     return _worst(limit, found)
+
+
+def _less_training(
+    limit: Limit, m: Measurement, measurements: Sequence[Measurement]
+) -> Measurement:
+    """A gap to a null, for a limit from below: lower by what more training might add to the null.
+
+    All of it is open where the null failed or its allowance has no bound.
+    """
+    null = m.name.removeprefix(GAP)
+    if null == m.name or null in TRIVIAL or limit.comparator not in ("at_least", "above"):
+        return m
+    detail = next((o.detail for o in measurements if o.name == GAIN_PREFIXES[0] + null), {})
+    allowance = math.inf if detail.get("status", 1.0) else detail.get("allowance", math.inf)
+    return m.model_copy(update={"low": max(-1.0, m.low - allowance)}) if m.low > -1 else m
 
 
 def _absent(limit: Limit, measurements: Sequence[Measurement]) -> Finding:

@@ -19,10 +19,13 @@ from audit.stats import (
     missing_pair,
     nesting_violations,
     pair,
+    paired_difference,
     pooled_seed_variance,
 )
 from audit.work import Job
+from baselines import TRIVIAL
 
+UNLIKE = 0.05  # accuracy that a null may lose from held-out training images to evaluation images
 Errors = NDArray[np.float64]
 TRIVIAL_NESTING = [("prior", "colour")]  # without seeds
 
@@ -116,7 +119,67 @@ def read_ladder(case: Case) -> Ladder:
                 f"it is {100 * violation.difference:.1f} points worse than the blinder "
                 f"{title_of(violation.lower)}: it was not trained properly",
             )
+    for null in case.setup.nulls:
+        if null.trained and null.name in errors:
+            reason = unlike(case, null, errors[null.name], tau2) or untaught(
+                case, null, errors, tau2
+            )
+            if reason:
+                broken.setdefault(null.name, reason)
     return Ladder(case, errors, broken, tau2, known)
+
+
+def unlike(case: Case, null: Null, errors: Errors, tau2: float) -> str:
+    """Whether a null does far worse here than on held-out training images: not the same data.
+
+    So it is with a folder of nulls that was fitted on other data, and after a refit that failed.
+    Noise in the training labels lowers the held-out accuracy, and does no harm.
+
+    Returns:
+        Why, or nothing. By more than 5 points and the 95 % interval.
+    """
+    try:
+        outcome = case.result(requests.choose(case.setup, null))
+        held, n = float(outcome.values["curve"][-1]["accuracy"]), len(outcome.arrays["heldout"])
+    except (NotMeasured, KeyError):
+        return ""
+    here = 1 - float(errors.mean())
+    _, _, high = paired_difference(errors, np.zeros_like(errors), case.groups, extra_variance=tau2)
+    half = high - float(errors.mean())  # of the accuracy here
+    spread = np.hypot(half, 1.96 * np.sqrt(held * (1 - held) / max(n, 1)))
+    if not held - here - spread > UNLIKE:  # nothing is shown, either, where it is NaN
+        return ""
+    return (
+        f"it is right on {100 * held:.0f} % of held-out training images, but on {100 * here:.0f} % "
+        "here: it was fitted on other data than these evaluation images, or its fit failed"
+    )
+
+
+def untaught(case: Case, null: Null, errors: dict[str, Errors], tau2: float) -> str:
+    """Whether training is not shown to have taught a null anything: its curve is flat too early.
+
+    A null may learn nothing because nothing local is there to be learned. Then its sighted twin,
+    with the same recipe and budget, learns; if neither is better than the best rung without
+    training, the budget may just have been too small for either.
+
+    Returns:
+        Why, or nothing.
+    """
+    rungs = [n for n in case.setup.nulls if n.kind in TRIVIAL and n.name in errors]
+    twins = [n for n in case.setup.nulls if n.kind == "sighted" and n.name in errors]
+    if not null.claim or not rungs or not twins:
+        return ""
+    best = min(rungs, key=lambda n: float(errors[n.name].mean()))
+    for one in (null, *twins):
+        own = errors[one.name]
+        extra = tau2 / len(own)
+        _, low, _ = paired_difference(errors[best.name], own, case.groups, extra_variance=extra)
+        if low > 0:
+            return ""
+    return (
+        f"neither it nor {twins[-1].title}, which sees all by the same recipe, is better than "
+        f"{best.title}: its training is not shown to have taught it anything"
+    )
 
 
 def null_errors(case: Case, null: Null) -> Errors:

@@ -15,7 +15,7 @@ from audit.case import Case
 from audit.compare import Change, change, other_classes
 from audit.folder import all_measurements, predictions_table
 from audit.limits import Policy
-from audit.names import CURVES, REFERENCE
+from audit.names import CURVES, REFERENCE, is_crash
 from audit.predicted import parse_predictions
 from audit.record import AuditError, Measurement, Report, Unit
 from audit.runs import Stored, load_run
@@ -179,7 +179,7 @@ def differences(run: Stored, reference: Stored) -> list[Measurement]:
 
 def comparable(name: str) -> bool:
     """Whether a difference of it means something: no curve, no crash, no difference itself."""
-    return not name.startswith((*CURVES, REFERENCE)) and not name.endswith(".crashed")
+    return not name.startswith((*CURVES, REFERENCE)) and not is_crash(name)
 
 
 def _difference(known: Measurement, found: Change, against: str) -> Measurement:

@@ -52,7 +52,7 @@ class Settings(Word):
         num_classes: Number of outputs, where the file does not say.
         img_size: Side of the input in pixels, where the file does not say.
         in_chans: Input channels, where the file does not say.
-        weights: "raw" or "ema", for a file that holds both.
+        weights: "raw", "ema" or the name of a set, for a file that holds several.
         mean: Of the input's channels on the scale 0 to 1, one value or one a channel, instead of
             what the file or timm says.
         std: Likewise, divided by.
@@ -87,7 +87,7 @@ class Settings(Word):
     num_classes: int | None = Field(default=None, ge=1)
     img_size: int | None = Field(default=None, ge=1)
     in_chans: int | None = Field(default=None, ge=1)
-    weights: Literal["raw", "ema"] | None = None
+    weights: str | None = Field(default=None, min_length=1)
     mean: tuple[Finite, ...] | None = Field(default=None, min_length=1, max_length=3)
     std: tuple[Positive, ...] | None = Field(default=None, min_length=1, max_length=3)
     crop_pct: float | None = Field(default=None, gt=0, le=1)

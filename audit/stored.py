@@ -12,6 +12,7 @@ from audit.checks import ALL
 from audit.document import gate, sections, why
 from audit.folder import dumped, new_folder
 from audit.limits import Policy, resolved
+from audit.names import is_crash
 from audit.policy import judge, verdict
 from audit.record import SCHEMA_VERSION, AuditError, Measurement, Report
 from reports import FORMATS
@@ -72,9 +73,7 @@ def by_check(measurements: tuple[Measurement, ...]) -> dict[str, list[Measuremen
 def judged_again(report: Report, policy: Policy) -> Report:
     """The same measurements under another policy; nothing is measured."""
     findings = judge(report.measurements, policy)
-    crashed = {
-        m.name.split(".")[0]: m.note for m in report.measurements if m.name.endswith(".crashed")
-    }
+    crashed = {m.name.split(".")[0]: m.note for m in report.measurements if is_crash(m.name)}
     said, code = verdict(findings, tuple(crashed))
     pictures = {section.name: section.pictures for section in report.document.sections}
     document = report.document.model_copy(

@@ -1,5 +1,6 @@
 """Checkpoints that must be refused: how to build each, and the reasons that may be given."""
 
+import json
 import pickle
 import struct
 from pathlib import Path
@@ -52,6 +53,19 @@ from hostile_tools import (
     without,
     written,
 )
+
+
+def hollow(folder: Path) -> Path:
+    """A safetensors file of which only the header was ever written."""
+    size = 4 * 2**30
+    entry = {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}
+    head = json.dumps({"w": entry}).encode()
+    path = folder / "m.safetensors"
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(head)) + head)
+        file.truncate(8 + len(head) + size)
+    return path
+
 
 CODE = "code in pickles"
 EXHAUSTION = "exhaustion"
@@ -184,6 +198,7 @@ EXHAUSTION_CASES = {
         written(struct.pack("<Q", 200_005) + b'{"a":' + b"[" * 200_000),
         (CORRUPT,),
     ),
+    "4 GB declared, 4 kB on the disk": Case(EXHAUSTION, hollow, (CORRUPT,)),
     "pipe": Case(EXHAUSTION, pipe, (NO_FILE,)),
     "/dev/zero": Case(EXHAUSTION, lambda _: Path("/dev/zero"), (NO_FILE,)),
     "giant architecture": Case(

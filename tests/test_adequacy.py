@@ -49,6 +49,11 @@ def test_nesting_broken_by_more_than_a_point_and_its_interval():
     assert nesting_violations(order, errors, seed_variance=0.01) == ()
 
 
+def test_a_curve_that_falls_leaves_at_least_its_fall_open():
+    """The half budget made a stronger null than the whole: that much is known to be missing."""
+    assert adequacy(0.62, 0.66, 0.60, 0.05, 2000, 1e-6, 3).allowance > 0.06
+
+
 def test_a_curve_that_has_hardly_begun_has_no_bound():
     """Steps that do not shrink: their sum is no bound on what more training would add."""
     assert adequacy(0.40, 0.47, 0.54, 0.1, 5000, 1e-6, 3).allowance == math.inf

@@ -12,6 +12,7 @@ from sample_checkpoints import ARCH, network, refusal, saved, training_args
 from audit.model import recorded, signatures
 from audit.model.checkpoint import load_subject
 from audit.model.guard import limited
+from audit.model.inspection import inspect_model
 from audit.model.signatures import Candidate
 from audit.model.stored import Other, plain
 from audit.model.weights import weights_digest
@@ -203,3 +204,25 @@ def test_arguments_that_would_take_for_ever_are_refused(tmp_path, monkeypatch):
     path = saved(tmp_path / "m.pt", content | {"state_dict": {"w": torch.ones(1)}})
 
     assert refusal(path, model=None).reason == "MODEL_ARCH_MISMATCH"
+
+
+@pytest.mark.parametrize(
+    ("arch", "recorded", "word"),
+    [
+        ("test_resnet", {"drop": 5.0}, "drop_rate"),
+        ("test_efficientnet", {"drop": 5.0}, "drop_rate"),
+        ("test_efficientnet", {"model_kwargs": {"global_pool": ""}}, "global_pool=''"),
+        ("test_vit", {"model_kwargs": {"img_size": 33}}, "33 x 33 pixels"),
+        ("test_convnext", {"img_size": 20}, "20 x 20 pixels"),
+    ],
+)
+def test_what_only_fails_when_run_is_refused_before(arch, recorded, word, tmp_path):
+    kwargs = recorded.get("model_kwargs", {})
+    net = timm.create_model(arch, num_classes=5, **kwargs)
+    args = argparse.Namespace(model=arch, **recorded)
+    path = saved(tmp_path / "m.pt", {"state_dict": net.state_dict(), "args": args})
+
+    error = refusal(path, model=None, img_size=None)
+
+    assert (error.reason, word in str(error)) == ("MODEL_ARGS", True)
+    assert inspect_model(path).reason == "MODEL_ARGS"

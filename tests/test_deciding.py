@@ -1,15 +1,24 @@
 """Weights that fit several architectures: the images decide, or nobody does."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
+import timm
+import torch
 
 from audit import deciding
 from audit.deciding import decide, load_decided, right_answers
 from audit.loading import load_data, load_model
+from audit.model.reading import Content
 from audit.progress import Progress
 from audit.record import AuditError
 from audit.settings import Settings
+
+
+@dataclass(frozen=True)
+class FakeSubject:
+    name: str
+    preprocessing: None = None
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +85,13 @@ def test_the_file_that_fits_several_goes_to_the_images(trained, settings, monkey
     with pytest.raises(AuditError) as caught:
         load_decided(tmp_path, settings, Progress(True))
     assert caught.value is refusal
+
+
+def test_rivals_are_found_without_reading_a_value(settings, monkeypatch, tmp_path):
+    torch.save(timm.create_model("resnet18", num_classes=3).state_dict(), tmp_path / "m.pt")
+    monkeypatch.setattr(deciding, "load_model", lambda _, given: FakeSubject(given.model))
+    monkeypatch.setattr(Content, "tensor", lambda *_: pytest.fail("a value was read"))
+
+    found = deciding.rivals(tmp_path / "m.pt", settings)
+
+    assert [subject.name for subject in found] == ["resnet18", "resnetblur18"]

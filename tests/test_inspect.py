@@ -10,10 +10,13 @@ import timm
 import torch
 from sample_checkpoints import saved
 
+from audit.model import counting, inspection
 from audit.model.checkpoint import load_subject
 from audit.model.degenerate import constant_logits
 from audit.model.inspection import Inspection, inspect_model
+from audit.model.reading import read_content
 from audit.model.spec import ModelSpec
+from audit.record import AuditError
 
 CLASSES = ["cat", "dog", "emu"]
 
@@ -208,3 +211,36 @@ def test_a_network_that_is_too_large_is_not_run():
     spec = ModelSpec("test_resnet", {}, 3, 1, 4096)
 
     assert constant_logits(timm.create_model("test_resnet", num_classes=3), spec) is None
+
+
+def test_values_of_an_unknown_file_are_only_read_up_to_a_bound(tmp_path, monkeypatch):
+    path = saved(tmp_path / "m.pt", {"w": torch.full((4, 4), torch.inf)})
+
+    assert inspect_model(path).not_finite_values == 16
+    monkeypatch.setattr(inspection, "MOST_BYTES", 63)
+    found = inspect_model(path)
+    assert (found.reason, found.not_finite_values) == ("MODEL_ARCH_UNKNOWN", None)
+
+
+def test_counting_goes_part_by_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(counting, "CHUNK", 5)
+    weights = {"a": torch.zeros(3, 4).t(), "b": torch.ones(12), "c": torch.ones(8)[::2]}
+    weights["b"][[0, 7, 11]] = torch.nan
+
+    with read_content(saved(tmp_path / "m.pt", weights)) as content:
+        assert counting.counted(content, content.value) == ({"b": 3}, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "reason"), [({"in_chans": 4}, "MODEL_CHANNELS"), ({"num_classes": 1}, "MODEL_CLASS")]
+)
+def test_what_no_image_folder_fits_cannot_be_audited(kwargs, reason, tmp_path):
+    net = timm.create_model("test_resnet", **{"num_classes": 3} | kwargs)
+    path = saved(tmp_path / "m.pt", net.state_dict())
+
+    found = inspect_model(path)
+
+    assert found.reason.startswith(reason)
+    assert [text[:11] for text in found.cannot] == ["be audited:"]
+    with pytest.raises(AuditError, match=reason):
+        load_subject(path)

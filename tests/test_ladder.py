@@ -52,7 +52,7 @@ def setup():
     )  # fmt: skip
 
 
-def case(subject=0.02, null=0.3, final=0.70, broken=(), drop=()):
+def case(subject=0.02, null=0.3, final=0.70, broken=(), drop=(), sighted=0.05):
     """A case with planted errors: shares wrong of the subject and of every null."""
     plan, rng = setup(), np.random.default_rng(0)
     labels = np.arange(N) % CLASSES
@@ -76,7 +76,7 @@ def case(subject=0.02, null=0.3, final=0.70, broken=(), drop=()):
         elif job.kind == "subject_outputs":
             outcomes[job.key] = Outcome({}, {"logits": logits(subject)})
         elif job.kind in ("null_outputs", "stack") and name not in drop:
-            wrong = 0.9 if name == "prior" else 0.05 if name.startswith("sighted") else null
+            wrong = 0.9 if name == "prior" else sighted if name.startswith("sighted") else null
             outcomes[job.key] = Outcome({"status": "ok"}, {"logits": logits(wrong)})
     return Case(plan, labels, np.arange(N), outcomes, {})
 
@@ -114,6 +114,20 @@ def test_a_null_worse_than_a_blinder_one_is_broken():
     assert "sighted-9" in found.broken
     assert "not trained properly" in found.broken["sighted-9"]
     assert "sighted-9" not in read_ladder(case()).broken
+
+
+def test_a_null_that_is_far_worse_here_than_held_out_was_made_for_other_data():
+    """It was right on 70 % of held-out training images, and is on half of these."""
+    assert "other data" in read_ladder(case(null=0.5)).broken["bagnet-9"]
+    assert verdict_of(null=0.5)[0] == "inconclusive"
+    assert "bagnet-9" not in read_ladder(case(null=0.33)).broken
+
+
+def test_a_flat_curve_counts_only_where_the_same_recipe_teaches_the_sighted_twin():
+    """BagNet-9 is as good as a histogram of colours: is there nothing to learn, or did it not?"""
+    assert "bagnet-9" not in read_ladder(case(sighted=0.05)).broken
+    assert "not shown" in read_ladder(case(sighted=0.3)).broken["bagnet-9"]
+    assert verdict_of(sighted=0.3)[0] == "inconclusive"
 
 
 def test_a_model_that_loses_to_a_null_is_not_said_to_beat_it():

@@ -6,6 +6,7 @@ import pytest
 
 from audit import names
 from audit.checks import ALL
+from audit.names import is_crash
 from audit.stored import load_report
 
 UNMEASURED = (  # by the tiny audit: no circular twin, even classes, right order, nothing to name
@@ -72,3 +73,8 @@ def test_the_nearest_name():
     assert names.nearest_name("accuracy_gap.gian.*") == "accuracy_gap.gain.*"
     assert names.nearest_name("data.leaks") == "data.near_leaks"
     assert names.nearest_name("reference.data.group") == "reference.data.groups"
+
+
+def test_a_class_may_be_called_crashed():
+    assert is_crash("transfer.crashed")
+    assert not is_crash("accuracy_gap.class_gap.crashed")

@@ -130,6 +130,16 @@ def test_files_that_cannot_be_read_are_refused(tmp_path):
             load_policy(path)
 
 
+def test_a_limit_that_asks_for_something_else_loses_its_old_words(tmp_path):
+    """Else a gain over the prior alone would read as one over every blind model."""
+
+    def words(text):
+        return {x.name: x.statement for x in load_policy(write(tmp_path, text)).limits}["gain"]
+
+    assert words("limits:\n  gain: {measure: accuracy_gap.gain.prior}") == ""
+    assert "every model" in words("limits:\n  gain: {at_least: 0.3}")
+
+
 def test_hidden_characters_of_a_name_are_shown(tmp_path):
     with pytest.raises(AuditError, match=r"u202e"):
         load_policy(write(tmp_path, 'limits:\n  "a\\u202eb": {at_least: 1}'))

@@ -69,7 +69,7 @@ def test_values_beside_the_tensors_are_those_of_torch(tmp_path):
     ]
     assert ours["steps"] == {3: 2}
     assert ours["nested"] == {"a": [1, (2.5, None)], "b": {"c": Other("set")}, "d": float("inf")}
-    assert (ours["size"], ours["dtype"]) == ((2, 3), Other("Name"))
+    assert (ours["size"], ours["dtype"]) == ((2, 3), Other("torch.float32"))
 
 
 def test_what_a_child_says_survives_the_way_back():

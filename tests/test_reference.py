@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import tiny_flags
-from sample_policy import measured, one_limit, read, write
+from sample_policy import bet, measured, one_limit, read, write
 from sample_runs import N, make_run, table, wrong
 
 from audit import reference
@@ -109,9 +109,18 @@ def test_a_star_means_what_this_audit_measured():
 
 def test_relative_to_a_null_is_the_paired_gap():
     gap = measured("accuracy_gap.gap.bagnet-9", 0.1, 0.05, 0.15)
-    (found,) = judge([gap], one_limit(ACCURACY, relative_to="bagnet-9", at_least=0.04))
+    null = bet(0.2, 0.1, name="accuracy_gap.gain.bagnet-9")
+    (found,) = judge([gap, null], one_limit(ACCURACY, relative_to="bagnet-9", at_least=0.04))
     assert (found.verdict, found.measurements) == ("pass", (gap.name,))
     assert found.statement == f"{ACCURACY} less that of BagNet-9 is at least 4.0 points"
+
+
+def test_relative_to_a_null_counts_what_more_training_might_add_to_it():
+    gap, limit = measured("accuracy_gap.gap.bagnet-9", 0.1, 0.05, 0.15), {"at_least": 0.04}
+    for planted in ({"allowance": 0.03}, {"failed": True}, {"allowance": float("inf")}):
+        null = bet(0.2, 0.1, name="accuracy_gap.gain.bagnet-9", **planted)
+        (found,) = judge([gap, null], one_limit(ACCURACY, relative_to="bagnet-9", **limit))
+        assert found.verdict == "inconclusive"
 
 
 def test_an_audit_is_compared_before_it_is_judged(old, monkeypatch):

@@ -55,14 +55,12 @@ def lines(found: "Inspection") -> Iterator[tuple[str, str]]:
     if found.weights_sha256 is not None:
         yield "of the weights", found.weights_sha256
     yield "format", found.format or "unknown"
-    if found.weights in ("raw", "ema"):
-        names = {"raw": "raw", "ema": "averaged (EMA)"}
-        other = "ema" if found.weights == "raw" else "raw"
-        yield "weights", f"{names[found.weights]}; --weights {other} takes the {names[other]} ones"
+    yield from weights_lines(found)
     if found.entries is not None:
         types = ", ".join(f"{n:,} of {name}" for name, n in (found.precision or {}).items())
         yield "values", f"{types or 'none'}, in {found.entries:,} entries"
-        yield "not finite", not_finite_text(found)
+        if found.not_finite_values is not None:
+            yield "not finite", not_finite_text(found)
         if found.zero_layers:
             more = ", …" if found.zero_layers > len(found.zero) else ""
             yield "all zero", f"{found.zero_layers:,} layers: {', '.join(found.zero)}{more}"
@@ -80,6 +78,20 @@ def lines(found: "Inspection") -> Iterator[tuple[str, str]]:
         yield "can", sentence
     for sentence in found.cannot:
         yield "cannot", sentence
+
+
+def weights_lines(found: "Inspection") -> Iterator[tuple[str, str]]:
+    """Which set of weights is described, and what else the file holds."""
+    names = {"raw": "raw", "ema": "averaged (EMA)"}
+    if found.other_weights and found.weights is not None:
+        kind = names.get(found.weights)
+        place = f"under {found.weights_key!r}"
+        yield "weights", f"{kind}, {place}" if kind else place
+        for take, key in found.other_weights.items():
+            kind = names.get(take, "others")
+            yield "  also holds", f"{kind} under {key!r}; --weights {take} takes them"
+    if found.left_out:
+        yield "left out", found.left_out.removeprefix("left out ")
 
 
 def architecture_lines(found: "Inspection") -> Iterator[tuple[str, str]]:

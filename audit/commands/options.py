@@ -135,7 +135,9 @@ MODEL = together(
         "--img-size", type=int, help="Side of the input in pixels, where the file does not say."
     ),
     option("--in-chans", type=int, help="Input channels, where the file does not say."),
-    option("--weights", type=click.Choice(["raw", "ema"]), help="Which, for a file with both."),
+    option(
+        "--weights", help="Which, for a file with several: raw, ema, or the key they are under."
+    ),
     option("--mean", type=Numbers(), help="Of the channels, instead of the file's: 0.5,0.5,0.5."),
     option("--std", type=Numbers(), help="Likewise, divided by."),
     option("--crop-pct", type=float, help="Share of the shorter side that the crop keeps."),

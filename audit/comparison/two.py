@@ -9,7 +9,7 @@ from audit.comparison.facts import agreement, different, same_policy
 from audit.comparison.record import Result
 from audit.comparison.significance import holm, more_than_noise, p_value
 from audit.comparison.words import noise_words, quantity, row
-from audit.names import REFERENCE
+from audit.names import REFERENCE, is_crash
 from audit.record import Finding
 from reports.comparison import Compared, Comparison
 from reports.text import interval, number
@@ -90,7 +90,7 @@ def all_changes(before: Stored, after: Stored) -> Iterable[Change]:
     """Of every quantity that either run holds as one number, in the order of the report."""
     names = dict.fromkeys([*after.by_name, *before.by_name])
     for name in names:
-        if name.startswith(REFERENCE) or name.endswith(".crashed"):
+        if name.startswith(REFERENCE) or is_crash(name):
             continue
         if before.by_name.get(name) is not None or after.by_name.get(name) is not None:
             yield change(name, before, after)

@@ -71,7 +71,11 @@ def saved_value(archive: Archive, scripted: bool = False) -> Any:
 
     record = archive.records["data.pkl"]
     if record.size > MAX_PICKLE:
-        raise corrupt(f"its pickle of {record.size / 2**20:.0f} MB is larger than any of names")
+        raise unreadable(
+            f"keeps {record.size / 2**20:.0f} MB in a pickle that should hold names alone, as "
+            "NumPy arrays and lists do",
+            "Save `model.state_dict()`, whose values are tensors",
+        )
     with archive.zip.open(record.info) as file:
         return read_pickle(file, Inert(find, scripted), record.size)
 

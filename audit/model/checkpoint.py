@@ -1,26 +1,24 @@
 """The audited model, rebuilt from a file that nobody vouches for."""
 
+import contextlib
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
 
-from audit.model import recorded
+from audit.model import recorded, signatures
 from audit.model.hub import Place, locate
 from audit.model.identity import identify
 from audit.model.reading import Content, read_content
-from audit.model.spec import ModelSpec, Preprocessing, resolve_preprocessing
+from audit.model.sets import Chosen, Found, choose
+from audit.model.spec import ModelSpec, Preprocessing, require_known, resolve_preprocessing
 from audit.model.stored import plain
-from audit.model.weights import (
-    FLOATS,
-    Choice,
-    check,
-    choose,
-    converted,
-    weights_digest,
-    without_constants,
-)
+from audit.model.trial import hidden_width
+from audit.model.weights import FLOATS, check, converted, weights_digest, without_constants
+from audit.record import AuditError
 from reports.text import visible
 
 KINDS = {
@@ -45,10 +43,12 @@ class Subject:
         container: What it is, in words.
         identified: How the architecture is known, in words.
         precision: Types of its floating-point weights as stored ("float16").
-        weights: Whether the file held one set, or which of raw and averaged was taken.
+        weights: "only" if the file held one set of weights; else which was taken: "raw", "ema"
+            (averaged), or the set's name.
         pretrained: Whether training began from other weights, as far as the file says.
         class_names: In the order of the logits, if the file names them.
         training_args: Plain values that the training script recorded.
+        beside: What else the file holds that could be taken for its weights, one sentence each.
     """
 
     name: str
@@ -61,10 +61,11 @@ class Subject:
     container: str
     identified: str
     precision: tuple[str, ...]
-    weights: Choice
+    weights: str
     pretrained: Literal["yes", "no", "unknown"]
     class_names: tuple[str, ...] | None
     training_args: dict[str, Any]
+    beside: tuple[str, ...] = ()
 
 
 def load_subject(
@@ -75,7 +76,7 @@ def load_subject(
     num_classes: int | None = None,
     img_size: int | None = None,
     in_chans: int | None = None,
-    weights: Literal["ema", "raw"] | None = None,
+    weights: str | None = None,
 ) -> Subject:
     """Read a checkpoint and rebuild its network.
 
@@ -93,14 +94,16 @@ def load_subject(
         num_classes: What the caller believes; must agree with the weights.
         img_size: Side of the square input in pixels.
         in_chans: 1 or 3.
-        weights: Which set to audit where the file holds raw and averaged ones (default: averaged).
+        weights: Which set to audit where the file holds several: "raw", "ema" or its name
+            (default: averaged before raw).
 
     Raises:
         AuditError: The file or what it holds cannot be audited; codes begin with "MODEL_".
     """
     place = locate(path)
     with read_content(place.file) as content:
-        state, key, choice = choose(content.value, content.name, weights)
+        chosen = chosen_from(content, place, model, model_kwargs, img_size, weights)
+        state, key = chosen.weights, chosen.key
         record = content.value if key else {}
         args = place.args | recorded_args(record)
         identity = identify(model, recorded_name(record, args), state)
@@ -110,7 +113,10 @@ def load_subject(
         if content.kind == "torchscript":
             state = without_constants(state, outline)
         expected = outline.state_dict()
+        recorded.require_classifier(spec, outline, state)
         check(state, expected, visible(identity.architecture))
+        recorded.require_images(spec)
+        hidden_width(outline, spec)
         values = converted(content, state, expected)
     network = spec.build(seed=0)
     network.load_state_dict(values, strict=True)
@@ -125,19 +131,66 @@ def load_subject(
         container=container(content, key, place),
         identified=identity.how,
         precision=tuple(sorted({w.dtype for w in state.values()} & set(FLOATS))),
-        weights=choice,
+        weights=chosen.choice,
         pretrained="yes" if place.fetched else recorded.pretrained(args),
         class_names=class_names(record, place, spec.num_classes),
         training_args=args,
+        beside=chosen.notes,
     )
 
 
-def recorded_name(record: dict[Any, Any], args: dict[str, Any]) -> Any:
+def candidates(path: Path, weights: str | None = None) -> tuple[signatures.Candidate, ...]:
+    """Architectures that a file's weights may belong to, by names and shapes alone.
+
+    Args:
+        path: As for `load_subject`.
+        weights: Likewise.
+
+    Raises:
+        AuditError: The file cannot be read, or holds no weights.
+    """
+    place = locate(path)
+    with read_content(place.file) as content:
+        chosen = chosen_from(content, place, None, None, None, weights)
+    return signatures.find({k: v.shape for k, v in chosen.weights.items()})
+
+
+def chosen_from(
+    content: Content,
+    place: Place,
+    model: str | None,
+    model_kwargs: dict[str, Any] | None,
+    img_size: int | None,
+    weights: str | None,
+) -> Chosen:
+    """The set of weights that is audited; arguments as those of `load_subject`."""
+    record = content.value if isinstance(content.value, Mapping) else {}
+    args = place.args | recorded_args(record)
+    named = model or recorded_name(record, args)
+    base = ""
+    with contextlib.suppress(AuditError):  # which follows when the architecture is asked for
+        base = require_known(named).partition(".")[0]
+
+    @functools.cache
+    def names() -> frozenset[str]:
+        spec = spec_of(base, args, model_kwargs, img_size, None)
+        return frozenset(recorded.outlined(spec).state_dict())
+
+    def fits(part: Found) -> bool:
+        found = signatures.find({key: value.shape for key, value in part.items()})
+        if not base:
+            return bool(found)
+        return any(c.architecture == base for c in found) or part.keys() == names()
+
+    return choose(content.value, content.name, weights, fits)
+
+
+def recorded_name(record: Mapping[Any, Any], args: dict[str, Any]) -> Any:
     """What the file says its architecture is, not yet believed."""
     return record.get("arch") if isinstance(record.get("arch"), str) else args.get("model")
 
 
-def recorded_args(record: dict[Any, Any]) -> dict[str, Any]:
+def recorded_args(record: Mapping[Any, Any]) -> dict[str, Any]:
     """The arguments of the training script, as far as they are plain."""
     args = plain(record.get("args"))
     return args if isinstance(args, dict) else {}
@@ -159,7 +212,7 @@ def spec_of(
 def class_names(record: dict[Any, Any], place: Place, num_classes: int) -> tuple[str, ...] | None:
     """Class names in the order of the logits, if the file or its folder lists as many."""
     known = {"class_names": place.class_names} if place.class_names is not None else record
-    return recorded.class_names(plain(known), num_classes)
+    return recorded.class_names(known, num_classes)
 
 
 def container(content: Content, key: str, place: Place) -> str:

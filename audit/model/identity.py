@@ -52,7 +52,7 @@ def identify(given: str | None, recorded: object, weights: Mapping[str, Stored])
     if len({c.function for c in exact}) == 1 and sum(c.own_size for c in exact) == 1:
         exact = [c for c in exact if c.own_size]  # the others were made for another size
     if not exact or not all(_alike(candidate, exact[0]) for candidate in exact):
-        raise _undecided(candidates)
+        raise _undecided(candidates, weights)
     return Identity(exact[0].architecture, FOUND, _side(exact))
 
 
@@ -70,7 +70,15 @@ def _alike(a: Candidate, b: Candidate) -> bool:
     return bool(a.function) and a.function == b.function and same
 
 
-def _undecided(candidates: tuple[Candidate, ...]) -> AuditError:
+def _begin_with(weights: Mapping[str, Stored]) -> str:
+    """How the names of weights begin, in words."""
+    heads = list(dict.fromkeys(key.partition(".")[0] for key in weights if "." in key))
+    shown = ", ".join(repr(visible(f"{head}.", 40)) for head in heads[:4])
+    more = f" and {len(heads) - 4} more" if len(heads) > 4 else ""
+    return f"; their names begin with {shown}{more}" if shown else ""
+
+
+def _undecided(candidates: tuple[Candidate, ...], weights: Mapping[str, Stored]) -> AuditError:
     names = ", ".join(visible(c.architecture) for c in candidates[:6])
     more = f" and {len(candidates) - 6} more" if len(candidates) > 6 else ""
     if candidates and candidates[0].exact:
@@ -80,7 +88,7 @@ def _undecided(candidates: tuple[Candidate, ...]) -> AuditError:
         why = f"its weights are named like those of {names}{more}, but have other shapes"
         remedy = "Give `--model NAME`, and `--model-kwargs` for what it was built with"
     else:
-        why = signatures.unusable() or "its weights fit none that timm knows"
+        why = signatures.unusable() or "its weights fit none that timm knows" + _begin_with(weights)
         remedy = "Give `--model NAME`, with a name from `timm.list_models()`"
     return AuditError(
         "MODEL_ARCH_UNKNOWN",

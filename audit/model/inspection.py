@@ -12,24 +12,24 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from audit.model import checkpoint, recorded, signatures
-from audit.model.architecture import find_cuts, outputs
+from audit.model.architecture import find_cuts
+from audit.model.counting import bytes_of, counted
 from audit.model.degenerate import constant_logits
+from audit.model.holes import is_hollow
 from audit.model.hub import Place, locate
 from audit.model.identity import Identity, identify
 from audit.model.reading import Content, read_content
+from audit.model.sets import Found
 from audit.model.spec import ModelSpec, resolve_preprocessing
-from audit.model.stored import ITEM_BYTES, Stored
+from audit.model.stored import Stored
+from audit.model.trial import hidden_width
 from audit.model.weights import (
     FLOATS,
-    Choice,
-    Found,
     Weights,
     check,
-    choose,
     converted,
     weights_digest,
     without_constants,
@@ -38,6 +38,7 @@ from audit.record import AuditError
 from reports.text import visible
 
 MOST_NAMED = 5  # entries or candidates that are listed by name
+MOST_BYTES = 2**28  # of values that are read where nothing says that they are a network's
 
 
 @dataclass
@@ -50,7 +51,10 @@ class Inspection:
         sha256: Digest of the file.
         weights_sha256: Digest of the weights as an audit takes them, whatever the container.
         format: What it is, in words.
-        weights: "only", or which of raw and averaged (EMA) weights is described.
+        weights: "only", or which of several sets is described: "raw", "ema" (averaged), its name.
+        weights_key: Where they stand in the file; empty if they are the whole content.
+        other_weights: By what `--weights` takes them: names of sets with the same names and shapes.
+        left_out: What else stood among the weights, in words; empty if nothing did.
         entries: Number of tensors in its weights.
         precision: Number of their floating-point values by type.
         parameters: Of the network: what was learnt, without statistics of batch norm.
@@ -80,7 +84,10 @@ class Inspection:
     sha256: str | None = None
     weights_sha256: str | None = None
     format: str | None = None
-    weights: Choice | None = None
+    weights: str | None = None
+    weights_key: str = ""
+    other_weights: dict[str, str] = field(default_factory=dict)
+    left_out: str = ""
     entries: int | None = None
     precision: dict[str, int] | None = None
     parameters: int | None = None
@@ -137,15 +144,22 @@ def measure_file(file: Path, found: Inspection) -> None:
         if file.is_file():
             found.bytes = file.stat().st_size
             with file.open("rb") as opened:
-                found.sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+                if not is_hollow(opened):
+                    found.sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def describe(content: Content, place: Place, found: Inspection, given: Mapping[str, Any]) -> None:
     """Go through the steps of an audit up to the first that refuses."""
-    weights, key, found.weights = choose(content.value, content.name, given.get("weights"))
+    chosen = checkpoint.chosen_from(
+        *(content, place, given.get("model"), given.get("model_kwargs")),
+        *(given.get("img_size"), given.get("weights")),
+    )
+    weights, key, found.weights = chosen.weights, chosen.key, chosen.choice
+    found.weights_key, found.left_out = chosen.name, chosen.left_out
+    found.other_weights = {other.take: other.name for other in chosen.beside}
     record = content.value if key else {}
     found.format = checkpoint.container(content, key, place)
-    count(content, weights, found)
+    measure(weights, found)
     args = place.args | checkpoint.recorded_args(record)
     found.recorded = {visible(key, 40): harmless(args[key]) for key in sorted(args)}
     found.pretrained = given.get("pretrained_on") or (
@@ -153,21 +167,28 @@ def describe(content: Content, place: Place, found: Inspection, given: Mapping[s
     )
     found.candidates = listed(signatures.find({k: v.shape for k, v in weights.items()}))
 
-    identity = identified(
-        given.get("model"), checkpoint.recorded_name(record, args), weights, found
-    )
-    found.architecture, found.identified = identity.architecture, identity.how
-    spec = fitted_spec(identity, args, weights, given)
-    found.num_classes, found.in_chans = spec.num_classes, spec.in_chans
-    found.img_size = spec.img_size
-    names = checkpoint.class_names(record, place, spec.num_classes)
-    found.class_names = None if names is None else [visible(name, 80) for name in names]
-    found.preprocessing = asdict(resolve_preprocessing(args, spec))
-    outline = recorded.outlined(spec)
-    if content.kind == "torchscript":
-        weights = without_constants(weights, outline)
-    expected = outline.state_dict()
-    check(weights, expected, visible(spec.architecture))
+    try:
+        name = checkpoint.recorded_name(record, args)
+        identity = identified(given.get("model"), name, weights, found)
+        found.architecture, found.identified = identity.architecture, identity.how
+        spec = fitted_spec(identity, args, weights, given)
+        outline = recorded.outlined(spec)
+        if content.kind == "torchscript":
+            weights = without_constants(weights, outline)
+        recorded.require_classifier(spec, outline, weights)
+        found.num_classes, found.in_chans = spec.num_classes, spec.in_chans
+        found.img_size = spec.img_size
+        names = checkpoint.class_names(record, place, spec.num_classes)
+        found.class_names = None if names is None else [visible(name, 80) for name in names]
+        found.preprocessing = asdict(resolve_preprocessing(args, spec))
+        expected = outline.state_dict()
+        check(weights, expected, visible(spec.architecture))
+    except AuditError:
+        if sum(bytes_of(stored) for stored in weights.values()) <= MOST_BYTES:
+            count(content, weights, found)
+        raise
+    count(content, weights, found)
+    try_spec(outline, spec, found)
     if found.not_finite_values:
         raise not_finite(found)
     try_out(converted(content, weights, expected), spec, found)
@@ -198,37 +219,41 @@ def harmless(value: object) -> object:
     return value if isinstance(value, bool | int | float | None) else visible(str(value), 200)
 
 
-def count(content: Content, weights: Found, found: Inspection) -> None:
-    """Entries, values by type, values that are no finite numbers, and layers of zeros."""
-    found.entries = len(weights)
+def measure(weights: Found, found: Inspection) -> None:
+    """Entries, and values by type; nothing is read."""
+    found.entries = sum(1 for stored in weights.values() if stored.storage or stored.odd)
     precision: dict[str, int] = {}
     for stored in weights.values():
         if stored.dtype in FLOATS and not stored.odd:
             precision[stored.dtype] = precision.get(stored.dtype, 0) + stored.numel
     found.precision = dict(sorted(precision.items()))
-    bad: dict[str, int] = {}
-    zero: list[str] = []
-    for key, stored in weights.items():
-        values = floats(content, stored)
-        if values is None:
-            continue
-        if not bool(torch.isfinite(values.sum())):
-            bad[key] = int((~torch.isfinite(values)).sum())
-        elif values.dim() > 1 and not bool(values.any()):
-            zero.append(key)
-    bad = {key: n for key, n in bad.items() if n}  # finite values may have an infinite sum
+
+
+def count(content: Content, weights: Found, found: Inspection) -> None:
+    """Values that are no finite numbers, and layers of zeros."""
+    bad, zero = counted(content, weights)
     found.not_finite_values, found.zero_layers = sum(bad.values()), len(zero)
     found.not_finite = [visible(key, 80) for key in list(bad)[:MOST_NAMED]]
     found.zero = [visible(key, 80) for key in zero[:MOST_NAMED]]
 
 
-def floats(content: Content, stored: Stored) -> torch.Tensor | None:
-    """The values of one tensor; None for what is no weight, or is refused later."""
-    if stored.odd or stored.storage is None or stored.dtype not in FLOATS:
-        return None
-    if stored.numel * ITEM_BYTES[stored.dtype] > stored.storage.size:
-        return None  # declares more than there is
-    return content.tensor(stored)
+def try_spec(outline: nn.Module, spec: ModelSpec, found: Inspection) -> None:
+    """See whether an audit could show images to it; what it could do is said.
+
+    Raises:
+        AuditError: As an audit would.
+    """
+    try:
+        recorded.require_images(spec)
+    except AuditError as error:
+        words = str(error).removeprefix(f"{error.reason}: ")
+        found.cannot.append(f"be audited: {words[0].lower()}{words[1:].rstrip('.')}")
+        raise
+    width = hidden_width(outline, spec)
+    found.can.append(
+        "be audited: accuracy gap, and intrinsic dimension of its last hidden layer of "
+        f"{width:,} values"
+    )
 
 
 def try_out(weights: Weights, spec: ModelSpec, found: Inspection) -> None:
@@ -283,13 +308,6 @@ def not_finite(found: Inspection) -> AuditError:
 def say_what_for(outline: nn.Module, spec: ModelSpec, found: Inspection) -> None:
     """What an audit could measure of this network, and what it could not."""
     found.parameters = sum(p.numel() for p in outline.parameters())
-    x = torch.zeros(2, spec.in_chans, spec.img_size, spec.img_size, device="meta")
-    with torch.no_grad():
-        hidden, _ = outputs(outline, x)
-    found.can.append(
-        f"be audited: accuracy gap, and intrinsic dimension of its last hidden layer of "
-        f"{hidden.shape[1]:,} values"
-    )
     cuts = find_cuts(outline, spec.in_chans, spec.img_size)
     usable = [cut for cut in cuts if not cut.shared + cut.unassigned]
     places = f"at {len(usable)} places, {usable[0].name} to {usable[-1].name}" if usable else ""

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from audit.model.child import seconds_for
 from audit.model.formats import Kind
-from audit.model.refused import RefusedError, unreadable
+from audit.model.holes import is_hollow
+from audit.model.refused import RefusedError, corrupt, unreadable
 from audit.model.stored import ITEM_BYTES, Stored, decoded
 from audit.record import AuditError
 from reports.text import visible
@@ -70,7 +71,7 @@ class Content:
         """Read the values of one tensor.
 
         Args:
-            stored: Part of `value`, with a storage.
+            stored: Part of `value`; zeros if it has no storage.
 
         Returns:
             Of its shape and type; its own memory, as few bytes as its elements span.
@@ -80,7 +81,7 @@ class Content:
         """
         dtype = getattr(torch, stored.dtype)
         if not stored.numel or stored.storage is None:
-            return torch.empty(stored.shape, dtype=dtype)
+            return torch.zeros(stored.shape, dtype=dtype)
         item = ITEM_BYTES[stored.dtype]
         raw = bytearray(stored.extent * item)
         source = self.file if stored.storage.source == "file" else self.unpacked
@@ -107,6 +108,8 @@ def read_content(path: Path) -> Content:
     file = unpacked = None
     try:
         file, unpacked = _opened(path), tempfile.TemporaryFile(prefix="audit-")  # noqa: SIM115
+        if is_hollow(file):
+            raise corrupt("more than half of it was never written, as in a download that broke off")
         digest, found = _parsed(file, unpacked)
         return Content(decoded(found["value"]), found["kind"], digest, name, file, unpacked)
     except RefusedError as refused:

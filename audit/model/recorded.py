@@ -8,7 +8,7 @@ from torch import nn
 from audit.model import signatures
 from audit.model.guard import limited
 from audit.model.spec import MAX_SIDE, ModelSpec, default_config, require_harmless
-from audit.model.stored import Stored
+from audit.model.stored import Stored, plain
 from audit.record import AuditError
 from reports.text import visible
 
@@ -20,6 +20,7 @@ RECORDED = {
     "bn_eps": "bn_eps",
     "bn_momentum": "bn_momentum",
 }
+NAMES = ("class_names", "classes", "class_to_idx", "idx_to_class")
 MOST_EXTRA = 2**31  # bytes of buffers that are made when building, and stored in no file
 
 
@@ -31,9 +32,22 @@ def model_kwargs(
     kwargs = require_harmless(recorded if isinstance(recorded, dict) else {})
     kwargs |= {RECORDED[k]: v for k, v in args.items() if k in RECORDED and v}
     kwargs |= require_harmless({} if given is None else given)
+    _require_shares(kwargs)
     if img_size is not None and "img_size" in kwargs:
         kwargs["img_size"] = img_size
     return kwargs
+
+
+def _require_shares(kwargs: Mapping[str, Any]) -> None:
+    """Refuse shares of what is dropped that are none: most networks fail on them only when run."""
+    for key, value in kwargs.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if key.endswith("_rate") and number and not 0 <= value <= 1:
+            raise AuditError(
+                "MODEL_ARGS",
+                f"{visible(key, 60)} is a share between 0 and 1, but is given as {value:g}. Change "
+                "`--model-kwargs` or the checkpoint's args.",
+            )
 
 
 def side(
@@ -150,9 +164,19 @@ def pretrained(args: Mapping[str, Any]) -> Literal["yes", "no", "unknown"]:
 
 
 def class_names(record: Mapping[str, Any], num_classes: int) -> tuple[str, ...] | None:
-    """Class names if what is recorded lists as many as there are classes."""
-    for key in ("class_names", "classes", "class_to_idx"):
+    """Class names if what is recorded lists as many as there are classes.
+
+    Args:
+        record: May hold a list, or a mapping of names to positions or of positions to names.
+        num_classes: Number of logits.
+    """
+    for key in NAMES:
         names = record.get(key)
+        if isinstance(names, dict):
+            by_position = {int(k): v for k, v in names.items() if _is_position(k)}
+            if len(by_position) == len(names) and set(by_position) == set(range(len(names))):
+                names = [by_position[i] for i in range(len(names))]
+        names = plain(names)
         if isinstance(names, dict):
             if set(map(type, names.values())) != {int}:
                 continue
@@ -162,3 +186,51 @@ def class_names(record: Mapping[str, Any], num_classes: int) -> tuple[str, ...] 
         if all(isinstance(name, str) for name in names):
             return tuple(names)
     return None
+
+
+def _is_position(key: object) -> bool:
+    return type(key) is int or (isinstance(key, str) and key.isascii() and key.isdecimal())
+
+
+def require_classifier(spec: ModelSpec, outline: nn.Module, weights: Mapping[str, Stored]) -> None:
+    """Refuse weights that lack nothing but the classifier.
+
+    Raises:
+        AuditError: MODEL_ARCH_MISMATCH.
+    """
+    config = outline.pretrained_cfg
+    assert isinstance(config, Mapping)
+    heads = config.get("classifier") or ()
+    heads = (heads,) if isinstance(heads, str) else tuple(heads)
+    expected = outline.state_dict()
+    missing = sorted(expected.keys() - weights.keys())
+    ends = tuple(f"{head}." for head in heads)
+    alike = all(w.shape == expected[k].shape for k, w in weights.items() if k in expected)
+    only_heads = bool(ends) and all(key.startswith(ends) for key in missing)
+    if missing and only_heads and alike and weights.keys() <= expected.keys():
+        raise AuditError(
+            "MODEL_ARCH_MISMATCH",
+            f"the classifier is missing: the weights are those of {visible(spec.architecture)} "
+            f"without {', '.join(missing[:3])}, and an audit is of a network's answers. Save the "
+            "state dict of the whole model.",
+        )
+
+
+def require_images(spec: ModelSpec) -> None:
+    """Refuse a network that no folder of images in classes can be shown to.
+
+    Raises:
+        AuditError: MODEL_CHANNELS or MODEL_CLASS_MISMATCH.
+    """
+    if spec.in_chans not in (1, 3):
+        raise AuditError(
+            "MODEL_CHANNELS",
+            f"images have one channel or three, but the model takes {spec.in_chans}. Such a model "
+            "cannot be audited on an image folder.",
+        )
+    if spec.num_classes < 2:
+        raise AuditError(
+            "MODEL_CLASS_MISMATCH",
+            "an audit needs one output a class and at least two classes, but the model has "
+            f"{spec.num_classes}. Audit a classifier with two outputs or more.",
+        )

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from audit.model.opcodes import Name
+
 Source = Literal["file", "unpacked"]
 
 ITEM_BYTES = {
@@ -124,7 +126,11 @@ def encoded(value: Any, budget: list[int], depth: int = 12) -> Any:
         return [kind, [encoded(item, budget, depth - 1) for item in value]]
     if depth > 0 and isinstance(value, dict):
         return ["D", [[encoded(x, budget, depth - 1) for x in pair] for pair in value.items()]]
-    name = value.name if isinstance(value, Other) else type(value).__name__
+    name = type(value).__name__
+    if isinstance(value, Other):
+        name = value.name
+    elif isinstance(value, Name):
+        name = value.text
     return ["?", name[:200]]
 
 

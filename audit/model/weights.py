@@ -1,105 +1,22 @@
-"""From the content of a checkpoint to one set of weights that may be believed."""
+"""From the weights that a file holds to values that may be believed."""
 
 import hashlib
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from audit.model.reading import Content
-from audit.model.stored import ITEM_BYTES, Other, Stored
+from audit.model.sets import Found
+from audit.model.stored import ITEM_BYTES, Stored
 from audit.record import AuditError
 from reports.text import visible
 
-Choice = Literal["only", "raw", "ema"]
-Found = dict[str, Stored]
 Weights = dict[str, Tensor]
 
-EMA_KEYS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
-RAW_KEYS = ("state_dict", "model", "model_state_dict", "net")
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "timm_model.")
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 WHOLE = ("int64", "int32", "int16", "uint8", "bool")
-
-
-def choose(
-    content: object, name: str, wanted: Literal["ema", "raw"] | None
-) -> tuple[Found, str, Choice]:
-    """Find the weights in a checkpoint.
-
-    Args:
-        content: What the file held.
-        name: The file's name, safe to show.
-        wanted: Which set to take if there are two; None takes the averaged one, as timm does.
-
-    Returns:
-        The weights, not yet read, with shared wrapper prefixes removed; the key that they stood
-        under (empty if they are the whole content); and which of two sets they are.
-
-    Raises:
-        AuditError: MODEL_NO_WEIGHTS.
-    """
-    if not isinstance(content, Mapping):
-        raise _no_weights(name, f"holds {_what(content)}")
-    found: dict[str, str] = {}
-    for label, keys in (("ema", EMA_KEYS), ("raw", RAW_KEYS)):
-        key = next((k for k in keys if _holds_weights(content.get(k))), None)
-        if key is not None:
-            found[label] = key
-    if wanted is not None and found and wanted not in found:
-        other = "averaged (EMA)" if wanted == "ema" else "raw"
-        raise _no_weights(name, f"holds no {other} weights; drop `--weights {wanted}`")
-    if not found:
-        if wanted == "ema":
-            raise _no_weights(name, "holds no averaged (EMA) weights; drop `--weights ema`")
-        return _cleaned(content, name), "", "only"
-    label = wanted or ("ema" if "ema" in found else "raw")
-    inner = content[found[label]]
-    nested = next((k for k in RAW_KEYS if _holds_weights(inner.get(k))), None)
-    weights = _cleaned(inner if nested is None else inner[nested], name)
-    choice: Choice = "only" if len(found) == 1 else "ema" if label == "ema" else "raw"
-    return weights, found[label], choice
-
-
-def _holds_weights(value: object) -> bool:
-    """Whether a value maps names to tensors, directly or one level deeper."""
-    if not isinstance(value, Mapping):
-        return False
-    inner = [value, *(value[k] for k in RAW_KEYS if isinstance(value.get(k), Mapping))]
-    return any(isinstance(v, Stored) for level in inner for v in level.values())
-
-
-def _no_weights(name: str, what: str) -> AuditError:
-    return AuditError(
-        "MODEL_NO_WEIGHTS",
-        f"the state dict of a model is needed, but {name!r} {what}. Save `model.state_dict()`.",
-    )
-
-
-def _what(value: object) -> str:
-    if value is None:
-        return "`None`"
-    if isinstance(value, Stored):
-        return "one tensor"
-    kind = value.name if isinstance(value, Other) else type(value).__name__
-    return f"a {visible(kind, 40)}"
-
-
-def _cleaned(entries: Mapping[Any, Any], name: str) -> Found:
-    """Check that a mapping is name to tensor, and strip prefixes that all names share."""
-    if not any(isinstance(value, Stored) for value in entries.values()):
-        keys = ", ".join(repr(visible(str(k), 40)) for k in list(entries)[:3])
-        raise _no_weights(name, f"holds no weights, only {keys}" if keys else "holds nothing")
-    for key, value in entries.items():
-        if not isinstance(key, str) or not isinstance(value, Stored):
-            what = f"holds {_what(value)} under {visible(str(key), 60)!r} among its weights"
-            raise _no_weights(name, what)
-    weights = dict(entries)
-    while prefix := next((p for p in PREFIXES if all(k.startswith(p) for k in weights)), None):
-        weights = {key.removeprefix(prefix): value for key, value in weights.items()}
-    return weights
 
 
 def check(weights: Found, expected: Mapping[str, Tensor], architecture: str) -> None:
@@ -163,7 +80,10 @@ def _shape(tensor: Stored | Tensor) -> str:
 
 def _check_type(key: str, given: Stored, expected: Tensor) -> None:
     what = given.odd
-    if not what and given.dtype not in (FLOATS if expected.is_floating_point() else WHOLE):
+    allowed: tuple[str, ...] = FLOATS if expected.is_floating_point() else WHOLE
+    if key.endswith("num_batches_tracked"):
+        allowed = WHOLE + FLOATS  # a count, which old scripts averaged or cast with the weights
+    if not what and given.dtype not in allowed:
         what = f"is of type {given.dtype}"
     if what:
         raise AuditError(
@@ -190,9 +110,17 @@ def converted(content: Content, weights: Found, expected: Mapping[str, Tensor]) 
         expected: The architecture's own state dict; only its types are looked at.
 
     Raises:
-        AuditError: MODEL_NOT_FINITE, also for negative variances of batch norm.
+        AuditError: MODEL_NOT_FINITE, also for negative variances of batch norm; MODEL_MEMORY.
     """
-    result = {key: content.tensor(weights[key]).to(like.dtype) for key, like in expected.items()}
+    try:
+        result = {k: content.tensor(weights[k]).to(like.dtype) for k, like in expected.items()}
+    except MemoryError:
+        held = sum(like.numel() for like in expected.values()) * 4 / 2**30
+        raise AuditError(
+            "MODEL_MEMORY",
+            f"the weights alone take {held:.1f} GiB, but there is less free memory. Audit the "
+            "model on a larger machine.",
+        ) from None
     for key, value in result.items():
         what = None
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):

@@ -255,7 +255,13 @@ def caveats(found: Audited, subject: "Subject", settings: Settings) -> list[str]
             "data before, and the nulls were not. It beats a local model trained on these data, "
             "no more."
         )
-    if found.setup.gating_q is None:
+    setup = found.setup
+    if setup.side < setup.subject_side:
+        said.append(
+            f"That finer texture than the nulls saw is not enough: they saw the images at "
+            f"{setup.side} x {setup.side} pixels, the model at {setup.subject_side}."
+        )
+    if setup.gating_q is None:
         said.append(
             "Anything about patches: the images are too small for a gating receptive field."
         )

@@ -159,8 +159,8 @@ def untaught(case: Case, null: Null, errors: dict[str, Errors], tau2: float) -> 
     """Whether training is not shown to have taught a null anything: its curve is flat too early.
 
     A null may learn nothing because nothing local is there to be learned. Then its sighted twin,
-    with the same recipe and budget, learns; if neither is better than the best rung without
-    training, the budget may just have been too small for either.
+    with the same recipe and budget, learns; if neither is better than the best trivial rung, nor
+    leaves out half of the prior's errors, the budget may just have been too small for either.
 
     Returns:
         Why, or nothing.
@@ -172,6 +172,8 @@ def untaught(case: Case, null: Null, errors: dict[str, Errors], tau2: float) -> 
     best = min(rungs, key=lambda n: float(errors[n.name].mean()))
     for one in (null, *twins):
         own = errors[one.name]
+        if 2 * own.mean() <= errors.get("prior", np.zeros(1)).mean():
+            return ""  # the trivial rung may leave nothing to be better at
         extra = tau2 / len(own)
         _, low, _ = paired_difference(errors[best.name], own, case.groups, extra_variance=extra)
         if low > 0:

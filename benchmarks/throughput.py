@@ -66,26 +66,34 @@ def forward(network: nn.Module, data: Images) -> float:
     return BATCH * STEPS / seconds(run)
 
 
-def timm_loop(network: nn.Module, folder: Path, side: int) -> float:
-    """Training images per second of timm's loader, transforms and step on the same files."""
+def timm_loop(network: nn.Module, folder: Path, side: int, *, training: bool) -> float:
+    """Images per second of timm's loader, transforms and step on the same files.
+
+    Without training: the loader and the loop of its validation script.
+    """
     from timm.data import create_dataset, create_loader
     from timm.optim import create_optimizer_v2
 
-    dataset = create_dataset("", root=str(folder), is_training=True)
+    dataset = create_dataset("", root=str(folder), is_training=training)
     loader = create_loader(
         dataset,
         input_size=(3, side, side),
         batch_size=BATCH,
-        is_training=True,
+        is_training=training,
         use_prefetcher=False,
         num_workers=1,
-        scale=(0.7, 1.0),
+        scale=(0.7, 1.0) if training else None,
         device=torch.device("cpu"),
         persistent_workers=True,
     )
     optimizer = create_optimizer_v2(network, "sgd", lr=0.01, weight_decay=5e-4, momentum=0.9)
     loss_of = nn.CrossEntropyLoss()
-    network.train()
+    network.train(training)
+
+    def validation() -> None:
+        with torch.inference_mode():
+            for x, _ in loader:
+                network(x)
 
     def epoch() -> None:
         for x, y in loader:
@@ -94,7 +102,7 @@ def timm_loop(network: nn.Module, folder: Path, side: int) -> float:
             loss.backward()
             optimizer.step()
 
-    return BATCH * STEPS / seconds(epoch)
+    return BATCH * STEPS / seconds(epoch if training else validation)
 
 
 def write_folder(root: Path, side: int) -> Path:
@@ -118,8 +126,8 @@ def processor(side: int, width: int, blocks: int) -> None:
         f"{side} x {side} pixels, width {width}, {blocks} blocks, batch {BATCH}, "
         f"{torch.get_num_threads()} threads, float32\n"
     )
-    print("| network | forward, images/s | training, images/s | timm's loop | ratio |")
-    print("|---|---|---|---|---|")
+    print("| network | forward, images/s | timm's loop | ratio | training | timm's loop | ratio |")
+    print("|---|---|---|---|---|---|---|")
     kinds = [("bagnet", q) for q in (5, 9, 17)] + [
         ("coordconv", 9),
         ("circular", 9),
@@ -140,13 +148,14 @@ def row(title: str, network: nn.Module, data: Images, folder: Path, side: int) -
     if not files.exists():
         write_folder(files, side)
     network = network.to(memory_format=torch.channels_last)
-    speeds = forward(network, data), ours(network, data, "mirror-crop")
-    theirs = timm_loop(network.to(memory_format=torch.contiguous_format), files, side)
-    print(
-        f"| {title} | {speeds[0]:,.0f} | {speeds[1]:,.0f} | {theirs:,.0f} | "
-        f"{speeds[1] / theirs:.2f} |",
-        flush=True,
+    ours_both = forward(network, data), ours(network, data, "mirror-crop")
+    network = network.to(memory_format=torch.contiguous_format)
+    timms = (timm_loop(network, files, side, training=training) for training in (False, True))
+    cells = (
+        f"{own:,.0f} | {theirs:,.0f} | {own / theirs:.2f}"
+        for own, theirs in zip(ours_both, timms, strict=True)
     )
+    print(f"| {title} | {' | '.join(cells)} |", flush=True)
 
 
 def card(side: int) -> None:

@@ -70,11 +70,11 @@ class Ladder:
         """U: what more training might have added; the stack takes its worst member's."""
         if null.kind == "stack":
             members = [
-                self.adequacy[n.name]
+                np.inf if n.name in self.broken else self.adequacy[n.name].allowance
                 for n in self.case.setup.nulls
                 if n.trained and n.claim and n.name in self.adequacy
             ]
-            return max((a.allowance for a in members), default=0.0)
+            return max(members, default=0.0)
         return self.adequacy[null.name].allowance if null.trained else 0.0
 
     def pair(self, null: Null, subject: Errors, weights: NDArray[np.float64] | None = None) -> Pair:
@@ -167,8 +167,8 @@ def untaught(case: Case, null: Null, errors: dict[str, Errors], tau2: float) -> 
     """
     rungs = [n for n in case.setup.nulls if n.kind in TRIVIAL and n.name in errors]
     twins = [n for n in case.setup.nulls if n.kind == "sighted" and n.name in errors]
-    if not null.claim or not rungs or not twins:
-        return ""
+    if not null.claim or not rungs:
+        return ""  # a missing rung lets nothing pass by itself
     best = min(rungs, key=lambda n: float(errors[n.name].mean()))
     for one in (null, *twins):
         own = errors[one.name]
@@ -178,9 +178,12 @@ def untaught(case: Case, null: Null, errors: dict[str, Errors], tau2: float) -> 
         _, low, _ = paired_difference(errors[best.name], own, case.groups, extra_variance=extra)
         if low > 0:
             return ""
+    others = "".join(
+        f", nor {twin.title}, which sees all by the same recipe" for twin in twins[-1:]
+    )
     return (
-        f"neither it nor {twins[-1].title}, which sees all by the same recipe, is better than "
-        f"{best.title}: its training is not shown to have taught it anything"
+        f"it is no better than {best.title}{others}: its training is not shown to have taught it "
+        "anything"
     )
 
 

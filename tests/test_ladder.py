@@ -128,6 +128,8 @@ def test_a_flat_curve_counts_only_where_the_same_recipe_teaches_the_sighted_twin
     assert "bagnet-9" not in read_ladder(case(sighted=0.05)).broken
     assert "not shown" in read_ladder(case(null=0.7, final=0.3, sighted=0.7)).broken["bagnet-9"]
     assert verdict_of(null=0.7, final=0.3, sighted=0.7)[0] == "inconclusive"
+    alone = read_ladder(case(null=0.7, final=0.3, drop=("sighted-9",)))
+    assert "not shown" in alone.broken["bagnet-9"]  # without a twin nothing tells
     assert "bagnet-9" not in read_ladder(case(sighted=0.3)).broken  # two thirds of 90 % are right
 
 

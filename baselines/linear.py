@@ -155,6 +155,7 @@ def fit_linear(
 
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     if len(np.unique(labels)) < 2:
         flat = np.zeros((num_classes, features.shape[1]), dtype=np.float32)
@@ -166,7 +167,7 @@ def fit_linear(
     mean, scale = mean.astype(np.float32), np.where(constant, 1, scale).astype(np.float32)
     x = ((features - mean) / scale).astype(np.float32)
     model = LogisticRegression(C=strength * 1000 / len(labels), max_iter=max_iter, tol=1e-4)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):  # ours wait for torch's
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(x, labels)
     coefficients, intercept = model.coef_, model.intercept_

@@ -25,21 +25,18 @@ _COLOURS: dict[Role, str] = {
     "null": "var(--null,#d55e00)",
     "control": "var(--control,#009e73)",
     "untrained": "var(--untrained,#cc79a7)",
-    "limit": "currentColor",
 }
 _DASHES: dict[Role, str] = {
     "subject": "",
     "null": ";stroke-dasharray:8 3",
     "control": ";stroke-dasharray:8 3 2 3",
     "untrained": ";stroke-dasharray:2 3",
-    "limit": ";stroke-dasharray:2 3",
 }
 _SHAPES: dict[Role, str] = {  # around (0, 0), about 10 pixels wide
     "subject": "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0Z",
     "null": "M-4.5 -4.5H4.5V4.5H-4.5Z",
     "control": "M0 -5.5L5.5 4.5H-5.5Z",
     "untrained": "M0 -6L6 0L0 6L-6 0Z",
-    "limit": "M-5 -1H5V1H-5Z",
 }
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 Severity = Literal["gate", "warn", "info"]
-Role = Literal["subject", "null", "control", "untrained", "limit"]
+Role = Literal["subject", "null", "control", "untrained"]
 Cell = str | int | float | None
 
 

@@ -2,7 +2,10 @@
 
 import argparse
 import os
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -10,6 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+REAL_DATA = os.environ.get("AUDIT_DATA")  # an image folder, for slow tests
+KEPT = ("AUDIT_SCREENSHOTS",)
+for variable in [name for name in os.environ if name.startswith("AUDIT_") and name not in KEPT]:
+    del os.environ[variable]  # they mirror flags, and tests give their own
+
+ROOT = Path(__file__).parent.parent
 TINY = {
     "images_seen": 1500,
     "transfer_images": 120,
@@ -110,3 +119,14 @@ def finished(tmp_path_factory, data, model, cache):
     result = CliRunner().invoke(audit, words, standalone_mode=False)
     assert result.exception is None, result.output
     return out, result
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy: `build/` of an earlier build would hide what is missing."""
+    place = tmp_path_factory.mktemp("wheel")
+    left_out = shutil.ignore_patterns("build", "*.egg-info", ".venv", ".git", "__pycache__")
+    shutil.copytree(ROOT, place / "source", ignore=left_out)
+    words = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w"]
+    subprocess.run([*words, place, place / "source"], check=True, capture_output=True, cwd=place)
+    return next(place.glob("*.whl"))

@@ -68,6 +68,7 @@ def visit(browser, pages):
         page.on("pageerror", lambda error: heard.append(str(error)))
         page.on("request", lambda request: heard.append(request.url))
         page.goto(f"file://{pages / name}/report.html")
+        page.wait_for_load_state("networkidle")
         return page, [one for one in heard if not one.startswith(("file:", "data:"))]
 
     yield opened
@@ -89,7 +90,6 @@ def keep(name, data):
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_says_nothing_and_asks_for_nothing(visit, name):
     page, heard = visit(name)
-    page.wait_for_load_state("networkidle")
     assert heard == []
     pictures = page.evaluate("[...document.images].filter(i => !i.naturalWidth).length")
     assert pictures == 0

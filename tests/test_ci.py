@@ -109,15 +109,13 @@ def test_both_keep_the_report_whatever_the_verdict():
 
 
 @pytest.mark.slow
-def test_the_installed_command_gates_in_a_clean_environment(tmp_path, data, model):
+def test_the_installed_command_gates_in_a_clean_environment(tmp_path, wheel, data, model):
     """The wheel in an environment of its own; the libraries are borrowed from this one."""
     python = sys.executable
-    words = [python, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w"]
-    subprocess.run([*words, tmp_path, ROOT], check=True, capture_output=True, cwd=tmp_path)
     subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
     site = next((tmp_path / "venv/lib").glob("python*/site-packages"))
     pip = [tmp_path / "venv/bin/python", "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
-    subprocess.run([*pip, next(tmp_path.glob("*.whl"))], check=True)
+    subprocess.run([*pip, wheel], check=True)
     (site / "borrowed.pth").write_text(f"{borrowed()}\n")
     flags = ["--data", data, "--quick", "--threads", "1", "--cache", tmp_path / "cache"]
     tiny = {"images_seen": 1000, "gating": 1, "cuts": 0, "seeds": 1, "doublings": 0}

@@ -3,8 +3,10 @@
 import gzip
 import json
 import math
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import jsonschema
 import numpy as np
@@ -15,7 +17,7 @@ from scipy import stats
 from audit.compare import change, load_run
 from audit.comparison.correlation import spearman
 from audit.comparison.leaderboard import leaderboard
-from audit.comparison.significance import holm, more_than_noise, p_value
+from audit.comparison.significance import more_than_noise, p_value
 from audit.comparison.two import compare_two
 from audit.record import AuditError
 from audit.schema import compare_schema
@@ -24,6 +26,7 @@ from reports import yaml as plain_yaml
 from reports.charts import svg
 from reports.words import Chart, Series
 
+STORED = Path(__file__).parent / "data/report-v1"
 ACCURACY, GAIN, NULL = (f"{GAP}.{q}" for q in ("accuracy.subject", "gain.bagnet-9", "gap.bagnet-9"))
 
 
@@ -127,16 +130,21 @@ def test_p_and_interval_agree(runs):
     assert p_value(c.model_copy(update={"value": 0.0, "low": -0.1})) == 1
 
 
-def test_holm_by_hand():
-    adjusted = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": math.nan})
-    assert adjusted == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06})
-
-
 def test_other_classes_leave_only_facts(runs, tmp_path):
     other = make_run(tmp_path / "c", wrong(76), wrong(200), classes="3: a, b, c")
     found = compare_two(load_run(runs[0]), load_run(other))
     assert found.changes == ()
     assert [s.name for s in found.document.sections] == ["facts", "limits"]
+
+
+def test_what_no_two_runs_share_is_no_difference(tmp_path):
+    again = shutil.copytree(STORED, tmp_path / "again")
+    text = (again / "report.yaml").read_text()
+    for one in ('date: "', "110.7 s", "0.93 GiB", "42, of which"):
+        assert text.count(one) == 1
+        text = text.replace(one, f"{one}9 ")
+    (again / "report.yaml").write_text(text)
+    assert compare_two(load_run(STORED), load_run(again)).facts == ()
 
 
 def test_what_differs_is_named(runs):

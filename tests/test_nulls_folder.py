@@ -6,7 +6,7 @@ import json
 import shutil
 
 import pytest
-from conftest import CLASSES, TINY, make_folder, tiny_flags
+from conftest import TINY, make_folder
 
 from audit.commands.init import text
 from audit.given_nulls import profile_with
@@ -231,9 +231,12 @@ def test_several_models_share_the_nulls(data, model, folder, tmp_path, command, 
     assert found[0]["headline"] == found[2]["headline"]
 
 
-def test_flags_of_a_direct_audit_still_hold(data, cache, tmp_path, command, capsys):
-    """Evaluation images alone are not enough without a folder."""
-    words = [tmp_path / "none.pt", *tiny_flags(data, cache, tmp_path / "out")]
-    assert command(*words, "--nulls", tmp_path / "nowhere", "-q") == 2
+def test_evaluation_images_alone_are_not_enough_without_a_folder(
+    model, data, tmp_path, command, capsys
+):
+    words = [model, "--eval-data", data / "val", "--no-cache", "-q", "--out", tmp_path / "out"]
+    assert command(*words) == 2
+    assert "DATA_NO_TRAINING" in capsys.readouterr().err
+    assert command(*words, "--nulls", tmp_path / "nowhere") == 2
     assert "NULLS_NOT_FOUND" in capsys.readouterr().err
-    assert CLASSES
+    assert not (tmp_path / "out").exists()

@@ -18,6 +18,7 @@ from sample_report import (
     HOSTILE,
     LADDER,
     NAN,
+    PROFILE,
     TRANSFER,
     gate,
     paint,
@@ -141,12 +142,12 @@ def test_a_chart_is_text_with_a_title_and_unique_ids(page):
 def test_a_role_has_one_colour_in_every_chart():
     styles = {
         (s.role, g.find("path").get("stroke"))
-        for chart in (LADDER, DIMENSION, TRANSFER)
+        for chart in (LADDER, PROFILE, TRANSFER)
         for s in chart.series
         for g in etree.fromstring(svg(chart)).xpath(f"//g[@data-series='{s.name}']")
-        if g.find("path") is not None and chart is not DIMENSION
+        if g.find("path") is not None
     }
-    assert len({colour for _, colour in styles}) == len(styles) == 3
+    assert len({colour for _, colour in styles}) == len(styles) == 4
 
 
 def test_labels_move_apart_and_no_further_than_needed():

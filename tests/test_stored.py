@@ -71,3 +71,9 @@ def test_a_folder_that_cannot_be_filled_leaves_nothing(tmp_path):
     with pytest.raises(AuditError, match="OUT_UNUSABLE"):
         fill_and_break(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_policy_named_by_a_variable_is_not_forgotten(finished, command, monkeypatch, capsys):
+    monkeypatch.setenv("AUDIT_POLICY", "/nowhere/policy.yaml")
+    assert command("judge", finished[0]) == 2
+    assert "POLICY_INVALID" in capsys.readouterr().err

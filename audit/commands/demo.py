@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from audit.commands.run import audit_files, set_threads, show
+from audit.commands.options import QUIET, THREADS, option
+from audit.commands.run import audit_files, show
 from audit.folder import claim_folder
 from audit.progress import Progress
 from audit.settings import Settings
+from audit.threads import set_threads
 
 if TYPE_CHECKING:
     import torch
@@ -32,12 +34,10 @@ EPOCHS = 10
     type=click.Path(path_type=Path),
     help="New folder for data, model and report [audit-runs/<time>-demo].",
 )
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Processor threads [as many as are free]."
-)
-@click.option("-q", "--quiet", is_flag=True, help="No progress.")
-@click.option("--no-cache", is_flag=True, help="Train the nulls anew.")
-def demo(out: Path | None, threads: int | None, quiet: bool, no_cache: bool) -> int:
+@THREADS
+@QUIET
+@option("--no-cache", is_flag=True, help="Train the nulls anew.")
+def demo(out: Path | None, threads: int | None, quiet: bool | None, no_cache: bool) -> int:
     """Train a small model on embedded images (Fashion-MNIST) and audit it in the quick profile.
 
     Ends with 0 whatever the verdict, and says what the gate would have returned.
@@ -45,8 +45,8 @@ def demo(out: Path | None, threads: int | None, quiet: bool, no_cache: bool) -> 
     out = out or Path("audit-runs") / time.strftime("%Y%m%d-%H%M%S-demo")
     claim_folder(out)
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    progress = Progress(quiet)
-    progress.say("this takes five to six minutes on two processor cores")
+    progress = Progress(bool(quiet))
+    progress.say("this takes about five minutes on two processor cores")
     set_threads(threads)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.absolute().parent))
     from audit.data import load_dataset, write_embedded_folder

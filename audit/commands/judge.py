@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from audit.commands.options import EXIT_ZERO, JSON, path_option
 from audit.commands.run import show
 from audit.limits import load_policy
 from audit.record import AuditError
@@ -14,22 +15,18 @@ from audit.stored import copy_run, judged_again, load_report
 
 @click.command("judge")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--policy", type=click.Path(path_type=Path), help="Limits [the default ones].")
-@click.option(
-    "--reference",
-    type=click.Path(path_type=Path),
-    help="Finished run that limits may be relative to [the policy's].",
-)
+@path_option("--policy", "Limits [the default ones].")
+@path_option("--reference", "Finished run that limits may be relative to [the policy's].")
 @click.option("--out", type=click.Path(path_type=Path), help="New folder for the new report.")
-@click.option("--exit-zero", is_flag=True, help="Return 0 whatever the verdict.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result on stdout.")
+@EXIT_ZERO
+@JSON
 def judge(
     run: Path,
     policy: Path | None,
     reference: Path | None,
     out: Path | None,
-    exit_zero: bool,
-    as_json: bool,
+    exit_zero: bool | None,
+    as_json: bool | None,
 ) -> int:
     """Judge the stored measurements of RUN again, without data, model or torch.
 
@@ -47,5 +44,5 @@ def judge(
                 "USAGE", f"--out needs the folder of a run to copy, but {run} is a file. Name it."
             )
         copy_run(run, report, out)
-    show(report, out, as_json=as_json)
+    show(report, out, as_json=bool(as_json))
     return 0 if exit_zero else report.document.exit_code

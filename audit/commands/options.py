@@ -114,18 +114,20 @@ OTHERS = together(
 )
 PROFILE = together(
     option("--profile", type=click.Choice(list(PROFILES)), help="How much is measured [default]."),
-    click.option("--quick", is_flag=True, help="Short for --profile quick."),
+    option("--quick", is_flag=True, help="Short for --profile quick."),
     option("--set", "changes", type=KeyValue(), multiple=True, help="A field of the profile."),
     option("--seed", type=click.IntRange(min=0), help="Of everything random [0]."),
 )
+THREADS = option(
+    "--threads", type=click.IntRange(min=1), help="Processor threads [as many as are free]."
+)
+QUIET = option("-q", "--quiet", is_flag=True, default=None, help="No progress.")
 PLACE = together(
     path_option("--config", "Configuration [audit.yaml, if there is one]."),
     path_option("--cache", "Where trained nulls and other results are kept."),
     option("--no-cache", is_flag=True, default=None, help="Keep nothing between runs."),
-    option(
-        "--threads", type=click.IntRange(min=1), help="Processor threads [as many as are free]."
-    ),
-    option("-q", "--quiet", is_flag=True, default=None, help="No progress."),
+    THREADS,
+    QUIET,
 )
 MODEL = together(
     option("--model", help="timm architecture, for a file that names none."),
@@ -157,6 +159,7 @@ JUDGE = together(
     option("--max-time", help="Take the largest profile that should fit into this, such as 30m."),
 )
 PIN = option("--model-sha256", multiple=True, help="SHA-256 that the model file must have.")
+EXIT_ZERO = option("--exit-zero", is_flag=True, default=None, help="Return 0 whatever the verdict.")
 JSON = option("--json", "as_json", is_flag=True, default=None, help="Print the result on stdout.")
 SETTINGS = tuple(Settings.model_fields)
 

@@ -11,7 +11,7 @@ from audit.stored import load_report, write_formats
 @click.command("render")
 @click.argument("run", type=click.Path(path_type=Path))
 def render(run: Path) -> int:
-    """Write report.html, report.md and junit.xml of RUN again."""
+    """Write report.html, report.md, junit.xml and model-card.md of RUN again."""
     if not run.is_dir():
         raise AuditError(
             "REPORT_NOT_FOUND",

@@ -10,6 +10,7 @@ import click
 from audit.batch import Batch, audit_one, open_batch
 from audit.commands.options import (
     DATA,
+    EXIT_ZERO,
     JSON,
     JUDGE,
     MODEL,
@@ -17,7 +18,6 @@ from audit.commands.options import (
     PIN,
     PLACE,
     PROFILE,
-    option,
     path_option,
     repeat_command,
     resolve,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 @PIN
 @PROFILE
 @PLACE
-@option("--exit-zero", is_flag=True, default=None, help="Return 0 whatever the verdict.")
+@EXIT_ZERO
 @JSON
 def run(models: tuple[Path, ...], **flags: Any) -> int:
     """Audit each MODEL, a timm checkpoint, on the data it is meant for.

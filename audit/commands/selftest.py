@@ -5,29 +5,28 @@ import sys
 
 import click
 
-from audit.commands.run import set_threads
+from audit.commands.options import QUIET, THREADS, option
 from audit.progress import Progress
 from audit.record import AuditError
+from audit.threads import set_threads
 
 
 @click.command("selftest")
-@click.option("--quick", is_flag=True, help="Fewer images and one seed: some minutes.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of everything random [0].")
+@option("--quick", is_flag=True, help="Fewer images and one seed: some minutes.")
+@option("--seed", type=click.IntRange(min=0), default=0, help="Of everything random [0].")
 @click.option("--only", default="", metavar="LETTERS", help="These cases only, as in 'af' [all].")
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Processor threads [as many as are free]."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one object a case on stdout.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@THREADS
+@option("--json", "as_json", is_flag=True, help="Print one object a case on stdout.")
+@QUIET
 def selftest(
-    quick: bool, seed: int, only: str, threads: int | None, as_json: bool, quiet: bool
+    quick: bool, seed: int, only: str, threads: int | None, as_json: bool, quiet: bool | None
 ) -> int:
     """Plant known faults in small data sets and models, and audit each.
 
     Takes minutes on two processor cores. Ends with 0 if every audit found what it must,
     for the right reason, else with 1. Nothing is left behind.
     """
-    progress = Progress(quiet)
+    progress = Progress(bool(quiet))
     set_threads(threads)
     from audit.selftest.bench import QUICK, WHOLE
     from audit.selftest.cases import CASES

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from audit.compare import EVALUATION, Stored
 from reports.text import visible
 
-VOLATILE = frozenset(("date", "time", "time by stage", "jobs", "version of null-audit"))
+VOLATILE = frozenset(
+    ("date", "time", "time by stage", "jobs", "peak memory", "version of null-audit")
+)
 DATA, WEIGHTS = "SHA-256 of the data", "SHA-256 of the weights"
 MAIN = {  # what a reader asks first: (part of the report, key)
     "data": ("data", DATA),

@@ -1,7 +1,6 @@
 """Whether a change is more than noise, alone and among several."""
 
 import math
-from collections.abc import Mapping
 from typing import Literal
 
 from scipy import special
@@ -34,20 +33,3 @@ def p_value(change: Change) -> float:
     df = max(1.0, min(IMAGE_DF, change.n - 1))
     t = math.inf if margin == 0 else abs(change.value) / margin * quantile(df, 1 - LEVEL)
     return float(2 * special.stdtr(df, -t))
-
-
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Holm's adjusted p-values (Holm 1979, Scand. J. Stat. 6:65); those that are NaN are left out.
-
-    Args:
-        p_values: By name.
-
-    Returns:
-        By name: the largest of (k - rank) p over this and all smaller ones, at most 1.
-    """
-    known = sorted((p, name) for name, p in p_values.items() if not math.isnan(p))
-    adjusted, worst = {}, 0.0
-    for rank, (p, name) in enumerate(known):
-        worst = max(worst, min(1.0, (len(known) - rank) * p))
-        adjusted[name] = worst
-    return adjusted

@@ -7,10 +7,11 @@ from audit.case import role_of
 from audit.compare import GAP, Change, Stored, change, not_same_images, other_classes
 from audit.comparison.facts import agreement, different, same_policy
 from audit.comparison.record import Result
-from audit.comparison.significance import holm, more_than_noise, p_value
+from audit.comparison.significance import more_than_noise, p_value
 from audit.comparison.words import noise_words, quantity, row
 from audit.names import REFERENCE, is_crash
 from audit.record import Finding
+from audit.verdict import holm
 from reports.comparison import Compared, Comparison
 from reports.text import interval, number
 from reports.words import Cell, Chart, Section, dot
@@ -50,7 +51,8 @@ def compare_two(before: Stored, after: Stored, command: str = "") -> Result:
         Facts and verdicts only where the classes differ: their numbers answer other questions.
     """
     changes = () if other_classes(before, after) else tuple(all_changes(before, after))
-    adjusted = holm({c.name: p_value(c) for c in changes if _tested(c)})
+    tested = {c.name: p_value(c) for c in changes if _tested(c)}
+    adjusted = holm({name: p for name, p in tested.items() if not math.isnan(p)})
     facts = different(before, after)
     document = Comparison(
         kind="two runs",

@@ -70,7 +70,7 @@ def judged(limit: str, expected: Verdict, reason: str = "", by: Sequence[str] = 
         limit: Its name in the policy.
         expected: The only right verdict.
         reason: The only right reason; empty: any.
-        by: Kinds of nulls of which one must decide it, or names of measurements as patterns;
+        by: Kinds of nulls, or last parts of names of measurements, of which one must decide it;
             empty: any.
     """
 

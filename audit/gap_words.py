@@ -80,9 +80,9 @@ def summary(by_name: dict[str, Measurement]) -> str:
         f"{number(by_name[f'accuracy.{name}'].value, 'fraction')}: {share_of_errors(closest)}."
     )
     twin = by_name.get("twin_minus_null")
-    beyond = next((m for k, m in by_name.items() if twin and k == f"gap.{name_in(twin)}"), None)
-    if twin is None or beyond is None:
+    if twin is None or twin.value != twin.value:
         return text
+    beyond = by_name[f"gap.{name_in(twin)}"]
     text += (
         f" The model differs by {number(beyond.value, 'points')} "
         f"({interval(beyond.low, beyond.high, 'points')}) from a sighted network trained the "

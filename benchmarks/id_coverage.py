@@ -46,7 +46,8 @@ def paired(name: str, n: int, d: int) -> Estimate:
 
     def estimate(seed: int) -> tuple[float, float, float]:
         points = MANIFOLDS[name](n, d, seed)
-        return log_ratio(points, points.tanh()[:, : max(2, d // 2)])
+        bent = points.tanh()[:, : max(2, d // 2)]
+        return log_ratio(*(intrinsic_dimension(x, fractions=()) for x in (points, bent)))
 
     return estimate
 

@@ -1,5 +1,7 @@
 """The null hypotheses themselves: what each network can and cannot see."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +80,13 @@ def test_circular_twin_is_position_blind_and_coordconv_is_not():
     images = torch.randn(4, 3, 32, 32)
     assert prove_position_blind(small("circular"), images, stride=STRIDE).holds
     assert not prove_position_blind(small("coordconv"), images, stride=STRIDE).holds
+
+
+def test_a_network_of_nan_proves_nothing():
+    network, images = small("circular"), torch.randn(2, 3, 32, 32)
+    torch.nn.init.constant_(network.fc.weight, math.nan)
+    assert not prove_local(network, images, q=9, stride=STRIDE, torus=True).holds
+    assert not prove_position_blind(network, images, stride=STRIDE).holds
 
 
 def test_sighted_twin_sees_the_whole_image():

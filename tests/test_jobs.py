@@ -92,6 +92,8 @@ def test_crops_are_covered_by_patches_and_smaller_than_the_image(q, side, crop):
 def test_an_edge_counts_only_beyond_its_interval():
     assert beats_next({0.1: 0.50, 0.2: 0.80}, 0.2, n=1000)
     assert not beats_next({0.1: 0.79, 0.2: 0.80}, 0.2, n=1000)
+    # 5 points; the interval of their difference is 3.9, and the two intervals overlap
+    assert beats_next({0.1: 0.65, 0.05: 0.60}, 0.1, n=1200)
 
 
 def test_overfit_nulls_are_regularised_as_their_claim_allows():

@@ -103,6 +103,25 @@ def test_a_starved_null_lets_nothing_pass():
     assert verdict_of(subject=0.2, final=0.9)[0] == "inconclusive"
 
 
+@pytest.mark.parametrize("missing", ["bagnet-9", "sighted-9"])
+@pytest.mark.parametrize("measure", ["gap", "accuracy", "kappa", "mcnemar", "gain"])
+def test_a_null_that_is_missing_has_no_number_under_any_name(measure, missing):
+    """A limit on all nulls must not pass by those that are left."""
+    from audit.checks import accuracy_gap
+
+    found = {m.name: m for m in accuracy_gap.measure(case(drop=(missing,)))}
+    assert np.isnan(found[f"accuracy_gap.{measure}.{missing}"].value)
+    assert np.isnan(found["accuracy_gap.twin_minus_null"].value) == (missing == "sighted-9")
+
+
+def test_dimensions_that_are_missing_have_no_number_under_any_name():
+    from audit.checks import intrinsic_dimension
+
+    found = {m.name: m.value for m in intrinsic_dimension.measure(case())}
+    for name in ("last_layer.subject", "untrained.bagnet-9", "log_ratio.subject"):
+        assert np.isnan(found[f"intrinsic_dimension.{name}"])
+
+
 def test_a_null_that_failed_or_is_missing_lets_nothing_pass():
     assert verdict_of(broken=("bagnet-9",))[0] == "inconclusive"
     assert verdict_of(drop=("coordconv-9",))[0] == "inconclusive"

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from sample_policy import one_limit
 from test_probe_check import setup_of
 
-from audit import id_requests
+from audit import id_requests, requests
 from audit.case import Case
 from audit.checks import id_profile, probes, transfer
 from audit.config import profile
@@ -32,6 +33,16 @@ def test_nothing_is_asked_for_and_the_limit_is_undecided(check, limit):
     (finding,) = [f for f in judge([only], load_policy()) if f.limit == limit]
     assert (finding.verdict, finding.reason) == ("inconclusive", "NOT_MEASURED")
     assert only.note in check.section([only], [finding]).summary
+
+
+def test_without_training_images_a_gate_on_the_curve_is_undecided():
+    given = setup_of(training_images=False)
+    own = Outcome({}, {"logits": np.eye(2)[np.zeros(9, int)]})
+    outcomes = {requests.subject_outputs(given).key: own}
+    found = transfer.measure(Case(given, np.zeros(9, int), np.arange(9), outcomes, {}))
+    gate = one_limit("transfer.coadaptation.*", severity="gate", optional=True, at_most=0.05)
+    (finding,) = judge(found, gate)
+    assert (finding.verdict, finding.severity) == ("inconclusive", "gate")
 
 
 def test_the_transfer_section_tells_a_network_from_a_profile_without_cuts():

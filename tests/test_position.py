@@ -22,7 +22,7 @@ def outputs(right):
     return Outcome({}, {"logits": np.eye(2, dtype=np.float32)[predicted]})
 
 
-def claimed(monkeypatch, *, twin_moved=0.5, subject_moved=0.5, broken=""):
+def claimed(monkeypatch, *, twin_moved=0.5, subject_moved=0.5, broken="", missing=""):
     """What is claimed where coordinates raise 50 to 90 %, and relocation takes that away."""
     settings = profile("quick", circular=True)
     setup = Setup(
@@ -39,8 +39,9 @@ def claimed(monkeypatch, *, twin_moved=0.5, subject_moved=0.5, broken=""):
     }
     case = Case(setup, LABELS, np.arange(N), given, {})
     rows = {null.name: np.arange(N)[None] >= r * N for null, r in ((told, 0.9), (twin, 0.5))}
-    errors = {name: row.astype(float) for name, row in rows.items()}
-    known = Ladder(case, errors, {told.name: broken} if broken else {}, ASSUMED_SEED_VARIANCE)
+    errors = {name: row.astype(float) for name, row in rows.items() if name != missing}
+    reasons = {missing: "it diverged"} | ({told.name: broken} if broken else {})
+    known = Ladder(case, errors, reasons, ASSUMED_SEED_VARIANCE)
     monkeypatch.setattr(position, "read_ladder", lambda _: known)
     return next(m for m in position.measure(case) if m.name == "position.claimed").value
 
@@ -56,3 +57,4 @@ def test_nothing_is_claimed_where_the_twin_suffers_or_the_model_does_not(monkeyp
 
 def test_a_null_that_failed_shows_nothing(monkeypatch):
     assert np.isnan(claimed(monkeypatch, broken="it diverged"))
+    assert np.isnan(claimed(monkeypatch, missing="circular-9"))

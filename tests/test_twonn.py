@@ -212,8 +212,12 @@ def test_interval_covers_the_mean_of_many_draws():
     assert all(1.1 < f.high / f.low < 2 for f in found)
 
 
+def ratio_of(a, b):
+    return log_ratio(*(intrinsic_dimension(x, fractions=()) for x in (a, b)))
+
+
 def test_log_ratio_of_twice_the_dimensions():
-    ratio, low, high = log_ratio(normal(600, 4), normal(600, 2, seed=1))
+    ratio, low, high = ratio_of(normal(600, 4), normal(600, 2, seed=1))
 
     assert low < math.log(2) < high
     assert 0.2 < ratio < 1
@@ -221,10 +225,21 @@ def test_log_ratio_of_twice_the_dimensions():
 
 def test_log_ratio_is_paired_and_antisymmetric():
     x = normal(400, 6)
-    assert log_ratio(x, 2 * x) == pytest.approx((0, 0, 0), abs=1e-9)
-    ab, ba = log_ratio(x, x.tanh()), log_ratio(x.tanh(), x)
+    assert ratio_of(x, 2 * x) == pytest.approx((0, 0, 0), abs=1e-9)
+    ab, ba = ratio_of(x, x.tanh()), ratio_of(x.tanh(), x)
     assert ab == pytest.approx((-ba[0], -ba[2], -ba[1]))
-    assert all(map(math.isnan, log_ratio(x, torch.zeros(400, 6))))
+    assert all(map(math.isnan, ratio_of(x, torch.zeros(400, 6))))
+    with pytest.raises(ValueError, match="not paired"):
+        ratio_of(x, normal(300, 6))
+
+
+def test_an_estimate_that_was_refused_has_no_ratio():
+    """A jittered plane in ten dimensions has linear rank 2 and a larger estimate."""
+    side = torch.arange(20.0)
+    flat = torch.cartesian_prod(side, side) @ torch.eye(2, 10)
+    grid = flat + 1e-4 * normal(400, 2) @ torch.eye(2, 10)
+    assert "span 2 dimensions" in intrinsic_dimension(grid).reason
+    assert all(map(math.isnan, ratio_of(normal(400, 10), grid)))
 
 
 def test_decimation_needs_enough_points():

@@ -35,7 +35,7 @@ from audit.case import Case, Null, Setup, title_of
 from audit.gap_parts import halves, per_class, together
 from audit.gap_words import NAME, section
 from audit.predictions import Ladder, read_ladder
-from audit.record import Measurement
+from audit.record import Measurement, Unit
 from audit.stats import (
     Pair,
     balanced_weights,
@@ -54,6 +54,13 @@ from audit.stats import (
 from audit.work import Job
 
 __all__ = ["NAME", "measure", "needs", "section"]
+COMPARED: dict[str, Unit] = {
+    "accuracy": "fraction",
+    "gap": "points",
+    "gain": "gain",
+    "kappa": "ratio",
+    "mcnemar": "fraction",
+}
 
 
 def needs(setup: Setup) -> tuple[Job, ...]:
@@ -105,14 +112,16 @@ def against(
     note = ladder.broken.get(null.name, "")
     nan = float("nan")
     if pair.status == "missing":
-        gain = Measurement(
-            name=f"{NAME}.gain.{null.name}",
-            value=nan,
-            unit="gain",
-            note=note,
-            detail=pair.to_detail(),
-        )
-        return [gain]
+        return [
+            Measurement(
+                name=f"{NAME}.{quantity}.{null.name}",
+                value=nan,
+                unit=unit,
+                note=note,
+                detail=pair.to_detail() if quantity == "gain" else {},
+            )
+            for quantity, unit in COMPARED.items()
+        ]
     error = pair.error_null
     seed = pair.seed_variance / pair.seeds
     half = quantile(freedom(pair, pair.var_null, seed)) * (pair.var_null + seed) ** 0.5
@@ -120,7 +129,7 @@ def against(
     gap, share = gap_interval(pair), gain_interval(pair)
     errors = ladder.errors[null.name]
     agreement = kappa_interval(subject, errors[0], ladder.case.groups)
-    rows: list[tuple[str, float, str, float, float]] = [
+    rows: list[tuple[str, float, Unit, float, float]] = [
         ("accuracy", 1 - error, "fraction", max(0.0, 1 - error - half), min(1.0, 1 - error + half)),
         ("gap", gap[0], "points", gap[1], gap[2]),
         ("gain", share[0], "gain", share[1], share[2]),
@@ -133,7 +142,7 @@ def against(
         Measurement(
             name=f"{NAME}.{quantity}.{null.name}",
             value=value,
-            unit=unit,  # type: ignore[arg-type]
+            unit=unit,
             low=low,
             high=high,
             n=pair.groups,
@@ -223,8 +232,17 @@ def twins(ladder: Ladder) -> list[Measurement]:
     """The sighted twin in the subject's place: does the price of blindness exist on these data?"""
     setup = ladder.case.setup
     twin = setup.null("sighted", setup.gating_q)
-    if twin is None or twin.name not in ladder.errors or twin.name in ladder.broken:
+    if twin is None:
         return []
+    if twin.name in ladder.broken:
+        return [
+            Measurement(
+                name=f"{NAME}.twin_minus_null",
+                value=float("nan"),
+                unit="points",
+                note=ladder.broken[twin.name],
+            )
+        ]
     errors = ladder.errors[twin.name].mean(axis=0)
     own = ladder.tau2 / len(ladder.errors[twin.name])
     pairs = [ladder.pair(n, errors) for n in setup.nulls if n.claim and n.name in ladder.errors]

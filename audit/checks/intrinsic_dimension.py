@@ -31,7 +31,7 @@ from typing import Any
 from audit import requests
 from audit.case import Case, NotMeasured, Setup, role_of, title_of
 from audit.kernels.bias import bias_note
-from audit.record import Finding, Measurement
+from audit.record import Finding, Measurement, Unit
 from audit.work import Job
 from reports.text import interval, number
 from reports.words import Cell, Chart, Picture, Role, Section, Series, dot
@@ -61,17 +61,24 @@ def measure(case: Case) -> list[Measurement]:
         except NotMeasured as missing:
             reason = str(missing)
         if reason:
-            found.append(
-                Measurement(
-                    name=f"{NAME}.last_layer.{name}",
-                    value=float("nan"),
-                    unit="dimensions",
-                    note=f"not measured: {reason}",
-                )
-            )
+            found += not_measured(name, reason)
         else:
             found += of_model(name, values)
     return found
+
+
+def not_measured(name: str, reason: str) -> list[Measurement]:
+    """No number under every name that a limit may ask for, and why."""
+    units: dict[str, Unit] = {
+        "last_layer": "dimensions",
+        "untrained": "dimensions",
+        "log_ratio": "nats",
+    }
+    note = f"not measured: {reason}"
+    return [
+        Measurement(name=f"{NAME}.{kind}.{name}", value=math.nan, unit=unit, note=note)
+        for kind, unit in units.items()
+    ]
 
 
 def of_model(name: str, values: Mapping[str, Any]) -> list[Measurement]:

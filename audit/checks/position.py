@@ -21,6 +21,7 @@ References:
     Kayhan & van Gemert (2020), CVPR, arXiv:2003.07064
 """
 
+import math
 from collections.abc import Sequence
 
 from audit import predictions, requests
@@ -58,9 +59,10 @@ def measure(case: Case) -> list[Measurement]:
     if setup.gating_q is None or told is None or blind is None:
         return []  # the profile trains no circular twin
     ladder = read_ladder(case)
-    errors = {n.name: ladder.errors[n.name] for n in (told, blind) if n.name in ladder.errors}
-    if len(errors) < 2:
-        return []
+    lacking = [ladder.broken[n.name] for n in (told, blind) if n.name not in ladder.errors]
+    if lacking:
+        return [claim(math.nan, len(case.labels), lacking[0])]
+    errors = {n.name: ladder.errors[n.name] for n in (told, blind)}
     extra = 2 * ladder.tau2 / len(errors[told.name])
     effect = paired_difference(
         errors[blind.name], errors[told.name], case.groups, extra_variance=extra
@@ -90,18 +92,16 @@ def measure(case: Case) -> list[Measurement]:
     n = len(case.labels)
     found = [point(f"{NAME}.effect", effect, n, f"{told.title} minus {blind.title}")]
     found += [point(f"{NAME}.relocation.{name}", costs[name], n, "") for name in costs]
-    found.append(
-        Measurement(
-            name=f"{NAME}.claimed",
-            value=float("nan") if broken else float(claimed),
-            unit="count",
-            low=float("nan") if broken else float(claimed),
-            high=float("nan") if broken else float(claimed),
-            n=n,
-            note=broken[0] if broken else "1 if all four tests say so, 0 if it was not shown",
-        )
+    if broken:
+        return [*found, claim(math.nan, n, broken[0])]
+    return [*found, claim(float(claimed), n, "1 if all four tests say so, 0 if it was not shown")]
+
+
+def claim(value: float, n: int, note: str) -> Measurement:
+    """Whether position is shown to explain accuracy; NaN where it could not be tested."""
+    return Measurement(
+        name=f"{NAME}.claimed", value=value, unit="count", low=value, high=value, n=n, note=note
     )
-    return found
 
 
 def point(name: str, interval: tuple[float, float, float], n: int, note: str) -> Measurement:
@@ -120,8 +120,9 @@ def section(
     claimed, effect = by_name.get("claimed"), by_name.get("effect")
     if claimed is None or effect is None or claimed.value != claimed.value:
         summary = (
-            "Not measured: this profile trains no circular twin, or it could not be trained. Use "
-            "--profile default."
+            f"Not measured: {claimed.note}"
+            if claimed is not None
+            else "Not measured: this profile trains no circular twin. Use --profile default."
         )
     else:
         summary = (

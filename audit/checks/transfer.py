@@ -81,7 +81,7 @@ def measure(case: Case) -> list[Measurement]:
     none = seed_noise([], independent=True)
     found = [point(f"{NAME}.base", base, base, groups, at=0.0, noise=none, note=why)]
     if why:
-        return found
+        return [*found, not_cut(f"{NAME}.coadaptation.", why)]
     reached: dict[str, dict[str, Table]] = {mode: {} for mode in KINDS}
     notes: dict[tuple[str, str], str] = {}
     missing: dict[str, str] = {}

@@ -27,12 +27,11 @@ def dimension(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Ti
         if "features" not in outcome.arrays:
             return Outcome({"reason": outcome.values.get("reason", "it has no features")})
     trained, untrained = (thinned(outcome.arrays["features"]) for outcome in given)
-    own = estimate(intrinsic_dimension(trained))
-    tick(0.4)
-    twin = estimate(intrinsic_dimension(untrained))
-    tick(0.8)
-    ratio = log_ratio(trained, untrained)
-    return Outcome({"trained": own, "untrained": twin, "log_ratio": list(ratio), "n": len(trained)})
+    own = intrinsic_dimension(trained)
+    tick(0.5)
+    twin = intrinsic_dimension(untrained)
+    plain = {"trained": estimate(own), "untrained": estimate(twin)}
+    return Outcome(plain | {"log_ratio": list(log_ratio(own, twin)), "n": len(trained)})
 
 
 def thinned(features: NDArray[np.float32]) -> torch.Tensor:
@@ -43,4 +42,6 @@ def thinned(features: NDArray[np.float32]) -> torch.Tensor:
 
 def estimate(found: IdEstimate) -> dict[str, Any]:
     """An estimate as plain data."""
-    return found._asdict() | {"curve": [list(point) for point in found.curve]}
+    plain = found._asdict() | {"curve": [list(point) for point in found.curve]}
+    del plain["in_blocks"]
+    return plain

@@ -54,6 +54,7 @@ class IdEstimate(NamedTuple):
         duplicates: Points that were merged into others.
         second: A second estimator on neighbours 2 and 4 (GRIDE), which sees a larger scale.
         curve: Estimates on fewer points, hence at larger scales; see `scale_curve`.
+        in_blocks: Logarithms of the estimates on disjoint blocks of the images; empty if refused.
         reason: One sentence if refused, else empty.
     """
 
@@ -64,6 +65,7 @@ class IdEstimate(NamedTuple):
     duplicates: int
     second: float
     curve: tuple[CurvePoint, ...]
+    in_blocks: tuple[float, ...]
     reason: str
 
 
@@ -169,36 +171,28 @@ def intrinsic_dimension(
     r2, r4 = cloud.found.distances[:, [1, 3]].cpu().numpy().T
     second = gride(np.log(r4 / r2))
     n, copies = len(cloud.x), cloud.duplicates
-    return IdEstimate(value, low, high, n, copies, second, curve, "")
+    return IdEstimate(value, low, high, n, copies, second, curve, tuple(logs.tolist()), "")
 
 
-def log_ratio(
-    x_a: Tensor, x_b: Tensor, blocks: int = 20, seed: int = 0
-) -> tuple[float, float, float]:
+def log_ratio(a: IdEstimate, b: IdEstimate) -> tuple[float, float, float]:
     """log(d_a / d_b) of two models' features of the same images, with its interval.
 
     Args:
-        x_a: (N, D_a), one row an image.
-        x_b: (N, D_b), the same images in the same order.
-        blocks: Disjoint blocks of images, the same for both, hence paired.
-        seed: Of the blocks.
+        a: From `intrinsic_dimension`, with the same blocks and seed as `b`, hence paired.
+        b: Of the same images in the same order.
 
     Returns:
-        In nats, with the ends of the 95 % interval; all NaN if either is refused.
+        In nats, with the ends of the 95 % interval; all NaN if either was refused.
 
     Raises:
         ValueError: If the numbers of images differ.
     """
-    if len(x_a) != len(x_b):
-        raise ValueError(f"features of {len(x_a)} and {len(x_b)} images are not paired")
-    clouds = [_cloud(x_a), _cloud(x_b)]
-    if any(cloud.reason for cloud in clouds):
+    if a.reason or b.reason:
         return math.nan, math.nan, math.nan
-    values = [two_nn(_log_ratios(cloud.found)) for cloud in clouds]
-    if not all(0 < value < math.inf for value in values):
-        return math.nan, math.nan, math.nan
-    a, b = (_in_blocks(cloud, len(x_a), blocks, seed) for cloud in clouds)
-    ratio, margin = math.log(values[0] / values[1]), half_interval(a - b)
+    if a.n + a.duplicates != b.n + b.duplicates or len(a.in_blocks) != len(b.in_blocks):
+        raise ValueError("estimates on different images or blocks are not paired")
+    ratio = math.log(a.value / b.value)
+    margin = half_interval(np.subtract(a.in_blocks, b.in_blocks))
     return ratio, ratio - margin, ratio + margin
 
 
@@ -226,7 +220,7 @@ def _cloud(x: Tensor) -> _Cloud:
 
 def _refused(cloud: _Cloud, reason: str) -> IdEstimate:
     nan = math.nan
-    return IdEstimate(nan, nan, nan, len(cloud.x), cloud.duplicates, nan, (), reason)
+    return IdEstimate(nan, nan, nan, len(cloud.x), cloud.duplicates, nan, (), (), reason)
 
 
 def _first_of_equals(x: Tensor) -> Tensor:

@@ -1,9 +1,11 @@
 """The command line. Heavy imports wait until a command runs; `audit --help` takes no torch."""
 
+import contextlib
 import importlib
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -73,8 +75,29 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """`audit model.pt …` is `audit run model.pt …`."""
         if args and args[0] not in COMMANDS:
+            refuse_slip(args[0])
             args = [MAIN, *args]
         return super().resolve_command(ctx, args)
+
+
+def refuse_slip(word: str) -> None:
+    """Refuse a misspelt command, which would be taken for a model.
+
+    Raises:
+        AuditError: USAGE for a bare word much like a command, where there is no file of that name.
+    """
+    from difflib import get_close_matches
+
+    from reports.text import visible
+
+    path = Path(word)
+    near = get_close_matches(word, COMMANDS, n=1)
+    if near and path.name == word and not path.suffix and not path.exists():
+        raise AuditError(
+            "USAGE",
+            f"audit needs a command or a model, but '{visible(word)}' is neither; the nearest "
+            f"command is '{near[0]}'. Call that, or name a model's file.",
+        )
 
 
 @click.command(cls=Commands, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
@@ -107,8 +130,9 @@ def main() -> None:
 
 
 def fail(message: str) -> None:
-    """One sentence on stderr, exit code 2."""
-    print(f"audit: {message}", file=sys.stderr)
+    """One sentence on stderr, exit code 2, also where stderr takes no words."""
+    with contextlib.suppress(OSError):
+        print(f"audit: {message}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -117,13 +141,17 @@ def crash(error: Exception) -> None:
     import tempfile
     import traceback
 
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="audit-crash-", suffix=".txt", delete=False
-    ) as file:
-        traceback.print_exc(file=file)
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="audit-crash-", suffix=".txt", delete=False
+        ) as file:
+            traceback.print_exc(file=file)
+        details = f"Please report it with {file.name}."
+    except Exception:  # a full disk, most likely, which may be the fault itself
+        details = "Its details could not be written to the disk."
     fail(
         f"INTERNAL: a fault of this tool, not of your input ({type(error).__name__}); nothing was "
-        f"judged. Please report it with {file.name}."
+        f"judged. {details}"
     )
 
 

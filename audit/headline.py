@@ -116,7 +116,8 @@ def _failed(finding: Finding, known: Mapping[str, Measurement]) -> str:
 
 
 def _undecided(finding: Finding) -> str:
-    return f"Undecided: {finding.explanation}"
+    why = finding.explanation
+    return f"Undecided: {why.replace('The ', 'the ', 1) if why.startswith('The ') else why}"
 
 
 def _passed(gains: Sequence[Finding], known: Mapping[str, Measurement]) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 Array = NDArray[np.float64]
 IMAGE_DF = 60.0  # degrees of freedom where the images, not the seeds, are the noise
@@ -87,6 +86,8 @@ def effective_count(groups: ArrayLike | None, share: Array) -> float:
 
 def quantile(df: float, level: float = 0.95) -> float:
     """Two-sided Student quantile: 1.96 at 95 % and many degrees of freedom."""
+    from scipy import special
+
     return float(special.stdtrit(max(df, 1.0), 0.5 + level / 2))
 
 
@@ -164,6 +165,8 @@ def proportion_interval(k: float, n: int, level: float = 0.95) -> tuple[float, f
     """Wilson score interval of a share k / n; (NaN, NaN) for n = 0."""
     if n <= 0:
         return math.nan, math.nan
+    from scipy import special
+
     z, p = float(special.ndtri(0.5 + level / 2)), k / n
     centre, scale = (p + z * z / (2 * n)), 1 + z * z / n
     margin = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
@@ -174,6 +177,8 @@ def clopper_pearson(k: float, n: int, level: float = 0.95) -> tuple[float, float
     """Exact interval of a share k / n (Clopper & Pearson 1934); (NaN, NaN) for n = 0."""
     if n <= 0:
         return math.nan, math.nan
+    from scipy import special
+
     tail = (1 - level) / 2
     low = float(special.betaincinv(k, n - k + 1, tail)) if k > 0 else 0.0
     high = float(special.betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
@@ -187,6 +192,8 @@ def mcnemar(errors_a: ArrayLike, errors_b: ArrayLike) -> float:
         errors_a: (n,), 0 or 1.
         errors_b: (n,) on the same images.
     """
+    from scipy import special
+
     a, b = np.asarray(errors_a, dtype=bool), np.asarray(errors_b, dtype=bool)
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     tail = float(special.bdtr(min(only_a, only_b), only_a + only_b, 0.5))

@@ -3,13 +3,12 @@
 import math
 from collections.abc import Mapping
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from audit.names import BY_CLASS, NULLS, REFERENCE, fits, is_made, nearest_name
 from audit.waivers import Waiver, parse_waivers
-from audit.where import Where, nearest, unknown_key
+from audit.where import Where, nearest, suggestion, unknown_key
 from reports import yaml
 from reports.text import visible
 from reports.words import Severity, Word
@@ -231,8 +230,8 @@ def _merged(
         ("severity", "`severity`"),
     ):
         if key not in fields:
-            near = get_close_matches(name, known, n=1, cutoff=0.5) if name not in known else ()
-            hint = f"; did you mean the limit `{near[0]}`?" if near else ""
+            near = nearest(name, [*known]) if name not in known else ""
+            hint = f"; the nearest limit is `{visible(near, 60)}`" if near else ""
             raise where.refusal(("limits", name), f"needs {words} for the limit `{shown}`{hint}")
     return fields
 
@@ -261,18 +260,19 @@ def _contradiction(limit: Limit) -> tuple[str, str]:
     """The field in which a limit asks for what no check makes, and why; or two empty words."""
     shown, relative = visible(limit.name, 60), limit.relative_to
     if relative and relative not in ("reference", *NULLS):
-        near = nearest(relative, ("reference", *NULLS))
+        hint = suggestion(relative, ("reference", *NULLS), "of them")
         return "relative_to", (
             f"sets `{shown}` relative to `{visible(relative, 60)}`, which is neither `reference` "
-            f"nor a null; the nearest is `{near}`"
+            f"nor a null; {hint}"
         )
     if relative in NULLS and limit.measure != ACCURACY:
         return "relative_to", f"can set only `{ACCURACY}` relative to a null, for `{shown}`"
     if not is_made(limit.target):
         near = nearest_name(limit.target).removeprefix(REFERENCE if relative else "")
+        hint = f"the nearest known name is `{near}`" if near else "`audit init` lists all names"
         return "measure", (
             f"asks in `{shown}` for the measurement `{visible(limit.measure, 80)}`, which no check "
-            f"makes{' as one number' if relative else ''}; the nearest known name is `{near}`"
+            f"makes{' as one number' if relative else ''}; {hint}"
         )
     if limit.of_class and limit.measure.removeprefix(REFERENCE) not in [f"{p}*" for p in BY_CLASS]:
         known = " or ".join(f"`{prefix}*`" for prefix in BY_CLASS)

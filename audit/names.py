@@ -154,11 +154,12 @@ def is_made(pattern: str) -> bool:
 
 
 def nearest_name(pattern: str) -> str:
-    """The name most like one that no check makes."""
+    """The name most like one that no check makes; empty where none is like it."""
     prefix = REFERENCE if pattern.startswith(REFERENCE) else ""
     general = [name.partition("<")[0] + "*" for name in NAMES if "<" in name]
     names = [*_comparable(pattern), *(n for n in general if not prefix or n[:-1] not in CURVES)]
-    return prefix + nearest(pattern.removeprefix(prefix), names)
+    near = nearest(pattern.removeprefix(prefix), names)
+    return near and prefix + near
 
 
 def _comparable(pattern: str) -> list[str]:

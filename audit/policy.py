@@ -110,7 +110,8 @@ def _absent(limit: Limit, measurements: Sequence[Measurement]) -> Finding:
         prefix = limit.target.removesuffix("*")
         known = [m.name.removeprefix(prefix) for m in measurements if m.name.startswith(prefix)]
         why = f"No class named '{visible(limit.of_class, 60)}' was measured"
-        hint = f"the nearest is '{visible(nearest(limit.of_class, known), 60)}'" if known else hint
+        near = nearest(limit.of_class, known)
+        hint = f"the nearest is '{visible(near, 60)}'" if near else hint
     return Finding(
         limit=limit.name,
         statement=_statement(limit, ""),

@@ -1,10 +1,11 @@
 """`audit.yaml`: configuration and policy in one file; flags override it."""
 
-import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import PydanticCustomError
 
 from audit.config import PROFILES, Profile, profile
 from audit.limits import Policy, load_policy, parse_policy
@@ -29,6 +30,18 @@ Answer = Literal["yes", "no", "unknown"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _field_value(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """One problem in words where pydantic would name two types."""
+    try:
+        return check(value)
+    except ValidationError:
+        words = "input should be a whole number, true or false"
+        raise PydanticCustomError("field_value", words) from None
+
+
+Change = Annotated[bool | int, WrapValidator(_field_value)]
 
 
 class Settings(Word):
@@ -94,7 +107,7 @@ class Settings(Word):
     interpolation: Interpolation | None = None
     check_preprocessing: bool = False
     profile: str = "default"
-    changes: dict[str, bool | int] = Field(default_factory=dict)
+    changes: dict[str, Change] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
     max_bad_images: int = Field(default=0, ge=0)
     evaluation_chose_subject: Answer = "unknown"
@@ -126,9 +139,8 @@ def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
     raw = read_yaml(where)
     for key in raw:
         if key not in Settings.model_fields:
-            near = nearest(key, [*Settings.model_fields])
-            problem = f"does not know '{visible(key, 60)}'. Did you mean '{near}'?"
-            raise refusal(where.place((key,)), problem)
+            hint = meant(key, [*Settings.model_fields]) or "`audit init` writes all settings."
+            raise refusal(where.place((key,)), f"does not know '{visible(key, 60)}'. {hint}")
     raw = {key: value for key, value in raw.items() if value is not None}
     given = {key: value for key, value in flags.items() if value is not None}
     try:
@@ -138,7 +150,10 @@ def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
         names = [str(part) for part in first["loc"]]
         place = "the command line" if names[0] in given else where.place(names)
         got = visible(repr(first["input"]), 60)
-        problem = f"cannot use {got} for '{'.'.join(names)}': {first['msg'].lower()}."
+        name = visible(".".join(names), 80)
+        if names[0] in given:
+            name = name.replace("changes.", "--set ", 1)
+        problem = f"cannot use {got} for '{name}': {first['msg'].lower()}."
         raise refusal(place, problem) from None
     if path:
         parse_policy(policy_of(settings), base=load_policy(), where=where)
@@ -185,6 +200,12 @@ def refusal(source: str, problem: str) -> AuditError:
     )
 
 
+def meant(given: str, known: Sequence[str]) -> str:
+    """A question that names the known name most like the one given; empty where none is."""
+    near = nearest(given, known)
+    return f"Did you mean '{near}'?" if near else ""
+
+
 def chosen_profile(settings: Settings) -> Profile:
     """The profile, with the user's changes.
 
@@ -192,14 +213,15 @@ def chosen_profile(settings: Settings) -> Profile:
         AuditError: CONFIG_INVALID for an unknown field or a value of a wrong type.
     """
     fields = [name for name in Profile.model_fields if name not in ("name", *FIXED)]
+    place = "the profile (--set; in audit.yaml: changes)"
     for key, value in settings.changes.items():
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1) or fields
-            raise refusal("the profile", f"does not know '{key}'. Known is {', '.join(near)}.")
+            hint = meant(key, fields) or f"Known are {', '.join(fields)}."
+            raise refusal(place, f"does not know '{visible(key, 60)}'. {hint}")
         wanted = Profile.model_fields[key].annotation
         if (wanted is bool) != isinstance(value, bool) or value < SMALLEST.get(key, 0):
             raise refusal(
-                "the profile",
+                place,
                 f"cannot use {visible(repr(value), 60)} for '{key}', which needs "
                 + ("true or false." if wanted is bool else f"{SMALLEST.get(key, 0)} or more."),
             )

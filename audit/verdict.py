@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 
 from pydantic import Field
-from scipy import special
 
 from audit.case import title_of
 from audit.reasons import (
@@ -60,6 +59,8 @@ def p_pass(pair: Pair, g: float) -> float:
     The null is given its allowance: what more training might have added to it. 1 if the null
     failed or is missing.
     """
+    from scipy import special
+
     mean, variance, df = mean_and_variance(pair, g)
     shifted = mean - (1 - g) * pair.allowance
     if pair.status != "ok" or not math.isfinite(shifted) or not math.isfinite(variance):
@@ -69,6 +70,8 @@ def p_pass(pair: Pair, g: float) -> float:
 
 def p_fail(pair: Pair, g: float) -> float:
     """P(T <= m / sqrt(V)): how well chance explains a gain below g; 1 if the null is missing."""
+    from scipy import special
+
     mean, variance, df = mean_and_variance(pair, g)
     if pair.status == "missing" or not math.isfinite(mean) or not math.isfinite(variance):
         return 1.0

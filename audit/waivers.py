@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
-from audit.where import Where, nearest, unknown_key
+from audit.where import Where, suggestion, unknown_key
 from reports.text import visible
 from reports.words import Word
 
@@ -71,8 +71,8 @@ def _waiver(
 ) -> Waiver:
     shown, keys = visible(str(name), 60), ("waivers", str(name))
     if name not in limits:
-        near = f"; the nearest limit is `{nearest(str(name), limits)}`" if limits else ""
-        raise where.refusal(keys, f"waives `{shown}`, which is no limit of the policy{near}")
+        hint = f"; {suggestion(str(name), limits, 'limit')}" if limits else ""
+        raise where.refusal(keys, f"waives `{shown}`, which is no limit of the policy{hint}")
     if not isinstance(given, Mapping):
         raise where.refusal(keys, f"needs {{reason, until}} to waive `{shown}`")
     for key in given:

@@ -9,6 +9,8 @@ from audit.record import AuditError
 from reports.text import visible
 from reports.words import Word
 
+ALIKE = 0.6  # likeness of two names, as difflib counts it, from which on one may be a slip
+
 
 class Where(Word):
     """A file of settings or limits.
@@ -53,11 +55,19 @@ def line_of(text: str, keys: Sequence[str]) -> int:
 
 
 def nearest(given: str, known: Sequence[str]) -> str:
-    """The known name that looks most like the one given."""
-    return get_close_matches(given, known, n=1, cutoff=0.0)[0]
+    """The known name that looks most like the one given; empty where none may have been meant."""
+    return next(iter(get_close_matches(given, known, n=1, cutoff=ALIKE)), "")
+
+
+def suggestion(given: str, known: Sequence[str], what: str) -> str:
+    """Which known name was probably meant, or else all of them, to follow a semicolon."""
+    near = nearest(given, known)
+    if near:
+        return f"the nearest {what} is `{visible(near, 60)}`"
+    return f"known are {', '.join(f'`{visible(name, 60)}`' for name in known)}"
 
 
 def unknown_key(given: object, known: Sequence[str]) -> str:
     """What is wrong with a key that is not known."""
-    near = nearest(str(given), known)
-    return f"has the unknown key `{visible(str(given), 60)}`; the nearest known key is `{near}`"
+    hint = suggestion(str(given), known, "known key")
+    return f"has the unknown key `{visible(str(given), 60)}`; {hint}"

@@ -9,10 +9,10 @@ import argparse
 import sys
 from collections import defaultdict
 
-from audit.commands.run import set_threads
 from audit.selftest.bench import QUICK, WHOLE
 from audit.selftest.cases import CASES
 from audit.selftest.trials import Row, run_cases
+from audit.threads import set_threads
 
 
 def main() -> None:

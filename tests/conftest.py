@@ -102,23 +102,40 @@ def command(monkeypatch, tmp_path):
     return run
 
 
+def invoked(*words):
+    """The command line for fixtures that outlive a test: what it printed and returned."""
+    from click.testing import CliRunner
+
+    from audit.cli import audit
+
+    result = CliRunner().invoke(audit, [*map(str, words)], standalone_mode=False)
+    assert result.exception is None, result.output
+    return result
+
+
+def refused(command, capsys, reason, *words):
+    """Exit code 2, and at last one sentence that starts with the reason; all that was said."""
+    assert command(*words) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.splitlines()[-1].startswith(f"audit: {reason}"), said
+    return said
+
+
+def sets(changes):
+    """Flags that change fields of the profile."""
+    return [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+
+
 def tiny_flags(data, cache, out):
-    changes = [word for item in TINY.items() for word in ("--set", "{}={}".format(*item))]
-    return ["--data", data, "--cache", cache, "--out", out, "--quick", "--threads", "2", *changes]
+    words = ["--data", data, "--cache", cache, "--out", out, "--quick", "--threads", "2"]
+    return [*words, *sets(TINY)]
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, data, model, cache):
     """The run folder of one whole audit."""
-    from click.testing import CliRunner
-
-    from audit.cli import audit
-
     out = tmp_path_factory.mktemp("runs") / "first"
-    words = [str(model), *map(str, tiny_flags(data, cache, out)), "--pretrained-on", "none"]
-    result = CliRunner().invoke(audit, words, standalone_mode=False)
-    assert result.exception is None, result.output
-    return out, result
+    return out, invoked(model, *tiny_flags(data, cache, out), "--pretrained-on", "none")
 
 
 @pytest.fixture(scope="session")

@@ -8,17 +8,16 @@ from time import sleep
 
 import numpy as np
 import pytest
-from conftest import CLASSES, make_folder, tiny_flags
+from conftest import CLASSES, make_folder, refused, tiny_flags
 
 from audit.limits import load_policy
 from audit.loading import load_data
-from audit.record import Report
-from reports import yaml as plain_yaml
+from audit.stored import load_report
 
 
 @pytest.fixture(scope="module")
 def report(finished):
-    return Report.model_validate(plain_yaml.load((finished[0] / "report.yaml").read_text()))
+    return load_report(finished[0])
 
 
 def test_leaves_every_file(finished):
@@ -95,8 +94,7 @@ def test_the_time_counts_from_the_start_of_the_command(
 ):
     monkeypatch.setattr("audit.batch.load_data", lambda *a, **k: sleep(1) or load_data(*a, **k))
     command(model, *tiny_flags(data, cache, tmp_path / "slow"), "-q")
-    told = Report.model_validate(plain_yaml.load((tmp_path / "slow/report.yaml").read_text()))
-    text = told.document.provenance["time"]
+    text = load_report(tmp_path / "slow").document.provenance["time"]
     total, measured = map(float, re.findall(r"([\d.]+) s of (?:wall time|it)", text))
     assert total - measured > 1
 
@@ -128,14 +126,6 @@ def test_a_policy_without_gates_is_undecided(data, model, cache, tmp_path, comma
     (tmp_path / "policy.yaml").write_text(text)
     flags = tiny_flags(data, cache, tmp_path / "out")
     assert command(model, *flags, "--policy", tmp_path / "policy.yaml", "-q") == 3
-
-
-def refused(command, capsys, reason, *words):
-    """Exit code 2, one sentence that starts with the reason, no traceback."""
-    assert command(*words) == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith(f"audit: {reason}: "), error
-    assert "Traceback" not in error
 
 
 def test_bad_input_is_one_sentence(data, model, cache, tmp_path, command, capsys):

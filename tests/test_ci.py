@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import sets
 from junitparser import JUnitXml
 from lxml import etree
 
@@ -119,9 +120,8 @@ def test_the_installed_command_gates_in_a_clean_environment(tmp_path, wheel, dat
     (site / "borrowed.pth").write_text(f"{borrowed()}\n")
     flags = ["--data", data, "--quick", "--threads", "1", "--cache", tmp_path / "cache"]
     tiny = {"images_seen": 1000, "gating": 1, "cuts": 0, "seeds": 1, "doublings": 0}
-    changes = [word for item in tiny.items() for word in ("--set", "{}={}".format(*item))]
     path = f"{tmp_path / 'venv/bin'}:/usr/bin:/bin"
-    done = gate(tmp_path, model, *flags, *changes, PATH=path)
+    done = gate(tmp_path, model, *flags, *sets(tiny), PATH=path)
     assert done.returncode in (1, 3), done.stderr
     report = yaml.safe_load((tmp_path / "run/report.yaml").read_text())
     assert report["document"]["exit_code"] == done.returncode

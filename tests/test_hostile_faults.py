@@ -9,16 +9,22 @@ import subprocess
 import sys
 import time
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import tiny_flags
 from test_hostile_checkpoints import assert_refused
 
-from audit.folder import write_run
-from audit.record import Report
+from audit.folder import claim_folder, write_run
+from audit.loading import load_data, load_training_data
+from audit.model.checkpoint import load_subject
+from audit.model.pinned import require_digest
+from audit.others import load_others
+from audit.record import AuditError
+from audit.settings import Settings
 from audit.store import Outcome, Store
-from reports import yaml
+from audit.stored import load_report
 
 STEPS = ("fsync", "replace", "rename")  # of `os`, behind which every file and folder appears
 OUTCOME = Outcome({"a": 1}, {"x": np.arange(6.0)})
@@ -48,7 +54,7 @@ def killed_at(step, work):
 
 
 def test_a_kill_at_any_step_leaves_a_whole_report_or_none(finished, tmp_path):
-    report = Report.model_validate(yaml.load((finished[0] / "report.yaml").read_text()))
+    report = load_report(finished[0])
     report = report.model_copy(update={"document": report.document.model_copy(
         update={"sections": ()})})  # fmt: skip
     given = {"predictions_csv": b"x", "pictures": {}, "config": {}, "log": ["x"]}
@@ -112,6 +118,45 @@ def test_a_full_disk_of_the_cache_is_no_verdict(
     assert_refused(code, capsys.readouterr().err, ("CACHE_UNUSABLE",))
     assert not (tmp_path / "run").exists()
     assert not list((tmp_path / "cache").rglob("*.json"))
+
+
+@pytest.mark.parametrize("write", ["tempfile.NamedTemporaryFile", "sys.stderr.write"])
+def test_a_fault_that_cannot_be_written_down_is_no_verdict(write, command, capsys, monkeypatch):
+    monkeypatch.setattr("audit.cli.audit", lambda **_: 1 / 0)
+    monkeypatch.setattr(write, full)
+    assert command("demo") == 2
+    said = capsys.readouterr().err
+    assert said == "" or "could not be written" in said
+
+
+def test_a_full_place_for_temporary_files_is_not_the_models_fault(model, monkeypatch):
+    monkeypatch.setattr("audit.model.reading.tempfile.TemporaryFile", full)
+    with pytest.raises(AuditError, match=r"a temporary file gave 'No space left on.*TMPDIR"):
+        load_subject(model)
+
+
+def closed(*_, **__):
+    raise PermissionError(errno.EACCES, "Permission denied", "somewhere")
+
+
+@pytest.mark.parametrize(("refused", "method", "use"), [
+    ("MODEL_UNREADABLE", "open", lambda data, model: require_digest(model, ["0" * 64])),
+    ("MODEL_UNREADABLE", "is_file", lambda data, model: require_digest(model, ["0" * 64])),
+    ("MODEL_NOT_A_FILE", "is_file", lambda data, model: load_subject(model.parent)),
+    ("DATA_UNREADABLE", "is_dir", lambda data, model: load_data(Settings(data=data))),
+    ("DATA_UNREADABLE", "is_dir", lambda data, model: load_training_data(
+        Settings(train_data=data / "train"))),
+    ("DATA_UNREADABLE: --probe-data", "is_dir", lambda data, model: load_others(
+        Settings(probe_data=data))),
+    ("OUT_UNUSABLE", "exists", lambda data, model: claim_folder(data / "run")),
+])  # fmt: skip
+def test_what_may_not_be_read_is_said(refused, method, use, data, model, monkeypatch):
+    monkeypatch.setattr(Path, method, closed)
+    with pytest.raises(AuditError) as told:
+        use(data, model)
+    monkeypatch.undo()
+    assert str(told.value).startswith(refused)
+    assert refused == "MODEL_NOT_A_FILE" or "'Permission denied'" in str(told.value)
 
 
 def no_network(*_, **__):

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 import yaml as older_yaml
-from conftest import make_folder, tiny_flags
+from conftest import invoked, make_folder, tiny_flags
 from lxml import html
 
 from reports import yaml
@@ -29,19 +29,12 @@ MARKUP = (".html", ".xml", ".md")
 @pytest.fixture(scope="module", params=CLASSES)
 def hostile_run(request, tmp_path_factory, model, cache):
     """The run folder, all that was printed, and the names of the classes."""
-    from click.testing import CliRunner
-
-    from audit.cli import audit
-
     root, classes = tmp_path_factory.mktemp("hostile"), sorted(CLASSES[request.param])
     data = make_folder(root / "data", {"train": 60, "val": 80}, classes)
     for label in classes:
         for i, name in enumerate(FILES):
             (data / "val" / label / f"{i:03d}.png").rename(data / "val" / label / name)
-    words = [str(model), *map(str, tiny_flags(data, cache, root / "run"))]
-    result = CliRunner().invoke(audit, words, standalone_mode=False)
-    assert result.exception is None, result.output
-    return root / "run", result, classes
+    return root / "run", invoked(model, *tiny_flags(data, cache, root / "run")), classes
 
 
 def strings(value):

@@ -73,6 +73,7 @@ def test_the_nearest_name():
     assert names.nearest_name("accuracy_gap.gian.*") == "accuracy_gap.gain.*"
     assert names.nearest_name("data.leaks") == "data.near_leaks"
     assert names.nearest_name("reference.data.group") == "reference.data.groups"
+    assert names.nearest_name("reference.xyzzy") == ""
 
 
 def test_a_class_may_be_called_crashed():

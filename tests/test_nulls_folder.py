@@ -6,57 +6,39 @@ import json
 import shutil
 
 import pytest
-from conftest import TINY, make_folder
+from conftest import TINY, invoked, make_folder, refused, sets
 
 from audit.commands.init import text
 from audit.given_nulls import profile_with
 from audit.jobs import KINDS
 from audit.nulls_folder import read_nulls
-from audit.record import AuditError, Report
+from audit.record import AuditError
 from audit.settings import load_settings
-from reports import yaml as plain_yaml
-
-CHANGES = [word for item in TINY.items() for word in ("--set", "{}={}".format(*item))]
+from audit.stored import load_report
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, data, cache, finished):
     """Exported from the cache of a finished audit: nothing is trained."""
-    from click.testing import CliRunner
-
-    from audit.cli import audit
-
     out = tmp_path_factory.mktemp("nulls") / "nulls"
-    words = ["nulls", "fit", "--data", data, "-o", out, "--cache", cache, "--quick", *CHANGES]
+    words = ["--data", data, "-o", out, "--cache", cache, "--quick", *sets(TINY), "-q"]
     with pytest.MonkeyPatch.context() as patch:
         for kind in ("choose", "fit", "train_facts"):
             patch.setitem(KINDS, kind, lambda *_: pytest.fail("it was in the cache"))
-        result = CliRunner().invoke(audit, [*map(str, words), "-q"], standalone_mode=False)
-    assert result.exception is None, result.output
+        invoked("nulls", "fit", *words)
     return out
 
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory, data, model, folder):
     """An audit with the folder, an empty cache, and evaluation images alone."""
-    from click.testing import CliRunner
-
-    from audit.cli import audit
-
     out, done = tmp_path_factory.mktemp("ci") / "run", []
     words = [model, "--eval-data", data / "val", "--nulls", folder, "--no-cache", "--out", out]
     with pytest.MonkeyPatch.context() as patch:
         for kind, executor in list(KINDS.items()):
             patch.setitem(KINDS, kind, lambda *a, k=kind, e=executor: done.append(k) or e(*a))
-        result = CliRunner().invoke(
-            audit, [*map(str, words), "-q", "--pretrained-on", "none"], standalone_mode=False
-        )
-    assert result.exception is None, result.output
+        invoked(*words, "-q", "--pretrained-on", "none")
     return out, done
-
-
-def report(out):
-    return Report.model_validate(plain_yaml.load((out / "report.yaml").read_text()))
 
 
 def table(out):
@@ -73,7 +55,7 @@ def test_predictions_are_those_of_an_audit_with_training_images(audited, finishe
 
 
 def test_measurements_are_the_same_where_no_training_image_is_needed(audited, finished):
-    with_folder, direct = (report(out) for out in (audited[0], finished[0]))
+    with_folder, direct = (load_report(out) for out in (audited[0], finished[0]))
     needs_training = ("transfer.", "probes.", "data.train_width", "data.train_height")
     values = [
         {m.name: repr(m.value) for m in r.measurements if not m.name.startswith(needs_training)}
@@ -89,7 +71,7 @@ def test_measurements_are_the_same_where_no_training_image_is_needed(audited, fi
 
 
 def test_the_report_names_the_folder(audited, folder):
-    told = report(audited[0]).document
+    told = load_report(audited[0]).document
     assert read_nulls(folder).digest in told.provenance["nulls given"]
     assert "not at hand" in told.data["images"]
     assert "GiB" in told.provenance["peak memory"]
@@ -109,7 +91,7 @@ def test_training_images_among_the_evaluation_images_are_a_leak_that_gates(
     shutil.copy(data / "train" / "left" / "000.png", tmp_path / "val" / "left" / "copied.png")
     words = [model, "--eval-data", tmp_path / "val", "--nulls", folder, "--no-cache", "-q"]
     assert command(*words, "--out", tmp_path / "out") == 1
-    found = {f.limit: f for f in report(tmp_path / "out").findings}
+    found = {f.limit: f for f in load_report(tmp_path / "out").findings}
     assert (found["exact_leaks"].verdict, found["exact_leaks"].value) == ("fail", 1.0)
 
 
@@ -124,16 +106,9 @@ def test_outputs_in_another_order_are_read_by_name(data, model, folder, tmp_path
     assert [r["bagnet-5.0"] for r in rows[0]] == [r["bagnet-5.0"] for r in rows[1]]
 
 
-def refused(command, capsys, reason, *words):
-    assert command(*words, "--no-cache", "-q") == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith(f"audit: {reason}: "), error
-    return error
-
-
 def test_other_classes_are_refused(model, folder, tmp_path, command, capsys):
     root = make_folder(tmp_path / "other", {"val": 30}, ("left", "right", "spotted"))
-    words = [model, "--eval-data", root / "val", "--nulls", folder]
+    words = [model, "--eval-data", root / "val", "--nulls", folder, "--no-cache", "-q"]
     assert "'striped'" in refused(command, capsys, "NULLS_OTHER_CLASSES", *words)
     (tmp_path / "map.txt").write_text("left\nright\nspotted\n")
     refused(command, capsys, "NULLS_OTHER_CLASSES", *words, "--class-map", tmp_path / "map.txt")
@@ -146,11 +121,12 @@ def test_a_model_of_another_class_count_is_refused(data, folder, tmp_path, comma
 
     torch.save(timm.create_model("resnet10t", num_classes=2).state_dict(), tmp_path / "two.pt")
     words = [tmp_path / "two.pt", "--model", "resnet10t", "--eval-data", data / "val"]
-    refused(command, capsys, "NULLS_OTHER_CLASSES", *words, "--nulls", folder)
+    words += ["--nulls", folder, "--no-cache", "-q"]
+    refused(command, capsys, "NULLS_OTHER_CLASSES", *words)
 
 
 def test_asking_for_nulls_that_are_not_there(data, model, folder, command, capsys):
-    words = [model, "--eval-data", data / "val", "--nulls", folder]
+    words = [model, "--eval-data", data / "val", "--nulls", folder, "--no-cache", "-q"]
     error = refused(command, capsys, "NULLS_LACKING", *words, "--set", "seeds=2")
     assert "seeds = 2, but fitted was 1" in error
     refused(command, capsys, "NULLS_LACKING", *words, "--profile", "full")

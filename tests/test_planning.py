@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import TINY, tiny_flags
+from conftest import TINY, sets, tiny_flags
 
 from audit.calibration import Speed, images_learned, noise, timed
 from audit.case import CutPoint
@@ -82,7 +82,7 @@ def test_the_cost_of_a_network_of_half_of_the_classes():
     fixed = 0.25 * (50 + 20)
     assert costs(setup, "a", None, frozen=False) == (6 * 150 + 2 * passes + fixed, fixed)
     cut = CutPoint(name="head", depth=0.5, head=False)
-    passes = 50 + 3 * 25 + 2 * 0.2 * 50 + 20  # half of the network is stored for both views
+    passes = 50 + 3 * 25 + 2 * 0.2 * 25 + 20  # half of the network is stored for both views
     assert costs(setup, "b", cut, frozen=True) == (6 * 75 + 2 * passes + fixed, fixed)
 
 
@@ -139,8 +139,7 @@ def test_a_plan_runs_and_writes_nothing(data, model, cache, tmp_path, command, c
 
 
 def test_what_is_cached_takes_no_time(data, model, cache, command, capsys, idle, finished):
-    changes = [word for item in TINY.items() for word in ("--set", "{}={}".format(*item))]
-    words = ["--data", data, "--cache", cache, "--quick", *changes]
+    words = ["--data", data, "--cache", cache, "--quick", *sets(TINY)]
     assert command("plan", model, *words, "--json") == 0
     made = json.loads(capsys.readouterr().out)
     assert [row["cached"] for row in made["rows"]] == [row["jobs"] for row in made["rows"]]
@@ -163,9 +162,8 @@ def test_max_time_takes_what_is_cached(
 ):
     """Of the larger profiles nothing is cached, so the quick one is taken, and it says so."""
     monkeypatch.setattr("audit.calibration.MOMENT", 0.01)
-    changes = [w for k, v in TINY.items() if k not in ("seeds", "gating", "doublings")
-               for w in ("--set", f"{k}={v}")]  # fmt: skip
-    flags = ["--data", data, "--cache", cache, *changes, "--out", tmp_path / "out", "-q"]
+    changes = {k: v for k, v in TINY.items() if k not in ("seeds", "gating", "doublings")}
+    flags = ["--data", data, "--cache", cache, *sets(changes), "--out", tmp_path / "out", "-q"]
     code = command(model, *flags, "--max-time", "1s", "--pretrained-on", "none")
     assert code in (1, 3)
     assert "left out, compared with the default" in (tmp_path / "out" / "report.md").read_text()

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import tiny_flags
+from conftest import refused, tiny_flags
 from sample_policy import bet, measured, one_limit, read, write
 from sample_runs import N, make_run, table, wrong
 
@@ -140,15 +140,8 @@ def test_an_audit_is_compared_before_it_is_judged(old, monkeypatch):
 # Refused
 
 
-def refused(command, capsys, message, *words):
-    assert command("judge", *words) == 2
-    error = capsys.readouterr().err.strip()
-    assert error.startswith(f"audit: {message}"), error
-    assert len(error.splitlines()) == 1
-
-
 def test_a_limit_that_needs_a_reference_must_find_one(old, tmp_path, command, capsys):
-    words = [old, "--policy", write(tmp_path, DROP)]
+    words = ["judge", old, "--policy", write(tmp_path, DROP)]
     refused(command, capsys, "CONFIG_NO_REFERENCE: the limit `drop` is relative to", *words)
     with pytest.raises(AuditError, match="CONFIG_NO_REFERENCE"):
         needed_reference(None, read(tmp_path, DROP))
@@ -160,14 +153,15 @@ def test_a_reference_of_another_schema(old, tmp_path, command, capsys):
     (old / "report.yaml").write_text(text.replace("schema_version: 1", "schema_version: 7", 1))
     policy = write(tmp_path, f"# the last release\nreference: old\n{DROP}")
     place = f"the reference run named by {policy}, line 2: this version reads reports of schema 1"
-    refused(command, capsys, f"REPORT_SCHEMA: {place}", new(tmp_path), "--policy", policy)
+    words = ["judge", new(tmp_path), "--policy", policy]
+    refused(command, capsys, f"REPORT_SCHEMA: {place}", *words)
 
 
 @pytest.mark.parametrize("other", [{"data": "e" * 64}, {"classes": "2: a, c"}])
 def test_a_reference_on_other_data(old, tmp_path, command, capsys, other):
     words = ["--policy", write(tmp_path, DROP), "--reference", old]
     message = "REFERENCE_OTHER_DATA: the reference run named by `--reference` or audit.yaml needs"
-    refused(command, capsys, message, new(tmp_path, **other), *words)
+    refused(command, capsys, message, "judge", new(tmp_path, **other), *words)
 
 
 def test_other_training_data_are_no_other_evaluation_data(old):
@@ -179,8 +173,9 @@ def test_other_training_data_are_no_other_evaluation_data(old):
 
 
 def test_a_reference_that_is_not_there(old, tmp_path, command, capsys):
-    words = [old, "--reference", tmp_path / "none"]
-    refused(command, capsys, "REPORT_NOT_FOUND: the reference run named by `--reference`", *words)
+    words = ["judge", old, "--reference", tmp_path / "none"]
+    message = "REPORT_NOT_FOUND: the reference run named by `--reference`"
+    assert len(refused(command, capsys, message, *words).splitlines()) == 1
 
 
 # The whole path

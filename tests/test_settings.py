@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from audit.record import AuditError
-from audit.settings import PATHS, Settings, chosen_policy, load_settings
+from audit.settings import PATHS, Settings, chosen_policy, chosen_profile, load_settings
 
 
 def test_settings_name_file_and_line(tmp_path):
     cases = {
         "seed: 1\nsead: 2": "CONFIG_INVALID: .*audit.yaml, line 2 .*Did you mean 'seed'",
-        "a: 1": "CONFIG_INVALID: .*line 1 does not know 'a'",
+        "a: 1": "CONFIG_INVALID: .*line 1 does not know 'a'. `audit init` writes all settings",
+        "changes:\n  seeds: two": "line 2 cannot use 'two' for 'changes.seeds': .*a whole number,",
         "data: x\nseed: much": "CONFIG_INVALID: .*line 2 cannot use 'much' for 'seed'",
         "limits:\n  gain: {at_least: x}": "POLICY_INVALID: .*audit.yaml, line 2, needs a finite",
         "waivers: {gain: {reason: r, until: 2020-01-01}}": "POLICY_WAIVER_EXPIRED: .*line 1,",
@@ -21,6 +22,18 @@ def test_settings_name_file_and_line(tmp_path):
         (tmp_path / "audit.yaml").write_text(written)
         with pytest.raises(AuditError, match=message):
             load_settings(tmp_path / "audit.yaml", {})
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"seeds": "two"}, "command line cannot use 'two' for '--set seeds': input should be a whole"),
+    ({"sedes": 1}, r"in audit.yaml: changes\) does not know 'sedes'. Did you mean 'seeds'"),
+    ({"xyzzy": 1}, "does not know 'xyzzy'. Known are gating, drawn, "),
+    ({"\x1b[31ma": 1}, r"does not know '\\x1b\[31ma'"),
+    ({"\x1b[31ma": "b"}, r"for '--set \\x1b\[31ma'"),
+])  # fmt: skip
+def test_what_is_wrong_with_a_change_of_the_profile(changes, message):
+    with pytest.raises(AuditError, match=message):
+        chosen_profile(load_settings(None, {"changes": changes}))
 
 
 def test_null_is_not_set_and_flags_come_first(tmp_path):

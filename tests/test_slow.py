@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import REAL_DATA
 
-from audit.record import Report
-from reports import yaml as plain_yaml
+from audit.stored import load_report
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
@@ -21,14 +20,10 @@ def run(*words, cwd):
     )
 
 
-def read(folder):
-    return Report.model_validate(plain_yaml.load((folder / "report.yaml").read_text()))
-
-
 def test_demo_ends_with_zero_and_a_report(tmp_path):
     done = run("-m", "audit", "demo", "--out", "demo", "--no-cache", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    report = read(tmp_path / "demo" / "report")
+    report = load_report(tmp_path / "demo" / "report")
     code = report.document.exit_code
     assert f"the gate would have returned exit code {code}" in done.stderr
     measured = {m.name: m.value for m in report.measurements}
@@ -46,7 +41,7 @@ def test_audit_of_an_image_folder(tmp_path):
     done = run("-m", "audit", "model.pt", "--data", data, *changes, "--out", "run",
                "--cache", "cache", cwd=tmp_path)  # fmt: skip
     assert done.returncode in (1, 3), done.stderr  # an hour's training is missing: never a pass
-    assert read(tmp_path / "run").document.exit_code == done.returncode
+    assert load_report(tmp_path / "run").document.exit_code == done.returncode
 
 
 def test_wheel_holds_everything_and_runs_elsewhere(wheel, tmp_path):

@@ -95,6 +95,7 @@ REFUSED = {  # text: reason and what the message must say
     WAIVED.replace("01-31", "01-30"): "POLICY_WAIVER_EXPIRED: .*policy.yaml, line 4, waives `gain` "
     "until 2027-01-30",
     WAIVED.replace("gain", "gian"): "POLICY_INVALID: .*line 2, waives `gian`.*limit is `gain`",
+    WAIVED.replace("gain", "xyzzy"): "which is no limit of the policy; known are `gain`, ",
     WAIVED.replace("    until: 2027-01-31\n", ""): "line 2, needs `until`, a date such as",
     WAIVED.replace("2027-01-31", "2027-02-30"): "line 4, needs `until`, a date",
     WAIVED.replace("2027-01-31", "20270131"): "line 4, needs `until`, a date",

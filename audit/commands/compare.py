@@ -60,7 +60,7 @@ def compare(
     click.echo(printed(result, form), nl=False)
     if out is not None:
         write(result, out)
-        click.echo(f"comparison: {out / 'compare.html'}", err=True)
+        click.echo(f"comparison: {visible(str(out / 'compare.html'), 1000)}", err=True)
     return 0
 
 

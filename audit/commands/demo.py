@@ -1,9 +1,8 @@
 """`audit demo`: train a small timm network on the embedded images, and audit it like any other."""
 
 import argparse
-import os
+import io
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,11 @@ import click
 
 from audit.commands.options import QUIET, THREADS, option
 from audit.commands.run import audit_files, show
-from audit.folder import claim_folder
+from audit.folder import new_folder
 from audit.progress import Progress
 from audit.settings import Settings
 from audit.threads import set_threads
+from reports.files import write_atomic
 
 if TYPE_CHECKING:
     import torch
@@ -43,18 +43,14 @@ def demo(out: Path | None, threads: int | None, quiet: bool | None, no_cache: bo
     Ends with 0 whatever the verdict, and says what the gate would have returned.
     """
     out = out or Path("audit-runs") / time.strftime("%Y%m%d-%H%M%S-demo")
-    claim_folder(out)
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
     progress = Progress(bool(quiet))
-    progress.say("this takes about five minutes on two processor cores")
-    set_threads(threads)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.absolute().parent))
-    from audit.data import load_dataset, write_embedded_folder
+    with new_folder(out) as folder:
+        progress.say("this takes about five minutes on two processor cores")
+        set_threads(threads)
+        from audit.data import load_dataset, write_embedded_folder
 
-    write_embedded_folder(temporary / "data")
-    train_subject(load_dataset(temporary / "data"), temporary / "model.pt", progress)
-    temporary.chmod(0o755)
-    temporary.rename(out)
+        write_embedded_folder(folder / "data")
+        train_subject(load_dataset(folder / "data"), folder / "model.pt", progress)
     settings = Settings(
         data=out / "data",
         profile="quick",
@@ -140,10 +136,9 @@ def save(model: "torch.nn.Module", path: Path, mean: "torch.Tensor", std: "torch
         "args": args,
         "version": 2,
     }
-    with path.open("wb") as handle:
-        torch.save(checkpoint, handle)
-        handle.flush()
-        os.fsync(handle.fileno())
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    write_atomic(path, buffer.getvalue())
 
 
 __all__ = ["demo"]

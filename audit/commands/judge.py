@@ -5,12 +5,13 @@ from pathlib import Path
 import click
 
 from audit.commands.options import EXIT_ZERO, JSON, path_option
-from audit.commands.run import show
-from audit.limits import load_policy
+from audit.commands.showing import show
+from audit.limits import load_policy, resolved
 from audit.record import AuditError
 from audit.reference import chosen_reference, require_reference, with_reference
 from audit.runs import load_run
 from audit.stored import copy_run, judged_again, load_report
+from reports.text import visible
 
 
 @click.command("judge")
@@ -37,12 +38,18 @@ def judge(
     if before is not None:
         report = with_reference(load_run(run), before)
     require_reference(limits, report.measurements)
+    other = policy is None and report.policy != resolved(limits)
     report = judged_again(report, limits)
     if out is not None:
         if not run.is_dir():
             raise AuditError(
-                "USAGE", f"--out needs the folder of a run to copy, but {run} is a file. Name it."
+                "USAGE",
+                f"--out needs the folder of a run to copy, but {visible(str(run))} is a file. Name "
+                "it.",
             )
         copy_run(run, report, out)
+    if other:
+        told = "judged by the default limits, not by those of the run: name these with --policy"
+        click.echo(told, err=True)
     show(report, out, as_json=bool(as_json))
     return 0 if exit_zero else report.document.exit_code

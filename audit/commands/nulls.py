@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from audit.commands.options import DATA, JSON, PLACE, PROFILE, option, resolve
+from audit.commands.options import COUNT, DATA, JSON, PLACE, PROFILE, option, resolve
 from audit.fitting import fit_nulls
 from audit.progress import Progress
 from audit.threads import set_threads
+from reports.text import visible
 
 
 @click.group("nulls")
@@ -24,7 +25,7 @@ def nulls() -> None:
 )
 @option(
     "--img-size",
-    type=click.IntRange(min=1),
+    type=COUNT,
     help="Side of the models' input; nulls see at most 64 [the images' median side].",
 )
 @PROFILE
@@ -44,7 +45,7 @@ def fit(out: Path, **flags: Any) -> int:
     digest = fit_nulls(settings, out, Store(root), Progress(bool(options["quiet"])))
     if options["as_json"]:
         print(json.dumps({"out": str(out), "manifest_sha256": digest}))
-    click.echo(f"nulls: {out} (manifest SHA-256 {digest})", err=True)
+    click.echo(f"nulls: {visible(str(out), 1000)} (manifest SHA-256 {digest})", err=True)
     return 0
 
 

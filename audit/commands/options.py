@@ -96,6 +96,7 @@ def together(*decorators: Decorator) -> Decorator:
     return apply
 
 
+COUNT = click.IntRange(min=1)
 DATA = together(
     path_option("--data", "Folder with train/ and val/ (or test/), or with idx files."),
     path_option("--train-data", "Training images, instead of --data."),
@@ -118,9 +119,7 @@ PROFILE = together(
     option("--set", "changes", type=KeyValue(), multiple=True, help="A field of the profile."),
     option("--seed", type=click.IntRange(min=0), help="Of everything random [0]."),
 )
-THREADS = option(
-    "--threads", type=click.IntRange(min=1), help="Processor threads [as many as are free]."
-)
+THREADS = option("--threads", type=COUNT, help="Processor threads [as many as are free].")
 QUIET = option("-q", "--quiet", is_flag=True, default=None, help="No progress.")
 PLACE = together(
     path_option("--config", "Configuration [audit.yaml, if there is one]."),
@@ -132,14 +131,17 @@ PLACE = together(
 MODEL = together(
     option("--model", help="timm architecture, for a file that names none."),
     option("--model-kwargs", type=KeyValue(), multiple=True, help="Its arguments, as key=value."),
-    option("--num-classes", type=int, help="Number of outputs, where the file does not say."),
+    option("--num-classes", type=COUNT, help="Number of outputs, where the file does not say."),
     option(
-        "--img-size", type=int, help="Side of the input in pixels, where the file does not say."
+        "--img-size", type=COUNT, help="Side of the input in pixels, where the file does not say."
     ),
-    option("--in-chans", type=int, help="Input channels, where the file does not say."),
+    option("--in-chans", type=COUNT, help="Input channels, where the file does not say."),
     option(
         "--weights", help="Which, for a file with several: raw, ema, or the key they are under."
     ),
+    option("--pretrained-on", help="Data the model was trained on before; 'none' if on no other."),
+)
+PREPARED = together(
     option("--mean", type=Numbers(), help="Of the channels, instead of the file's: 0.5,0.5,0.5."),
     option("--std", type=Numbers(), help="Likewise, divided by."),
     option("--crop-pct", type=float, help="Share of the shorter side that the crop keeps."),
@@ -150,7 +152,6 @@ MODEL = together(
         default=None,
         help="Try other preprocessing on training images, and warn where one is clearly better.",
     ),
-    option("--pretrained-on", help="Data the model was trained on before; 'none' if on no other."),
 )
 JUDGE = together(
     path_option("--policy", "Limits to judge by, instead of the default ones."),

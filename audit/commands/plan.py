@@ -9,7 +9,17 @@ import click
 
 from audit.batch import data_for, open_batch
 from audit.calibration import Speed
-from audit.commands.options import DATA, JSON, JUDGE, MODEL, OTHERS, PLACE, PROFILE, resolve
+from audit.commands.options import (
+    DATA,
+    JSON,
+    JUDGE,
+    MODEL,
+    OTHERS,
+    PLACE,
+    PREPARED,
+    PROFILE,
+    resolve,
+)
 from audit.loading import load_data, load_model, read_class_map
 from audit.others import names_of, words
 from audit.others import others as beside_of
@@ -32,6 +42,7 @@ NOTE = (
 @OTHERS
 @JUDGE
 @MODEL
+@PREPARED
 @PROFILE
 @PLACE
 @JSON

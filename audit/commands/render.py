@@ -6,6 +6,7 @@ import click
 
 from audit.record import AuditError
 from audit.stored import load_report, write_formats
+from reports.text import visible
 
 
 @click.command("render")
@@ -15,9 +16,9 @@ def render(run: Path) -> int:
     if not run.is_dir():
         raise AuditError(
             "REPORT_NOT_FOUND",
-            f"render needs the folder of a finished audit, but {run} is not a folder. Name the "
-            "folder that holds report.yaml.",
+            f"render needs the folder of a finished audit, but {visible(str(run))} is not a "
+            "folder. Name the folder that holds report.yaml.",
         )
     write_formats(load_report(run), run)
-    click.echo(f"report: {run / 'report.html'}", err=True)
+    click.echo(f"report: {visible(str(run / 'report.html'), 1000)}", err=True)
     return 0

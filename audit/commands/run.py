@@ -17,6 +17,7 @@ from audit.commands.options import (
     OTHERS,
     PIN,
     PLACE,
+    PREPARED,
     PROFILE,
     path_option,
     repeat_command,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     "folder each inside.",
 )
 @MODEL
+@PREPARED
 @PIN
 @PROFILE
 @PLACE

@@ -36,7 +36,7 @@ def show(report: Report, out: Path | None, *, as_json: bool) -> None:
     if document.watermark:
         click.echo(f"({document.watermark})", err=True)
     if out is not None:
-        click.echo(f"report: {out / 'report.html'}", err=True)
+        click.echo(f"report: {visible(str(out / 'report.html'), 1000)}", err=True)
     sys.stderr.flush()
 
 
@@ -76,8 +76,8 @@ def table(results: Sequence[tuple[Path, Result]]) -> None:
             rows.append((name, "refused", "", result.reason))
             continue
         report, out = result
-        numbers = report.document.numbers
-        rows.append((name, report.document.verdict, numbers[0].value if numbers else "", str(out)))
+        numbers, shown = report.document.numbers, visible(str(out), 1000)
+        rows.append((name, report.document.verdict, numbers[0].value if numbers else "", shown))
     widths = [max(len(row[k]) for row in rows) for k in range(3)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]

@@ -82,14 +82,18 @@ def demand_same_data(first: Stored, other: Stored) -> None:
     )
 
 
-def strongest(run: Stored) -> tuple[str, Measurement]:
-    """The claim rung that leaves the model the least gain; ("", NaN) if none was measured."""
-    gains = {
+def claims(run: Stored) -> dict[str, Measurement]:
+    """The gain over every claim rung of a run, by the rung's name."""
+    return {
         name.removeprefix(GAIN): m
         for name, m in run.by_name.items()
         if name.startswith(GAIN) and m is not None and m.detail.get("claim")
     }
-    known = {name: m for name, m in gains.items() if not math.isnan(m.value)}
+
+
+def strongest(run: Stored) -> tuple[str, Measurement]:
+    """The claim rung that leaves the model the least gain; ("", NaN) if none was measured."""
+    known = {name: m for name, m in claims(run).items() if not math.isnan(m.value)}
     if not known:
         return "", UNKNOWN.model_copy(update={"unit": "gain"})
     name = min(known, key=lambda name: known[name].value)
@@ -177,12 +181,7 @@ def notes(runs: Sequence[Stored]) -> str:
 
 def _ladder(run: Stored) -> tuple[tuple[str, float], ...]:
     """The claim rungs with their accuracies: equal where the nulls are the same."""
-    names = sorted(
-        name.removeprefix(GAIN)
-        for name, m in run.by_name.items()
-        if name.startswith(GAIN) and m is not None and m.detail.get("claim")
-    )
-    found = [(name, run.by_name.get(f"{GAP}.accuracy.{name}")) for name in names]
+    found = [(name, run.by_name.get(f"{GAP}.accuracy.{name}")) for name in sorted(claims(run))]
     return tuple((name, -1.0 if m is None else m.value) for name, m in found)
 
 

@@ -3,8 +3,6 @@
 import math
 from typing import Literal
 
-from scipy import special
-
 from audit.compare import Change
 from audit.intervals import IMAGE_DF, quantile
 
@@ -30,6 +28,8 @@ def p_value(change: Change) -> float:
     margin = change.value - change.low if change.value > 0 else change.high - change.value
     if change.value == 0 or math.isinf(margin):
         return 1.0
+    from scipy import special
+
     df = max(1.0, min(IMAGE_DF, change.n - 1))
     t = math.inf if margin == 0 else abs(change.value) / margin * quantile(df, 1 - LEVEL)
     return float(2 * special.stdtr(df, -t))

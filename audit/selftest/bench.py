@@ -78,7 +78,7 @@ WHOLE = Scale(
     retrained=10_000,
 )
 FEW = 1_500  # training images seen, where the verdict does not rest on trained nulls
-MEMORISED = 40  # times that each image with a random label is shown
+MEMORISED = 30  # times that each image with a random label is shown
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,12 @@ class Bench:
     @cached_property
     def sees_tints(self) -> nn.Module:
         """A model of the tinted set."""
-        return taught(ARCHITECTURE, self.tinted, self.recipe(15_000), self.seed)
+        return taught(ARCHITECTURE, self.tinted, self.recipe(12_000), self.seed)
 
     @cached_property
     def sees_places(self) -> nn.Module:
         """A model of the placed set."""
-        return taught(ARCHITECTURE, self.placed, self.recipe(15_000), self.seed)
+        return taught(ARCHITECTURE, self.placed, self.recipe(6_000), self.seed)
 
     @cached_property
     def memorised(self) -> nn.Module:

@@ -1,0 +1,103 @@
+"""Does a null with a tenth of its budget, or a crippled one, let a model pass? On real images.
+
+    AUDIT_DATA=cifar10 python benchmarks/starved.py resnet18.pt vit.pt convnext.pt
+
+AUDIT_DATA names an image folder; the models are checkpoints that belong to it. The nulls are
+trained once, on a tenth of the images that the default profile gives them, without doublings. Then
+CoordConv is trained again with all layers but its classifier left as they were drawn, as a faulty
+null would be: the nesting check must say so, for it must not lose to the BagNet of the same patch.
+Only what the gate on the gain rests on is measured.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from audit.case import Null, title_of
+from audit.config import PROFILES, Profile, profile
+from audit.data import load_dataset
+from audit.data.dataset import Dataset
+from audit.jobs import choosing, nulls
+from audit.jobs.workshop import Decoded, Workshop
+from audit.limits import load_policy
+from audit.model.checkpoint import Subject, load_subject
+from audit.predictions import read_ladder
+from audit.run import Audited, audit
+from audit.store import Store
+from audit.threads import set_threads
+from baselines.sibling import Sibling
+from reports.text import interval, number
+
+SHARE = 10  # of the default budget, one in so many
+LEFT_OUT = {"cuts": 0, "id_images": 0, "probe_cuts": 0, "doublings": 0, "seeds": 1}
+HEAD = "| nulls | model | accuracy | strongest null | gain over it | allowance | gain | why |"
+
+
+def main() -> None:
+    """Audit every model beside starved nulls, then beside a crippled one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="+", type=Path)
+    parser.add_argument("--threads", type=int)
+    options = parser.parse_args()
+    set_threads(options.threads)
+    started, dataset = time.monotonic(), load_dataset(Path(os.environ["AUDIT_DATA"]))
+    subjects = [load_subject(path) for path in options.models]
+    whole = PROFILES["default"].images_seen
+    starved = profile("quick", images_seen=whole // SHARE, **LEFT_OUT)
+    print(f"{whole // SHARE:,} images seen by a null, of {whole:,} in the default profile\n")
+    print(HEAD + "\n|" + "---|" * (HEAD.count("|") - 1), flush=True)
+    decoded: Decoded = {}
+    show("starved", audits(subjects, dataset, starved, decoded))
+    cripple("coordconv")
+    found = audits(subjects[:1], dataset, starved, decoded)
+    show("CoordConv crippled", found)
+    print(f"\n{read_ladder(found[0].case).broken}\n\n{time.monotonic() - started:.0f} s")
+
+
+def audits(
+    subjects: Sequence[Subject], dataset: Dataset, chosen: Profile, decoded: Decoded
+) -> list[Audited]:
+    """One audit a model, with the nulls trained once."""
+    store, policy = Store(None), load_policy()
+    return [audit(s, dataset, chosen, policy, store=store, decoded=decoded) for s in subjects]
+
+
+def show(kind: str, found: Sequence[Audited]) -> None:
+    """A line a model."""
+    for one in found:
+        known = {m.name: m for measured in one.measurements.values() for m in measured}
+        own = known["accuracy_gap.accuracy.subject"]
+        gains = {n.removeprefix("accuracy_gap.gain."): m for n, m in known.items()
+                 if n.startswith("accuracy_gap.gain.") and m.detail["claim"]}  # fmt: skip
+        null = max(gains, key=lambda name: known[f"accuracy_gap.accuracy.{name}"].value)
+        theirs, allowance = (known[f"accuracy_gap.{q}.{null}"] for q in ("accuracy", "allowance"))
+        (finding,) = (f for f in one.findings if f.limit == "gain")
+        cells = (
+            *(kind, one.setup.architecture, number(own.value, "fraction")),
+            f"{title_of(null)}, {number(theirs.value, 'fraction')}",
+            f"{number(gains[null].value, 'gain')} "
+            f"({interval(gains[null].low, gains[null].high, 'gain')})",
+            number(allowance.value, "points"),
+            *(finding.verdict, finding.reason),
+        )
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def cripple(kind: str) -> None:
+    """Let networks of one kind learn their classifier alone."""
+    whole = nulls.build
+
+    def build(null: Null, shop: Workshop, seed: int) -> Sibling:
+        network = whole(null, shop, seed)
+        if null.kind == kind:
+            network.requires_grad_(False)
+            network.fc.requires_grad_(True)
+        return network
+
+    nulls.build = choosing.build = build  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main()

@@ -145,7 +145,8 @@ def null_outputs(
         label=f"running {name}" + (" on relocated images" if relocated else ""),
         params=common(setup, null)
         | {"evaluation": setup.eval_digest, "seed": setup.seed + seed}
-        | {"untrained": untrained, "relocated": relocated},
+        | {"untrained": untrained, "relocated": relocated}
+        | {"features": not (seed or relocated)},  # only `dimension` reads them
         after=(*(() if untrained else (fit(setup, null, seed),)), *scale),
         cost=0.3 * setup.n_eval,
     )
@@ -172,7 +173,6 @@ def subject_outputs(setup: Setup, *, untrained: bool = False, relocated: bool = 
     """The subject, or its untrained twin, on the evaluation images."""
     params: dict[str, Plain] = {
         "data": setup.eval_digest,
-        "subject": setup.subject_digest,
         "view": setup.view,
         "untrained": untrained,
         "relocated": relocated,
@@ -185,9 +185,19 @@ def subject_outputs(setup: Setup, *, untrained: bool = False, relocated: bool = 
         label="running the "
         + ("untrained twin of the model" if untrained else "model")
         + (" on relocated images" if relocated else ""),
-        params=params,
+        params=params | network(setup, untrained=untrained),
         cost=2.0 * setup.n_eval,
     )
+
+
+def network(setup: Setup, *, untrained: bool) -> dict[str, Plain]:
+    """What names the subject; for one with fresh weights all that determines these but the seed.
+
+    So another checkpoint of the architecture finds what its untrained networks gave in the store.
+    """
+    if untrained:
+        return {"network": setup.network_digest, "classes": len(setup.classes)}
+    return {"subject": setup.subject_digest}
 
 
 def pictures(setup: Setup, null: Null) -> Job:

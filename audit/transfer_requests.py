@@ -1,18 +1,20 @@
 """The jobs of both transfer experiments: the model's own curve, and the full one with A and B.
 
-The model's own curve cuts the model itself. The full experiment has base networks for A and B: half
-of the audited classes is A and the rest B, and then no weight of the model matters, only its
-architecture, so that another checkpoint of it finds all of this in the store. Or B is another data
-set and the model itself is A.
+The model's own curve cuts the model itself; its untrained controls know only the architecture. The
+full experiment has base networks for A and B: half of the audited classes is A and the rest B, and
+then no weight of the model matters, only its architecture, so that another checkpoint of it finds
+all of this in the store. Or B is another data set and the model itself is A.
 """
 
+from audit import requests
 from audit.case import CutPoint, Setup
 from audit.work import Job, Plain
 
 FROZEN = ("frozen", "bnb", "anb", "untrained")
 STEP, IMAGE = 6.0, 2.0  # cost of an image through the model: learned from, and only run
 DECODED = 0.25  # cost of decoding a small image
-TRIAL, HELD_OUT = 0.25, 0.2  # of a rate: share of the budget, and of the images to judge it by
+LOOKED_AT = 1.5  # cost of looking for near duplicates of an image
+TRIAL, HELD_OUT = 0.25, 0.2  # of a rate: share of the budget, and of the images that judge it
 NORMS = 2000  # images at most that the statistics of batch norms are estimated on after a training
 LEAST = 0.05  # share of a step that learning the classifier alone costs
 
@@ -22,7 +24,6 @@ def own_network(setup: Setup, cut: CutPoint, mode: str, seed: int = 0) -> Job:
     params: dict[str, Plain] = {
         "data": setup.train_digest,
         "evaluation": setup.eval_digest,
-        "subject": setup.subject_digest,
         "view": setup.view,
         "cut": cut.name,
         "mode": mode,
@@ -32,7 +33,8 @@ def own_network(setup: Setup, cut: CutPoint, mode: str, seed: int = 0) -> Job:
     return Job(
         kind="transfer",
         label=f"transfer: {mode} up to {cut.name}" + numbered(seed),
-        params=params | budget(setup),
+        params=params | budget(setup) | requests.network(setup, untrained=mode == "untrained"),
+        after=(requests.train_facts(setup),),
         fixed=DECODED * images,
         cost=network_cost(setup, cut, frozen=mode in FROZEN, images=images, evaluated=setup.n_eval)
         + DECODED * images,
@@ -76,6 +78,7 @@ def base(setup: Setup, side: str, seed: int = 0) -> Job:
         kind="split_base",
         label=f"transfer: base network {side.upper()}" + numbered(seed),
         params=shared(setup) | {"side": side, "seed": setup.seed + seed},
+        after=ties(setup),
         cost=cost,
         fixed=fixed,
     )
@@ -84,11 +87,11 @@ def base(setup: Setup, side: str, seed: int = 0) -> Job:
 def network(setup: Setup, cut: CutPoint, curve: str, seed: int = 0) -> Job:
     """One network of a curve; its donor is a base, the model itself, or fresh."""
     params = shared(setup) | {"curve": curve, "cut": cut.name, "seed": setup.seed + seed}
-    after: tuple[Job, ...] = ()
+    after = ties(setup)
     if curve in ("bnb", "bnb_plus"):
-        after = (base(setup, "b", seed),)
+        after += (base(setup, "b", seed),)
     elif curve in ("anb", "anb_plus") and setup.transfer is None:
-        after = (base(setup, "a", seed),)
+        after += (base(setup, "a", seed),)
     elif curve in ("anb", "anb_plus"):
         params["subject"] = setup.subject_digest
     cost, fixed = costs(setup, "b", cut, frozen=curve in FROZEN)
@@ -102,6 +105,11 @@ def network(setup: Setup, cut: CutPoint, curve: str, seed: int = 0) -> Job:
     )
 
 
+def ties(setup: Setup) -> tuple[Job, ...]:
+    """Finds near duplicates among the training images; for other data every network does it."""
+    return () if setup.transfer else (requests.train_facts(setup),)
+
+
 def costs(setup: Setup, side: str, cut: CutPoint | None, *, frozen: bool) -> tuple[float, float]:
     """`Job.cost` and `Job.fixed` of a network of the full experiment that learns "a" or "b"."""
     other = setup.transfer
@@ -112,7 +120,7 @@ def costs(setup: Setup, side: str, cut: CutPoint | None, *, frozen: bool) -> tup
     else:
         learned, judged = other.n_train, other.n_eval
     images = min(setup.profile.transfer_images, learned)
-    fixed = DECODED * (images + judged)
+    fixed = DECODED * (images + judged) + (LOOKED_AT * images if other else 0)
     cost = network_cost(setup, cut, frozen=frozen, images=images, evaluated=judged)
     return cost + fixed, fixed
 
@@ -134,7 +142,7 @@ def network_cost(
     trials = len(profile.transfer_rates) if len(profile.transfer_rates) > 1 else 0
     seen = profile.transfer_seen * (1 + TRIAL * trials)
     passes = 2 * stored * images + (1 + trials) * (1 - stored) * min(NORMS, images)
-    passes += trials * HELD_OUT * images + evaluated
+    passes += trials * (1 - stored) * HELD_OUT * images + evaluated
     return STEP * max(LEAST, 1 - stored) * seen + IMAGE * passes
 
 

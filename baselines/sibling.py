@@ -133,7 +133,7 @@ def wrapped(x: Tensor, q: int) -> Tensor:
     q pixels around pixel `STRIDE` i. Padding once is faster than padding every layer.
 
     Returns:
-        (N, C, H + p, W + p), p = 2 (q // 2) - STRIDE + 1.
+        (N, C, H + p, W + p), p = q // 2 + max(0, q // 2 - STRIDE + 1), before and behind.
     """
     before = q // 2
     after = max(0, before - STRIDE + 1)

@@ -3,7 +3,8 @@
 Images stay decoded (uint8) in memory; a batch is gathered, augmented and normalised at once. The
 rate warms up, stays constant and falls linearly to zero over the last fifth, so that finished
 accuracies at a quarter and half of the budget are cheap branches of one run: a copy of the network
-is cooled down at these points, and the run goes on as if nothing had happened.
+is cooled down at these points, and the run goes on with its own weights. A branch draws its batches
+from the same stream, so a run with branches sees other batches afterwards than one without.
 """
 
 import copy
@@ -123,6 +124,21 @@ class Data(Protocol):
         ...
 
 
+class Still(Protocol):
+    """What is needed to judge a network."""
+
+    @property
+    def labels(self) -> Tensor:
+        """(N,) int64."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def normalised(self, index: Tensor) -> Any:
+        """What the network takes, for the images at `index` as they are."""
+        ...
+
+
 class Diverged(Exception):
     """The loss was not finite."""
 
@@ -137,7 +153,7 @@ def normalise(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 def statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel in [0, 1], from at most 5,000 images."""
-    sample = pixels[:: max(1, len(pixels) // 5000)].float().div_(255)
+    sample = pixels[:: max(1, -(-len(pixels) // 5000))].float().div_(255)
     return sample.mean(dim=(0, 2, 3)), sample.std(dim=(0, 2, 3)).clamp_min(1e-3)
 
 
@@ -285,13 +301,13 @@ def endless(n: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def predict(network: nn.Module, data: Images, batch: int = 256) -> Tensor:
+def predict(network: nn.Module, data: Still, batch: int = 256) -> Tensor:
     """Logits (N, K), float32, in eval mode."""
     network.eval()
     parts = torch.arange(len(data)).split(batch)
     return torch.cat([network(data.normalised(index)).float() for index in parts])
 
 
-def accuracy(network: nn.Module, data: Images) -> float:
-    """Share of images whose largest logit is the label's."""
+def accuracy(network: nn.Module, data: Still) -> float:
+    """Share of images whose largest logit is the label's, in eval mode."""
     return float((predict(network, data).argmax(1) == data.labels).double().mean())

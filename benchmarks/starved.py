@@ -32,6 +32,7 @@ from reports.text import interval, number
 
 SHARE = 10  # of the default budget, one in so many
 LEFT_OUT = {"cuts": 0, "id_images": 0, "probe_cuts": 0, "doublings": 0, "seeds": 1}
+QUANTITIES = ("accuracy", "allowance")  # the stack has none of its own
 HEAD = "| nulls | model | accuracy | strongest null | gain over it | allowance | gain | why |"
 
 
@@ -72,14 +73,15 @@ def show(kind: str, found: Sequence[Audited]) -> None:
         gains = {n.removeprefix("accuracy_gap.gain."): m for n, m in known.items()
                  if n.startswith("accuracy_gap.gain.") and m.detail["claim"]}  # fmt: skip
         null = max(gains, key=lambda name: known[f"accuracy_gap.accuracy.{name}"].value)
-        theirs, allowance = (known[f"accuracy_gap.{q}.{null}"] for q in ("accuracy", "allowance"))
+        theirs, allowance = (known.get(f"accuracy_gap.{q}.{null}") for q in QUANTITIES)
+        assert theirs is not None
         (finding,) = (f for f in one.findings if f.limit == "gain")
         cells = (
             *(kind, one.setup.architecture, number(own.value, "fraction")),
             f"{title_of(null)}, {number(theirs.value, 'fraction')}",
             f"{number(gains[null].value, 'gain')} "
             f"({interval(gains[null].low, gains[null].high, 'gain')})",
-            number(allowance.value, "points"),
+            "" if allowance is None else number(allowance.value, "points"),
             *(finding.verdict, finding.reason),
         )
         print(f"| {' | '.join(cells)} |", flush=True)

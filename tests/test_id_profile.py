@@ -165,6 +165,13 @@ def test_values_that_overflow_are_refused_and_the_others_measured():
     assert found(normal(60, 3)).reason == ""
 
 
+def test_a_layer_that_was_given_up_takes_no_room():
+    """As many distances as ten million images have would need a petabyte."""
+    refused, _ = id_profile.measured(Columns(10_000_000, 5, "too wide"))
+    assert (refused.reason, refused.n, refused.duplicates) == ("too wide", 10_000_000, 0)
+    assert np.isnan(refused.in_blocks).all()
+
+
 def test_a_full_disk_is_a_reason_and_no_crash():
     columns = Columns.within(Room(0), 60, 3)
     full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115

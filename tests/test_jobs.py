@@ -106,7 +106,7 @@ def test_overfit_nulls_are_regularised_as_their_claim_allows():
 
 def test_features_give_one_view_of_each_image():
     values = torch.arange(2 * 5 * 3.0).view(2, 5, 3)
-    data = Features((values,), torch.arange(5))
+    data = Features((values,), torch.arange(5), torch.arange(5))
     (got,) = data.batch(torch.tensor([1, 4]), "mirror", torch.Generator().manual_seed(0))
     for row, i in zip(got, (1, 4), strict=True):
         assert any(torch.equal(row, values[view, i]) for view in (0, 1))

@@ -133,6 +133,12 @@ def test_augmentation_only_moves_pixels():
     assert not torch.equal(moved, data.pixels)
 
 
+def test_statistics_are_of_at_most_5000_images():
+    pixels = torch.zeros(9999, 1, 1, 1, dtype=torch.uint8)
+    pixels[1::2] = 255  # those between the ones that are looked at
+    assert statistics(pixels)[0].item() == 0
+
+
 def test_normalised_images_have_mean_zero_and_deviation_one():
     x = images(n=200).normalised(torch.arange(200))
     assert x.mean().item() == pytest.approx(0, abs=1e-3)

@@ -11,6 +11,7 @@ import click
 
 from audit.commands.options import JSON, MODEL, PIN
 from audit.model.pinned import require_digest
+from audit.model.uncompiled import without_compiler
 from reports.text import visible
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ def inspect(model_path: Path, model_sha256: tuple[str, ...], as_json: bool, **gi
     Needs no data and runs nothing of the file. Ends with 2 if an audit would refuse it.
     """
     require_digest(model_path, model_sha256)
-    from audit.model.inspection import inspect_model
-
     given["model_kwargs"] = dict(given["model_kwargs"]) or None
-    found = inspect_model(model_path, **given)
+    with without_compiler():
+        from audit.model.inspection import inspect_model
+
+        found = inspect_model(model_path, **given)
     if as_json:
         print(json.dumps(dataclasses.asdict(found), indent=2))
     else:

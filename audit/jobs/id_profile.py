@@ -18,7 +18,7 @@ from audit.jobs.nulls import null_of, restore
 from audit.jobs.outputs import needed
 from audit.jobs.workshop import Tick, Workshop
 from audit.kernels.gram import gram, linear_dimension
-from audit.kernels.pairwise import CloudId, dimension
+from audit.kernels.pairwise import CloudId, dimension, refused
 from audit.model.activations import at_cuts
 from audit.model.cuts import Cut
 from audit.model.sibling_cuts import sibling_cuts
@@ -151,9 +151,7 @@ def remembered(given: Iterator[Tensor], remember: Callable[[Tensor], None]) -> I
 def measured(columns: Columns) -> tuple[CloudId, float]:
     """TwoNN and the number of principal components at one place; NaN components if refused."""
     if columns.reason:
-        squared = torch.zeros((columns.n, columns.n), dtype=torch.float64)
-        nothing = dimension(squared, seed=BLOCKS_SEED)
-        return nothing._replace(reason=columns.reason, n=columns.n, duplicates=0), float("nan")
+        return refused(columns.n, columns.reason), float("nan")
     sums = gram(columns.chunks(), columns.n)
     components, _ = linear_dimension(sums.products)
     found = dimension(sums.squared, seed=BLOCKS_SEED)

@@ -7,16 +7,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from audit.jobs.outputs import BATCH
 from audit.jobs.workshop import Workshop
 from audit.kernels.probes import normalised
 from audit.model.activations import at_cuts, layout_of, pooled
 from audit.model.cuts import Cut
+from baselines.linear import pixels as downscaled
 
 PIXELS = "pixels"  # stands for the images themselves, beside the cuts
-SIDE = 16  # of the images whose pixels are read
 Layers = dict[str, Tensor]  # (n, D) by cut
 Count = Callable[[int], None]  # told the images that are done
 
@@ -72,15 +71,10 @@ def features(
         for index, found in zip(batches, values, strict=True):
             layers = {cut: normalised(pooled(value, layout)) for cut, value in found.items()}
             if pixels:
-                layers[PIXELS] = normalised(small(part.pixels[index]))
+                small = torch.from_numpy(downscaled(part.pixels[index].numpy()))
+                layers[PIXELS] = normalised(small)
             count(len(index))
             yield layers
-
-
-def small(pixels: Tensor) -> Tensor:
-    """Images at 16 x 16 pixels or fewer: (B, C, H, W) uint8 -> (B, D) in [0, 1]."""
-    side = min(SIDE, pixels.shape[-1])
-    return F.interpolate(pixels.float() / 255, size=(side, side), mode="area").flatten(1)
 
 
 def gathered(parts: Iterable[Layers], n: int) -> Layers:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from audit.case import Null
-from audit.jobs.workshop import Tick, Workshop
+from audit.jobs.workshop import Tick, Workshop, counter
 from audit.store import Outcome
 from audit.work import Job
 from baselines import TRIVIAL
@@ -56,13 +56,7 @@ def fit(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) ->
         return Outcome(dict(chosen.values))
     started, seed = time.monotonic(), int(job.params["seed"])  # type: ignore[arg-type]
     images, recipe = shop.images("train", null), Recipe(**chosen.values["recipe"])
-    seen = 0.0
-
-    def count(n: float) -> None:
-        nonlocal seen
-        seen += n
-        tick(seen / recipe.images_seen)
-
+    count = counter(recipe.images_seen, tick)
     network = build(null, shop, seed)
     try:
         train(network, images, recipe, seed=seed, progress=count)

@@ -10,11 +10,11 @@ from torch import Tensor
 from audit.data.facts import Known, facts_of, groups_of
 from audit.data.fingerprints import Prints, fingerprints
 from audit.jobs.nulls import build, null_of, restore
-from audit.jobs.workshop import Tick, Workshop
+from audit.jobs.workshop import Tick, Workshop, counter
 from audit.record import AuditError
 from audit.store import Outcome
 from audit.work import Job, merged
-from baselines.linear import FEATURES, Linear, choose_strength, fit_linear
+from baselines.linear import FEATURES, Linear, choose_strength, fit_linear, log_softmax
 from baselines.sibling import STRIDE
 from baselines.train import Images
 from baselines.train import statistics as channel_statistics
@@ -58,13 +58,8 @@ def facts(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) 
 
 def look(shop: Workshop, name: str, tick: Tick) -> Known:
     """Labels and fingerprints of a split."""
-    split, seen = shop.split(name), 0
-
-    def count(n: int) -> None:
-        nonlocal seen
-        seen += n
-        tick(seen / len(split))
-
+    split = shop.split(name)
+    count = counter(len(split), tick)
     return Known(split.labels, fingerprints(split, shop.setup.channels, count))
 
 
@@ -86,6 +81,8 @@ def forward(
     n: int,
     shift: int,
     tick: Tick,
+    *,
+    keep: bool,
 ) -> Outcome:
     """Run a model over images.
 
@@ -95,26 +92,26 @@ def forward(
         n: N.
         shift: Pixels by which every image is rolled along both axes first.
         tick: Told the share that is done.
+        keep: Whether the pre-logits are wanted.
 
     Returns:
-        Arrays `features` (N, D) and `logits` (N, K), float32.
+        Arrays `logits` (N, K) and, if they are wanted, `features` (N, D), float32.
     """
-    features, logits, done = [], [], 0
+    features: list[Tensor] = []
+    logits: list[Tensor] = []
+    count = counter(n, tick)
     with torch.inference_mode():
         for images in parts:
             for index in torch.arange(len(images)).split(BATCH):
                 x = images.normalised(index)
                 hidden, scores = model(torch.roll(x, (shift, shift), (2, 3)) if shift else x)
-                features.append(hidden.float())
+                features += [hidden.float()] if keep else []
                 logits.append(scores.float())
-                done += len(index)
-                tick(done / n)
+                count(len(index))
     if not torch.cat(logits).isfinite().all():
         raise NotFinite("its outputs are not all finite numbers")
-    return Outcome(
-        {"status": "ok"},
-        {"features": torch.cat(features).numpy(), "logits": torch.cat(logits).numpy()},
-    )
+    arrays = {"features": torch.cat(features).numpy()} if keep else {}
+    return Outcome({"status": "ok"}, arrays | {"logits": torch.cat(logits).numpy()})
 
 
 class NotFinite(Exception):
@@ -146,7 +143,7 @@ def subject_outputs(
         return features, logits[:, order]
 
     try:
-        return forward(run, parts, n, shift, tick)
+        return forward(run, parts, n, shift, tick, keep=not job.params["relocated"])
     except NotFinite:
         if job.params["untrained"]:
             raise
@@ -177,7 +174,7 @@ def null_outputs(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick:
 
     shift = quarter(null.side) if job.params["relocated"] else 0
     images = shop.evaluation(null, results[needed(job, "statistics").key])
-    return forward(model, [images], len(images), shift, tick)
+    return forward(model, [images], len(images), shift, tick, keep=bool(job.params["features"]))
 
 
 def linear_outputs(kind: str, model: Linear, shop: Workshop, side: int) -> Outcome:
@@ -233,8 +230,3 @@ def alternating(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     half = np.zeros(len(labels), dtype=bool)
     half[np.argsort(labels, kind="stable")[::2]] = True
     return half
-
-
-def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Row-wise: (N, K) -> (N, K)."""
-    return torch.from_numpy(logits).log_softmax(dim=1).numpy()

@@ -19,7 +19,7 @@ from audit.data.facts import Known, groups_of
 from audit.data.fingerprints import fingerprints
 from audit.jobs.layers import PIXELS, Count, Layers, Part, bytes_each, features, gathered, part_of
 from audit.jobs.outputs import needed
-from audit.jobs.workshop import AUDITED, Tick, Workshop
+from audit.jobs.workshop import AUDITED, Tick, Workshop, counter
 from audit.kernels.probes import Chosen, Loss, basis_of, choose, unusable
 from audit.model.cuts import Cut
 from audit.store import Outcome
@@ -123,15 +123,21 @@ def material(
     every = part_of(shop, of, "train", np.arange(len(shop.split("train", of))))
     room = MEMORY // max(1, bytes_each(shop, shop.subject.model, cuts, every))
     index = shop.some("train", min(asked, max(FEWEST, room)), seed, of)
-    if of == AUDITED:
-        tied = results[needed(job, "train_facts").key].arrays["train_groups"][index]
-    else:
-        tied = groups(shop, of, "train", index)
+    tied = train_groups(job, shop, results, of, index)
     kept, held = heldout_indices(every.labels.numpy()[index], tied, seed)
     train = part_of(shop, of, "train", index[np.concatenate([kept, held])])
     evaluation = part_of(shop, of, "eval", shop.some("eval", asked, seed, of))
     dataset = shop.dataset if of == AUDITED else shop.others[of]
     return Material(train, len(kept), evaluation, len(dataset.classes))
+
+
+def train_groups(
+    job: Job, shop: Workshop, results: Mapping[str, Outcome], of: str, index: Integers
+) -> Integers:
+    """(n,) equal for near duplicates among some training images of a data set."""
+    if of == AUDITED:
+        return results[needed(job, "train_facts").key].arrays["train_groups"][index]
+    return groups(shop, of, "train", index)
 
 
 def groups(shop: Workshop, of: str, split: str, index: Integers) -> Integers:
@@ -197,15 +203,3 @@ def judge(done: Read, parts: Iterator[Layers], given: Material) -> None:
     for key, each in wrong.items():
         if key[0] not in done.reasons:
             done.wrong[key] = torch.cat(each).numpy().astype(np.uint8)
-
-
-def counter(total: int, tick: Tick) -> Count:
-    """Adds up images and tells the share of `total`."""
-    seen = 0
-
-    def count(n: int) -> None:
-        nonlocal seen
-        seen += n
-        tick(min(1.0, seen / total))
-
-    return count

@@ -3,7 +3,7 @@
 After Yosinski et al. (2014, arXiv:1411.1792): the first layers come from a donor and stay frozen or
 learn on, the others begin anew. All networks of one curve share images, budget, schedule and
 augmentation. A frozen prefix gives the same features in every epoch, so they are computed once for
-each image and its mirror image.
+each image and its mirror image. Near duplicates never stand on both sides of the choice of a rate.
 """
 
 import math
@@ -17,17 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from audit.jobs.workshop import Tick
+from audit.data import heldout_indices
+from audit.jobs.workshop import Tick, counter
 from audit.model.architecture import check_split, reinitialise_after, split
 from audit.model.cuts import Cut
 from audit.model.spec import ModelSpec
-from baselines.train import Data, Diverged, Images, Recipe, predict, train
+from baselines.train import Data, Diverged, Images, Recipe, accuracy, predict, train
 
 RATE = 2e-3  # of AdamW, the recipe's; shares of it are tried at each cut
 WEIGHT_DECAY = 0.01
 TRIAL = 0.25  # share of the budget that a trial of a rate gets
-MEMORY = 2 * 2**30  # bytes of cached features per cut, at most
-HELD_OUT = 0.2  # of the training images, for the choice of the rate
+MEMORY = 2 * 2**30  # bytes of stored features per cut; more only if LEAST images take more
+LEAST = 100  # images whose features are stored whatever they take
 FEWEST = 50  # training images; with fewer no rate can be chosen
 DIVERGED = "its training diverged"
 
@@ -41,12 +42,14 @@ class Curve:
         images: To learn from.
         budget: Training images seen by each network.
         shares: Shares of `RATE` that are tried.
+        groups: (N,) equal for near duplicates among the images; None: there are none.
     """
 
     spec: ModelSpec
     images: Images
     budget: int
     shares: tuple[float, ...]
+    groups: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,12 @@ class Learned:
         network: In eval mode.
         rate: That was chosen.
         trials: Accuracy on held-out training images by rate.
-        cached: Whether it learned from stored features.
         seconds: Of the whole training.
     """
 
     network: nn.Module
     rate: float
     trials: dict[float, float]
-    cached: bool
     seconds: float
 
 
@@ -91,10 +92,12 @@ class Features:
 
     Attributes:
         values: Live values at the cut, each (2, N, ...): the image, then its mirror image.
-        labels: (N,).
+        index: (M,) which of the N images these are; all subsets share the values.
+        labels: (M,).
     """
 
     values: tuple[Tensor, ...]
+    index: Tensor
     labels: Tensor
 
     def __len__(self) -> int:
@@ -103,11 +106,15 @@ class Features:
     def batch(self, index: Tensor, augment: str, generator: torch.Generator) -> tuple[Tensor, ...]:
         """The values of one view of each image, drawn at random."""
         view = (torch.rand(len(index), generator=generator) < 0.5).long()
-        return tuple(value[view, index] for value in self.values)
+        return tuple(value[view, self.index[index]] for value in self.values)
+
+    def normalised(self, index: Tensor) -> tuple[Tensor, ...]:
+        """The values of each image, not of its mirror image."""
+        return tuple(value[0, self.index[index]] for value in self.values)
 
     def subset(self, index: Tensor) -> "Features":
         """The images at `index`."""
-        return Features(tuple(v[:, index] for v in self.values), self.labels[index])
+        return Features(self.values, self.index[index], self.labels[index])
 
 
 def learn(curve: Curve, start: Start, seed: int, tick: Tick) -> Learned:
@@ -129,25 +136,26 @@ def learn(curve: Curve, start: Start, seed: int, tick: Tick) -> Learned:
     features = None
     if start.frozen and start.cached and start.donor and start.cut and start.cut.traced:
         features = prefix_features(start.donor, start.cut, curve.images)
+    groups = np.arange(n) if curve.groups is None else curve.groups
+    parts = heldout_indices(curve.images.labels.numpy(), groups, seed)
+    kept, held = (torch.from_numpy(part) for part in parts)
     rates = [RATE * share for share in curve.shares]
-    trials = rates if len(rates) > 1 else []  # one rate needs no choice
+    trials = rates if len(rates) > 1 and len(held) else []  # one rate needs no choice
     count = counter(curve.budget * (1 + TRIAL * len(trials)), tick)
 
     def run(part: Tensor | None, rate: float, seen: int) -> nn.Module:
         return train_once(curve, start, features, part, rate=rate, seen=seen, seed=seed, tick=count)
 
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    kept, held = order[round(HELD_OUT * n) :], order[: round(HELD_OUT * n)]
     scores: dict[float, float] = {}
     for rate in trials:
         try:
             network = run(kept, rate, round(TRIAL * curve.budget))
-            scores[rate] = share_right(network, curve.images.subset(held))
+            scores[rate] = score(network, start, curve.images, features, held)
         except Diverged:
             scores[rate] = 0.0
     best = max(scores, key=scores.__getitem__, default=rates[0])
     network = run(None, best, curve.budget)
-    return Learned(network, best, scores, features is not None, time.monotonic() - began)
+    return Learned(network, best, scores, time.monotonic() - began)
 
 
 def train_once(
@@ -192,26 +200,18 @@ def beginning(spec: ModelSpec, start: Start, seed: int) -> nn.Module:
     return reinitialise_after(start.donor, spec, start.cut, seed=seed, freeze=start.frozen)
 
 
+def score(
+    network: nn.Module, start: Start, images: Images, features: Features | None, held: Tensor
+) -> float:
+    """Accuracy on the images at `held`; where features are stored, only what lies behind is run."""
+    if features is None or start.cut is None:
+        return accuracy(network, images.subset(held))
+    return accuracy(split(network, start.cut)[1], features.subset(held))
+
+
 def whole(data: Any, part: Tensor | None) -> Any:
     """The images or features at some positions; all of them without a copy."""
     return data if part is None else data.subset(part)
-
-
-def counter(total: float, tick: Tick) -> Callable[[float], None]:
-    """Turns numbers of images into the share that is done."""
-    done = 0.0
-
-    def count(step: float) -> None:
-        nonlocal done
-        done += step
-        tick(min(1.0, done / total))
-
-    return count
-
-
-def share_right(network: nn.Module, data: Images) -> float:
-    """Accuracy in eval mode."""
-    return float((predict(network, data).argmax(1) == data.labels).double().mean())
 
 
 def errors_on(network: nn.Module, parts: Iterable[Images]) -> NDArray[np.float64]:
@@ -228,24 +228,33 @@ def bytes_per_image(cuts: Sequence[Cut]) -> int:
 
 def within_memory(cuts: Sequence[Cut], wanted: int) -> int:
     """How many of the wanted training images every cut can store features of."""
-    return min(wanted, max(100, MEMORY // bytes_per_image(cuts)))
+    return min(wanted, max(LEAST, MEMORY // bytes_per_image(cuts)))
 
 
 def prefix_features(donor: nn.Module, cut: Cut, images: Images) -> Features:
     """Run the prefix once over each image and its mirror image, in eval mode."""
     check_split(donor, cut, images.normalised(torch.arange(2)))
-    prefix = split(donor, cut)[0]
-    views: list[list[tuple[Tensor, ...]]] = [[], []]
+    prefix, every = split(donor, cut)[0], torch.arange(len(images))
+    stored: list[Tensor] = []
     with torch.no_grad():
-        for index in torch.arange(len(images)).split(128):
+        for index in every.split(128):
             x = images.normalised(index)
-            for view, batch in zip(views, (x, x.flip(3)), strict=True):
-                view.append(prefix(batch))
-    values = tuple(
-        torch.stack([torch.cat([part[i] for part in view]) for view in views])
-        for i in range(len(views[0][0]))
-    )
-    return Features(values, images.labels)
+            for view, batch in enumerate((x, x.flip(3))):
+                found = prefix(batch)
+                stored = stored or [room_for(value, len(images)) for value in found]
+                for values, value in zip(stored, found, strict=True):
+                    values[view, index] = value
+    return Features(tuple(stored), every, images.labels)
+
+
+def room_for(value: Tensor, n: int) -> Tensor:
+    """Room for two views of n values like the first of `value`, in its order of axes: (2, n, ...).
+
+    Convolutions learn faster from batches with the channels last, as the prefix gives them.
+    """
+    one = torch.empty_like(value[:1])
+    strides = (n * one.numel(), one.numel(), *one.stride()[1:])
+    return value.new_empty_strided((2, n, *value.shape[1:]), strides)
 
 
 def restore_norms(network: nn.Module, data: Data, seed: int) -> None:

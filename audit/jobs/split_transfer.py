@@ -15,15 +15,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from audit.data import subset
-from audit.jobs.probes import groups
-from audit.jobs.retraining import (
-    DIVERGED,
-    Curve,
-    Start,
-    errors_on,
-    learn,
-    within_memory,
-)
+from audit.jobs.probes import groups, train_groups
+from audit.jobs.retraining import DIVERGED, Curve, Start, errors_on, learn, within_memory
 from audit.jobs.transfer import facts, shares_of, whole_number
 from audit.jobs.workshop import Tick, Workshop
 from audit.model.spec import ModelSpec
@@ -32,7 +25,6 @@ from audit.work import Job
 from baselines.train import Diverged, Images
 
 SEEDS = {"a": 1, "b": 2, "network": 3, "untrained": 4}  # apart: no fresh layer repeats a base's
-FROZEN = ("bnb", "anb", "untrained")
 FROM_A = ("anb", "anb_plus")
 WEIGHTS = "weights."
 
@@ -53,12 +45,11 @@ class Half:
         """Of its images in a split, ascending."""
         return np.flatnonzero(np.isin(shop.split(split, self.of).labels, self.classes))
 
-    def chosen(self, shop: Workshop, n: int, seed: int) -> Images:
-        """A stratified choice of `n` training images, with the network's labels."""
+    def chosen(self, shop: Workshop, n: int, seed: int) -> NDArray[np.int64]:
+        """Positions of a stratified choice of `n` of its training images, ascending."""
         positions = self.positions(shop, "train")
         labels = np.searchsorted(self.classes, shop.split("train", self.of).labels[positions])
-        picked = positions[subset(labels.astype(np.int64), n, seed)]
-        return self.relabelled(shop.subject_images("train", picked, self.of))
+        return positions[subset(labels.astype(np.int64), n, seed)]
 
     def evaluation(self, shop: Workshop) -> Iterator[Images]:
         """Its evaluation images, in order, in parts that fit in memory."""
@@ -81,7 +72,7 @@ def half(job: Job, shop: Workshop, side: str) -> Half:
     return Half(of, tuple(i for i, name in names if (name in of_a) == (side == "a")))
 
 
-def curve_of(job: Job, shop: Workshop, side: str) -> Curve:
+def curve_of(job: Job, shop: Workshop, results: Mapping[str, Outcome], side: str) -> Curve:
     """What all networks that learn one side share; both sides have equally many images."""
     wanted = [half(job, shop, "b")]
     if str(job.params["of"]) not in shop.others:
@@ -90,9 +81,11 @@ def curve_of(job: Job, shop: Workshop, side: str) -> Curve:
     n = within_memory(cuts, whole_number(job, "images"))
     n = min(n, *(len(h.positions(shop, "train")) for h in wanted))
     own = half(job, shop, side)
-    images = own.chosen(shop, n, whole_number(job, "base_seed"))
+    index = own.chosen(shop, n, whole_number(job, "base_seed"))
+    images = own.relabelled(shop.retraining_images(index, own.of))
     spec = replace(shop.subject.spec, num_classes=len(own.classes))
-    return Curve(spec, images, whole_number(job, "seen"), shares_of(job))
+    tied = train_groups(job, shop, results, own.of, index)
+    return Curve(spec, images, whole_number(job, "seen"), shares_of(job), tied)
 
 
 def split_base(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
@@ -103,7 +96,7 @@ def split_base(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: T
         and, beside the audited data set, `groups` (n,) equal for near duplicates among these.
     """
     side, seed = str(job.params["side"]), whole_number(job, "seed")
-    curve = curve_of(job, shop, side)
+    curve = curve_of(job, shop, results, side)
     try:
         learned = learn(curve, Start(), seed_for(seed, side), tick)
     except Diverged:
@@ -117,17 +110,17 @@ def split_base(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: T
     chance = float(np.bincount(labels).max() / len(labels))
     if own.of in shop.others:
         arrays["groups"] = groups(shop, own.of, "eval", positions)
-    return Outcome(facts(learned, curve, []) | {"chance": chance}, arrays | {"errors": errors})
+    return Outcome(facts(learned, curve) | {"chance": chance}, arrays | {"errors": errors})
 
 
 def split_network(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """One network of the four curves: its errors on B's evaluation images."""
     kind, seed = str(job.params["curve"]), whole_number(job, "seed")
-    bases = [results[needed.key] for needed in job.after]
+    bases = [results[needed.key] for needed in job.after if needed.kind == "split_base"]
     for base in bases:
         if base.values["status"] != "ok":
             return Outcome({"status": "failed", "reason": f"a base: {base.values['reason']}"})
-    curve = curve_of(job, shop, "b")
+    curve = curve_of(job, shop, results, "b")
     if kind == "untrained":
         donor: nn.Module = curve.spec.build(seed_for(seed, "untrained"))
     elif bases:
@@ -135,13 +128,13 @@ def split_network(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick
         donor = restored(bases[0], shop.subject.spec, len(half(job, shop, side).classes))
     else:
         donor = shop.subject.model
-    start = Start(donor, shop.cuts[str(job.params["cut"])], frozen=kind in FROZEN)
+    start = Start(donor, shop.cuts[str(job.params["cut"])], frozen=not kind.endswith("_plus"))
     try:
         learned = learn(curve, start, seed_for(seed, "network"), tick)
     except Diverged:
         return Outcome({"status": "failed", "reason": DIVERGED})
     errors = errors_on(learned.network, half(job, shop, "b").evaluation(shop))
-    return Outcome(facts(learned, curve, []), {"errors": errors})
+    return Outcome(facts(learned, curve), {"errors": errors})
 
 
 def seed_for(seed: int, what: str) -> int:

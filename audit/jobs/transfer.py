@@ -7,18 +7,9 @@ behind them on the same data; BnB+ lets all of it learn (`audit.jobs.retraining`
 from collections.abc import Mapping
 from typing import Any
 
-from audit.jobs.retraining import (
-    DIVERGED,
-    Curve,
-    Learned,
-    Start,
-    bytes_per_image,
-    errors_on,
-    learn,
-    within_memory,
-)
-from audit.jobs.workshop import Tick, Workshop
-from audit.model.cuts import Cut
+from audit.jobs.probes import train_groups
+from audit.jobs.retraining import DIVERGED, Curve, Learned, Start, errors_on, learn, within_memory
+from audit.jobs.workshop import AUDITED, Tick, Workshop
 from audit.store import Outcome
 from audit.work import Job
 from baselines.train import Diverged
@@ -33,20 +24,22 @@ def transfer(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
     mode, seed = str(job.params["mode"]), whole_number(job, "seed")
     cuts = [shop.cuts[str(name)] for name in job.params["cuts"]]  # type: ignore[union-attr]
     n = within_memory(cuts, whole_number(job, "images"))
-    images = shop.subject_images("train", shop.some("train", n, whole_number(job, "base_seed")))
+    index = shop.some("train", n, whole_number(job, "base_seed"))
+    groups = train_groups(job, shop, results, AUDITED, index)
     spec = shop.subject.spec
     donor = spec.build(seed + 1) if mode == "untrained" else shop.subject.model
     start = Start(donor, shop.cuts[str(job.params["cut"])], frozen=mode != "tuned")
-    curve = Curve(spec, images, whole_number(job, "seen"), shares_of(job))
+    images = shop.retraining_images(index)
+    curve = Curve(spec, images, whole_number(job, "seen"), shares_of(job), groups)
     try:
         learned = learn(curve, start, seed, tick)
     except Diverged:
         return Outcome({"status": "failed", "reason": DIVERGED})
     errors = errors_on(learned.network, shop.evaluation_parts())
-    return Outcome(facts(learned, curve, cuts), {"errors": errors})
+    return Outcome(facts(learned, curve), {"errors": errors})
 
 
-def facts(learned: Learned, curve: Curve, cuts: list[Cut]) -> dict[str, Any]:
+def facts(learned: Learned, curve: Curve) -> dict[str, Any]:
     """What a reader may ask of a network's training."""
     return {
         "status": "ok",
@@ -54,8 +47,6 @@ def facts(learned: Learned, curve: Curve, cuts: list[Cut]) -> dict[str, Any]:
         "trials": {f"{rate:g}": score for rate, score in learned.trials.items()},
         "images": len(curve.images),
         "seen": curve.budget,
-        "bytes_per_image": bytes_per_image(cuts),
-        "cached": learned.cached,
         "seconds": learned.seconds,
     }
 

@@ -20,9 +20,21 @@ if TYPE_CHECKING:
     from audit.model.cuts import Cut
 
 AUDITED = "audited"  # the name of the data set that is not beside another one
-MEMORY = 2**30  # bytes of decoded evaluation images that are kept
+MEMORY = 2**30  # bytes of decoded images that are kept, of either split as the subject sees it
 Tick = Callable[[float], None]  # called with the share of the job that is done
 Decoded = dict[tuple[str, int, int], NDArray[np.uint8]]  # by split, first and last side
+
+
+def counter(total: float, tick: Tick) -> Callable[[float], None]:
+    """Adds up numbers of images and tells the share of `total`."""
+    done = 0.0
+
+    def count(n: float) -> None:
+        nonlocal done
+        done += n
+        tick(min(1.0, done / total))
+
+    return count
 
 
 @dataclass
@@ -47,6 +59,7 @@ class Workshop:
     others: dict[str, Dataset] = field(default_factory=dict)
     all_cuts: "dict[str, Cut]" = field(default_factory=dict)
     _evaluation: list[Images] = field(default_factory=list)
+    _retraining: dict[tuple[str, bytes], Images] = field(default_factory=dict)
 
     @property
     def subject(self) -> "Subject":
@@ -113,8 +126,23 @@ class Workshop:
             crop_pct=view.crop_pct,
             interpolation=view.interpolation,
         )
-        mean, std = (torch.tensor(v[: view.in_chans]) for v in (view.mean, view.std))
-        return Images(torch.from_numpy(pixels), torch.from_numpy(part.labels), mean, std)
+        labels = torch.from_numpy(part.labels)
+        mean, std = torch.tensor(view.mean), torch.tensor(view.std)
+        return Images(torch.from_numpy(pixels), labels, mean, std)
+
+    def retraining_images(self, index: NDArray[np.int64], of: str = AUDITED) -> Images:
+        """Training images as the subject sees them; all networks of a curve ask for the same ones.
+
+        The last ones stay decoded if they fit in memory.
+        """
+        key = of, index.tobytes()
+        if key in self._retraining:
+            return self._retraining[key]
+        self._retraining.clear()
+        images = self.subject_images("train", index, of)
+        if images.pixels.numel() <= MEMORY:
+            self._retraining[key] = images
+        return images
 
     def evaluation_parts(self) -> Iterator[Images]:
         """The evaluation images as the subject sees them, in order, in parts that fit in memory.

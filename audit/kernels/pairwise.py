@@ -57,18 +57,22 @@ def dimension(squared: Tensor, blocks: int = 20, seed: int = 0) -> CloudId:
     """
     kept, blurred = distinct(squared)
     copies = len(squared) - len(kept)
-    unknown = np.full(block_count(len(squared), blocks), math.nan)
-    refused = CloudId(math.nan, math.nan, math.nan, len(kept), copies, unknown, "")
     lacking = too_few(len(kept), copies)
     if lacking:
-        return refused._replace(reason=BLURRED if blurred else lacking)
+        return refused(len(kept), BLURRED if blurred else lacking, copies, blocks)
     own = squared[kept][:, kept]
     value = two_nn(log_ratios(own))
     logs = in_blocks(kept, len(squared), blocks, seed, lambda part: log_ratios(own[part][:, part]))
     low, high, _, reason = judge(value, logs, lambda low: rank_of(own, 2 * math.ceil(low) + 20))
     if reason:
-        return refused._replace(reason=reason)
+        return refused(len(kept), reason, copies, blocks)
     return CloudId(value, low, high, len(kept), copies, logs, "")
+
+
+def refused(n: int, reason: str, copies: int = 0, blocks: int = 20) -> CloudId:
+    """A cloud of `n` distinct points and `copies` of them that has no dimension."""
+    unknown = np.full(block_count(n + copies, blocks), math.nan)
+    return CloudId(math.nan, math.nan, math.nan, n, copies, unknown, reason)
 
 
 def distinct(squared: Tensor) -> tuple[Tensor, bool]:
@@ -83,12 +87,12 @@ def distinct(squared: Tensor) -> tuple[Tensor, bool]:
     kept = torch.arange(len(squared), device=squared.device)
     to_all = squared.mean(1)
     to_mean = (to_all - to_all.mean() / 2).clamp_min(0)  # (N,) squared
-    floor, blurred = ROUNDING * (to_mean[:, None] + to_mean), False
+    blurred = False
     while len(kept) > NEIGHBOURS:
         part = squared[kept][:, kept]
         part.fill_diagonal_(math.inf)
         copy = COPY**2 * float(part.kthvalue(NEIGHBOURS, 1).values.median())
-        unresolved = part <= floor[kept][:, kept]
+        unresolved = part <= ROUNDING * (to_mean[kept][:, None] + to_mean[kept])
         near = ((part <= copy) | unresolved).tril(-1).any(1)
         if not bool(near.any()):
             break

@@ -1,0 +1,48 @@
+"""Outputs of models: the last hidden layer is kept where it is read, and nowhere else."""
+
+import numpy as np
+import pytest
+import torch
+
+from audit import requests
+from audit.config import PROFILES
+from audit.data import load_dataset
+from audit.jobs.outputs import null_outputs, subject_outputs
+from audit.jobs.workshop import Workshop
+from audit.model.checkpoint import load_subject
+from audit.setup import set_up
+from audit.store import Outcome
+
+
+@pytest.fixture(scope="module")
+def shop(model, data):
+    dataset, subject = load_dataset(data), load_subject(model)
+    setup, cuts = set_up(subject, dataset, PROFILES["quick"], 0)
+    return Workshop(dataset, subject, setup, cuts)
+
+
+def names(found):
+    assert all(np.isfinite(values).all() for values in found.arrays.values())
+    return sorted(found.arrays)
+
+
+@pytest.mark.parametrize(("relocated", "kept"), [(False, ["features", "logits"]),
+                                                 (True, ["logits"])])  # fmt: skip
+def test_of_relocated_images_only_the_logits_are_kept(shop, relocated, kept):
+    torch.manual_seed(0)
+    null = shop.setup.null("bagnet")
+    job = requests.null_outputs(shop.setup, null, untrained=True, relocated=relocated)
+    scale = {"mean": np.full(1, 0.4, "f4"), "std": np.full(1, 0.2, "f4")}
+    results = {requests.statistics(shop.setup, null).key: Outcome({}, scale)}
+    assert names(null_outputs(job, shop, results, lambda _: None)) == kept
+    job = requests.subject_outputs(shop.setup, relocated=relocated)
+    assert names(subject_outputs(job, shop, {}, lambda _: None)) == kept
+
+
+def test_a_second_seed_without_its_features_is_no_first_seed_of_another_audit(shop):
+    null, other = shop.setup.null("bagnet"), shop.setup.model_copy(update={"seed": 1})
+    second = requests.null_outputs(shop.setup, null, seed=1)
+    first = requests.null_outputs(other, null)
+    assert (second.params["seed"], first.params["seed"]) == (1, 1)
+    assert (second.params["features"], first.params["features"]) == (False, True)
+    assert second.key != first.key

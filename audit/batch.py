@@ -11,6 +11,7 @@ from audit.deciding import load_decided
 from audit.folder import claim_folder
 from audit.limits import Policy
 from audit.loading import known_classes, load_data, output_classes, require_unchanged
+from audit.model.pinned import require_pinned
 from audit.others import load_others, names_of
 from audit.profile_choice import fixed_profile, parse_limit, profile_for, seed_of
 from audit.progress import Progress
@@ -44,6 +45,7 @@ class Batch:
         left_out: What --max-time left out, in words.
         decoded: Images as nulls see them.
         beside: Data sets beside the audited one, by use.
+        pins: SHA-256 that the models' files may have; empty for any.
         began: When the call began, in seconds since the epoch; 0 once an audit has counted it.
     """
 
@@ -59,6 +61,7 @@ class Batch:
     left_out: str = ""
     decoded: "Decoded" = field(default_factory=dict)
     beside: "dict[str, Dataset]" = field(default_factory=dict)
+    pins: tuple[str, ...] = ()
     began: float = 0.0
 
 
@@ -74,7 +77,7 @@ def open_batch(
 
     Args:
         settings: As resolved.
-        options: `policy`, `threads`, `no_cache`, `cache` of this call.
+        options: `policy`, `threads`, `no_cache`, `cache` of this call, perhaps `model_sha256`.
         progress: Told what happens.
         models: How many will be audited.
         writing: Whether a cache that does not exist is made.
@@ -84,7 +87,7 @@ def open_batch(
     """
     began = time.time()
     policy = chosen_policy(settings, options["policy"])
-    reference = needed_reference(settings.reference, policy)
+    reference = needed_reference(settings.reference, policy, settings.place("reference"))
     chosen_profile(settings)
     if settings.max_time is not None:
         parse_limit(settings)  # refuses nonsense before any work
@@ -92,10 +95,14 @@ def open_batch(
     from audit.nulls_folder import read_nulls
     from audit.store import Store, default_cache
 
-    fitted = None if settings.nulls is None else read_nulls(settings.nulls)
+    with settings.placing("nulls", "NULLS_"):
+        fitted = None if settings.nulls is None else read_nulls(settings.nulls)
     root = None if options["no_cache"] else options["cache"] or default_cache()
     store = Store(root if writing or (root is not None and root.is_dir()) else None)
-    batch = Batch(settings, policy, reference, store, fitted, progress, models, began=began)
+    pins = options.get("model_sha256", ())
+    batch = Batch(
+        settings, policy, reference, store, fitted, progress, models, pins=pins, began=began
+    )
     fixed_profile(batch)
     return batch
 
@@ -120,8 +127,10 @@ def audit_one(
 
     first_line = len(batch.progress.lines)
     batch.progress.say(f"reading {path}")
-    subject = load_decided(path, batch.settings, batch.progress)
-    dataset, classes, said = data_for(batch, subject)
+    subject = load_decided(path, batch.settings, batch.progress, lambda s: labelled(batch, s))
+    require_pinned(subject.name, subject.file_digest, batch.pins)
+    with batch.settings.placing("nulls", "NULLS_"):
+        dataset, classes, said = data_for(batch, subject)
     folder = out(subject)
     claim_folder(folder)
     profile = profile_for(batch, subject, dataset, classes)
@@ -142,7 +151,7 @@ def audit_one(
         names=names_of(batch.settings),
         transfer_classes=batch.settings.transfer_classes,
     )
-    require_unchanged(path, subject)
+    require_unchanged(subject)
     report = assemble(
         found,
         subject,
@@ -181,14 +190,27 @@ def data_for(batch: Batch, subject: "Subject") -> "tuple[Dataset, tuple[str, ...
             detail = str(error).partition(", but ")[2].partition(". ")[0]
             raise other_classes(detail) from None
         said = require_images(fitted, subject, dataset)
+        keep(batch, dataset)
     else:
-        dataset, said = batch.dataset or load_data(settings, named), []
-    if batch.dataset is None:
-        batch.dataset = dataset
-        batch.beside = load_others(settings)
+        dataset, said = labelled(batch, subject), []
     train = f"{len(dataset.train):,} training and " if dataset.train else ""
     batch.progress.say(
         f"{subject.spec.architecture} ({subject.container}); {train}{len(dataset.eval):,} "
         f"evaluation images of {len(dataset.classes)} classes"
     )
-    return dataset, output_classes(settings, subject, dataset.classes), said
+    return dataset, output_classes(settings, subject, dataset), said
+
+
+def labelled(batch: Batch, subject: "Subject") -> "Dataset":
+    """The data, loaded for the first model: where it names its classes, labels are in its order."""
+    if batch.dataset is None:
+        keep(batch, load_data(batch.settings, known_classes(batch.settings, subject)))
+    assert batch.dataset is not None
+    return batch.dataset
+
+
+def keep(batch: Batch, dataset: "Dataset") -> None:
+    """Let all models of the call share the data, and those beside them."""
+    if batch.dataset is None:
+        batch.beside = load_others(batch.settings)
+        batch.dataset = dataset

@@ -6,33 +6,35 @@ is taken only where it is clearly best (`audit.model.signatures.choose`). The ev
 choose nothing: where only they are at hand, nothing is decided.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audit.loading import known_classes, load_data, load_model, output_classes
+from audit.loading import load_model, output_classes
 from audit.progress import Progress
 from audit.record import AuditError
 from audit.settings import Settings
 
 if TYPE_CHECKING:
-    from audit.data.dataset import Split
+    from audit.data.dataset import Dataset, Split
     from audit.model.checkpoint import Subject
 
+Load = Callable[["Subject"], "Dataset"]
 IMAGES = 1000
 MOST = 8  # architectures that are tried
 
 
-def load_decided(path: Path, settings: Settings, progress: Progress) -> "Subject":
+def load_decided(path: Path, settings: Settings, progress: Progress, load: Load) -> "Subject":
     """The subject; decided on images if its weights fit several architectures.
 
     Args:
         path: The model.
         settings: Name it and the data.
         progress: Told what is decided.
+        load: Gives the data, in case that they are needed.
 
     Raises:
         AuditError: As `load_model`, also where no architecture is clearly best.
@@ -47,7 +49,7 @@ def load_decided(path: Path, settings: Settings, progress: Progress) -> "Subject
             raise
     names = [subject.spec.architecture for subject in subjects]
     progress.say(f"its weights fit {len(names)} architectures alike: trying {', '.join(names)}")
-    chosen = decide(subjects, settings)
+    chosen = decide(subjects, settings, load)
     progress.say(f"{chosen.spec.architecture} is {chosen.identified}")
     return chosen
 
@@ -72,8 +74,13 @@ def rivals(path: Path, settings: Settings) -> "list[Subject]":
     return list(found.values())
 
 
-def decide(subjects: "Sequence[Subject]", settings: Settings) -> "Subject":
+def decide(subjects: "Sequence[Subject]", settings: Settings, load: Load) -> "Subject":
     """The clearly best of several subjects with the same weights, on training images.
+
+    Args:
+        subjects: Two or more.
+        settings: Say whether there are training images.
+        load: Gives the data that one of them is audited on.
 
     Raises:
         AuditError: MODEL_ARCH_UNKNOWN if there is none, or there are no training images.
@@ -83,7 +90,7 @@ def decide(subjects: "Sequence[Subject]", settings: Settings) -> "Subject":
     first = subjects[0]
     if settings.nulls is not None or (settings.data is None and settings.train_data is None):
         raise without_training(subjects)
-    dataset = load_data(settings, known_classes(settings, first))
+    dataset = load(first)
     part = dataset.train
     if part is None:
         raise without_training(subjects)
@@ -91,7 +98,7 @@ def decide(subjects: "Sequence[Subject]", settings: Settings) -> "Subject":
     shown = part.select(
         np.sort(np.random.default_rng(settings.seed).choice(len(part), size, replace=False))
     )
-    classes = output_classes(settings, first, dataset.classes)
+    classes = output_classes(settings, first, dataset)
     from audit.setup import agree
 
     order = list(agree(first, dataset, classes)) or list(range(len(classes)))
@@ -136,6 +143,7 @@ def right_answers(subject: "Subject", images: "Split", order: list[int]) -> list
         view.in_chans,
         crop_pct=view.crop_pct,
         interpolation=view.interpolation,
+        crop_mode=view.crop_mode,
     )
     mean, std = torch.tensor(view.mean), torch.tensor(view.std)
     shown = Images(torch.from_numpy(pixels), torch.from_numpy(images.labels), mean, std)

@@ -43,14 +43,15 @@ def claim_folder(out: Path) -> None:
     Raises:
         AuditError: OUT_EXISTS or OUT_UNUSABLE.
     """
-    if out.exists() or out.is_symlink():
-        raise AuditError(
-            "OUT_EXISTS",
-            f"the audit needs a new folder for its report, but {visible(str(out))} exists. Name "
-            "another with --out, or remove it.",
-        )
-    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    parent = out.parent
     try:
+        if out.exists() or out.is_symlink():
+            raise AuditError(
+                "OUT_EXISTS",
+                f"the audit needs a new folder for its report, but {visible(str(out))} exists. "
+                "Name another with --out, or remove it.",
+            )
+        parent = next(folder for folder in out.absolute().parents if folder.exists())
         probe = Path(tempfile.mkdtemp(prefix=".audit-", dir=parent))
         probe.rmdir()
     except OSError as error:

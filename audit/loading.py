@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from audit.record import AuditError
 from audit.settings import Settings
@@ -92,27 +92,29 @@ def known_classes(settings: Settings, subject: "Subject | None") -> Names | None
     return None if subject is None or subject.class_names is None else tuple(subject.class_names)
 
 
-def output_classes(settings: Settings, subject: "Subject", classes: Names) -> Names:
+def output_classes(settings: Settings, subject: "Subject", dataset: "Dataset") -> Names:
     """Names of the classes in the order of the subject's outputs.
 
-    Where nobody names them, the order of the data, unless timm's own script would have numbered
-    the same folders otherwise.
+    Where nobody names them, the sorted names of the folders, unless timm's own script would have
+    numbered the same folders otherwise. The order of the labels says nothing of the subject: it may
+    be another model's, or that of nulls from a folder.
 
     Args:
         settings: May name a list.
         subject: May bring one.
-        classes: Of the data, in the order of the labels.
+        dataset: Whose classes the outputs stand for.
 
     Raises:
         AuditError: DATA_CLASS_ORDER where the order is unclear.
     """
-    from audit.data import timm_class_order
+    from audit.data import FOLDERS, timm_class_order
 
     named = known_classes(settings, subject)
-    numbered = timm_class_order(classes)
-    if named is not None or numbered == classes or classes != tuple(sorted(classes)):
-        return named or classes
-    if subject.container != "timm training checkpoint":
+    if named is not None or dataset.source != FOLDERS:
+        return named or dataset.classes
+    plain = tuple(sorted(dataset.classes))
+    numbered = timm_class_order(plain)
+    if numbered != plain and not subject.natural_order:
         raise AuditError(
             "DATA_CLASS_ORDER",
             "the audit needs to know which output stands for which class, but these folders "
@@ -162,7 +164,7 @@ def file_digest(path: Path) -> str:
         return ""
 
 
-def require_unchanged(path: Path, subject: Any) -> None:
+def require_unchanged(subject: "Subject") -> None:
     """Refuse a model file that changed while it was audited.
 
     Raises:

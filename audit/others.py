@@ -41,12 +41,6 @@ def load_other(path: Path, option: str, max_bad_images: int) -> "Dataset":
         raise AuditError(
             error.reason, f"{option} {visible(str(path))} cannot be used: {problem}"
         ) from None
-    except OSError as error:
-        raise AuditError(
-            "DATA_UNREADABLE",
-            f"{option} needs a folder that can be read, but for {visible(str(path))} the system "
-            f"gave '{error.strerror}'. Change its permissions.",
-        ) from None
     if dataset.train is None:
         raise AuditError(
             "DATA_NO_TRAINING",

@@ -49,19 +49,22 @@ class Reference:
         return AuditError(reason, f"the reference run named by {self.place} {problem}")
 
 
-def chosen_reference(named: Path | None, policy: Policy) -> Reference | None:
+def chosen_reference(
+    named: Path | None, policy: Policy, place: str = "`--reference`"
+) -> Reference | None:
     """The reference run that was asked for, if any.
 
     Args:
         named: By the command line or `audit.yaml`; goes before the one that the policy names.
         policy: Which may name one.
+        place: Where it was named, unless the policy did: for messages.
 
     Raises:
         AuditError: What `load_run` raises, with the place that names the run.
     """
     if named is None and not policy.reference:
         return None
-    place = "`--reference` or audit.yaml" if named is not None else policy.reference_place
+    place = policy.reference_place if named is None else place
     try:
         return Reference(load_run(named or Path(policy.reference)), place)
     except AuditError as error:
@@ -69,13 +72,13 @@ def chosen_reference(named: Path | None, policy: Policy) -> Reference | None:
         raise AuditError(error.reason, f"the reference run named by {place}: {text}") from None
 
 
-def needed_reference(named: Path | None, policy: Policy) -> Reference | None:
+def needed_reference(named: Path | None, policy: Policy, place: str) -> Reference | None:
     """The same for an audit that compares with no run yet: a limit that needs one must find it.
 
     Raises:
         AuditError: CONFIG_NO_REFERENCE, and as `chosen_reference`.
     """
-    reference = chosen_reference(named, policy)
+    reference = chosen_reference(named, policy, place)
     if reference is None:
         require_reference(policy, ())
     return reference

@@ -1,10 +1,17 @@
 """`audit.yaml`: configuration and policy in one file; flags override it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic_core import PydanticCustomError
 
 from audit.config import PROFILES, Profile, profile
@@ -117,6 +124,27 @@ class Settings(Word):
     reference: Path | None = None
     limits: dict[str, Any] = Field(default_factory=dict)
     waivers: dict[str, Any] = Field(default_factory=dict)
+    _places: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def place(self, name: str) -> str:
+        """Where the user says a setting that is a path: file and line, or the flag."""
+        return self._places.get(name, f"`--{name.replace('_', '-')}`")
+
+    @contextmanager
+    def placing(self, name: str, reasons: str) -> Iterator[None]:
+        """Begin errors with the line of `audit.yaml` that a setting comes from, if it does.
+
+        Args:
+            name: Of the setting.
+            reasons: What the reasons of errors that concern it begin with.
+        """
+        try:
+            yield
+        except AuditError as error:
+            if name not in self._places or not error.reason.startswith(reasons):
+                raise
+            text = str(error).removeprefix(f"{error.reason}: ")
+            raise AuditError(error.reason, f"{self._places[name]}: {text}") from None
 
 
 PATHS = tuple(name for name, f in Settings.model_fields.items() if f.annotation == Path | None)
@@ -160,9 +188,11 @@ def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
     if path is None:
         return settings
     named = [name for name in PATHS if name in raw and name not in given]
-    return settings.model_copy(
+    placed = settings.model_copy(
         update={name: path.parent / getattr(settings, name) for name in named}
     )
+    placed._places.update({name: where.place((name,)) for name in named})
+    return placed
 
 
 def read_text(path: Path) -> str:

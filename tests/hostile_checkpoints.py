@@ -5,6 +5,7 @@ import pickle
 import struct
 from pathlib import Path
 
+import timm
 import torch
 from hostile_tools import (
     CORRUPT,
@@ -65,6 +66,16 @@ def hollow(folder: Path) -> Path:
         file.write(struct.pack("<Q", len(head)) + head)
         file.truncate(8 + len(head) + size)
     return path
+
+
+def shared(folder: Path) -> Path:
+    """300 million weights, all of them parts of one storage of 4 million."""
+    with torch.device("meta"):
+        like = timm.create_model("vit_large_patch16_224", num_classes=5).state_dict()
+    one = torch.zeros(max(value.numel() for value in like.values()))
+    weights = {k: one[: value.numel()].view(value.shape) for k, value in like.items()}
+    torch.save({"arch": "vit_large_patch16_224", "state_dict": weights}, folder / "m.pt")
+    return folder / "m.pt"
 
 
 CODE = "code in pickles"
@@ -150,6 +161,7 @@ EXHAUSTION_CASES = {
         change("fc.weight", lambda t: torch.zeros(1).as_strided(t.shape, (0, 0))),
         (CORRUPT,),
     ),
+    "one storage for all weights": Case(EXHAUSTION, shared, (CORRUPT,)),
     "bytearray constructor": Case(
         EXHAUSTION,
         written(with_pickle(b"\x80\x02cbuiltins\nbytearray\n" + HUGE + b"\x85R.")),
@@ -250,6 +262,9 @@ BROKEN_CASES = {
     "looping link": Case(BROKEN, link("m.pt"), (NO_FILE,)),
     "nothing there": Case(BROKEN, lambda folder: folder / "m.pt", ("MODEL_NOT_FOUND",)),
     "safetensors cut": Case(BROKEN, safetensors({"a": TENSOR}, b"\0" * 3), (CORRUPT,)),
+    "safetensors with fractions": Case(
+        BROKEN, safetensors({"a": TENSOR | {"data_offsets": [0.0, 4.0]}}), (CORRUPT,)
+    ),
     "safetensors overlap": Case(BROKEN, safetensors({"a": TENSOR, "b": TENSOR}), (CORRUPT,)),
     "safetensors hole": Case(
         BROKEN,

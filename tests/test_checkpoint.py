@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from sample_checkpoints import ARCH, X, logits, network, refusal, saved, training_args
 
 from audit.model.checkpoint import load_subject
-from audit.model.weights import weights_digest
+from audit.model.reading import read_content
+from audit.model.weights import converted, weights_digest
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,17 @@ def test_other_floats_become_float32(dtype, error, net, state, tmp_path):
 
     assert {p.dtype for p in subject.model.parameters()} == {torch.float32}
     assert (logits(subject) - net(X)).abs().max() <= error
+
+
+def test_weights_with_gaps_between_their_values_take_no_more_memory(net, state, tmp_path):
+    wide = {k: torch.stack([v] * 9, -1)[..., 0] if v.dim() else v for k, v in state.items()}
+    path = saved(tmp_path / "m.pt", wide)
+
+    with read_content(path) as content:
+        found = converted(content, content.value, state)
+
+    assert all(v.untyped_storage().nbytes() == v.nbytes for v in found.values())
+    assert torch.equal(logits(load_subject(path, model=ARCH)), net(X).detach())
 
 
 def test_raw_and_averaged_weights_can_be_told_apart(net, state, tmp_path):

@@ -12,6 +12,8 @@ from sample_checkpoints import ARCH, X, logits, network, refusal, saved
 
 from audit.model import hub
 from audit.model.checkpoint import load_subject
+from audit.model.spec import ModelSpec, resolve_preprocessing
+from audit.record import AuditError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of torch.jit and torch.export
 
@@ -108,12 +110,14 @@ def test_folder_for_the_hub(safe, tmp_path):
 def test_folder_for_the_hub_keeps_arguments_and_preprocessing(tmp_path):
     kwargs = {"img_size": 32, "patch_size": 8, "depth": 1, "embed_dim": 24, "num_heads": 2}
     net = timm.create_model("vit_tiny_patch16_224", num_classes=3, **kwargs).eval()
-    timm.models.save_for_hf(net, tmp_path / "m", data_config={"mean": (0.1, 0.2, 0.3)})
+    config = {"mean": (0.1, 0.2, 0.3), "crop_mode": "squash"}
+    timm.models.save_for_hf(net, tmp_path / "m", data_config=config)
 
     subject = load_subject(tmp_path / "m")
 
     assert torch.equal(logits(subject), net(X).detach())
     assert subject.preprocessing.mean == (0.1, 0.2, 0.3)
+    assert subject.preprocessing.crop_mode == "squash"
 
 
 @pytest.mark.parametrize(
@@ -146,3 +150,14 @@ def test_a_bare_name_is_not_fetched_but_taken_from_the_cache(net, tmp_path, monk
 
     assert (subject.name, subject.pretrained, subject.file) == (ARCH, "yes", kept)
     assert torch.equal(logits(subject), net(X).detach())
+
+
+def test_the_crop_of_a_bare_name_is_timms_and_of_a_training_checkpoint_the_centre(monkeypatch):
+    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda *_: "kept.bin")
+    spec = ModelSpec("efficientnet_b5", {}, 1000, 3, 448)
+
+    args = hub.locate(Path("efficientnet_b5")).args
+    assert resolve_preprocessing(args, spec).crop_mode == "squash"
+    assert resolve_preprocessing({"model": "efficientnet_b5"}, spec).crop_mode == "center"
+    with pytest.raises(AuditError, match=r"MODEL_ARGS: .*'border'"):
+        resolve_preprocessing({"crop_mode": "border"}, spec)

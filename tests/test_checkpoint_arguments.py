@@ -14,7 +14,8 @@ from audit.model.checkpoint import load_subject
 from audit.model.guard import limited
 from audit.model.inspection import inspect_model
 from audit.model.signatures import Candidate
-from audit.model.stored import Other, plain
+from audit.model.spec import ModelSpec
+from audit.model.stored import Other, Stored, plain
 from audit.model.weights import weights_digest
 
 
@@ -62,6 +63,15 @@ def test_size_classes_and_channels_are_read_off_the_weights(tmp_path):
     assert (subject.spec.num_classes, subject.spec.in_chans, subject.spec.img_size) == (4, 1, 16)
     assert len(subject.preprocessing.mean) == 1
     assert subject.model(torch.zeros(1, 1, 16, 16)).shape == (1, 4)
+
+
+def test_classes_and_channels_are_read_without_building_anything(state, monkeypatch):
+    monkeypatch.setattr(recorded, "outlined", lambda _: pytest.fail("a network was built"))
+    weights = {key: Stored("float32", tuple(value.shape)) for key, value in state.items()}
+
+    spec = recorded.fitted(ModelSpec(ARCH, {}, 1000, 3, 32), weights, {}, None, None)
+
+    assert (spec.num_classes, spec.in_chans) == (5, 3)
 
 
 def test_building_is_seeded_and_leaves_the_random_state_alone(state, tmp_path):
@@ -166,6 +176,7 @@ def test_unknown_architecture_in_a_file_is_refused(arch, word, state, tmp_path, 
     [
         {"model_kwargs": {"pretrained_cfg": "x"}},
         {"model_kwargs": {"checkpoint_path": "/etc/passwd"}},
+        {"model_kwargs": {"device": "meta"}},
         {"std": [0.0, 1.0, 1.0]},
         {"mean": [0.5, 0.5]},
         {"mean": "abc"},

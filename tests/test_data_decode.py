@@ -21,15 +21,17 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return load_dataset(None, evaluation=root)
 
 
+@pytest.mark.parametrize("crop_mode", ["center", "squash"])
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear", "lanczos", "nearest"])
 @pytest.mark.parametrize(("side", "crop_pct"), [(32, 1.0), (32, 0.875), (33, 0.9), (61, 0.95)])
-def test_geometry_is_timms(shapes: Dataset, side: int, crop_pct: float, interpolation: str):
+def test_geometry_is_timms(
+    shapes: Dataset, side: int, crop_pct: float, interpolation: str, crop_mode: str
+):
     from timm.data import create_transform
 
-    theirs = create_transform(
-        side, crop_pct=crop_pct, interpolation=interpolation, is_training=False, normalize=False
-    )
-    ours = decode(shapes.eval, side, 3, crop_pct=crop_pct, interpolation=interpolation)
+    how = {"crop_pct": crop_pct, "interpolation": interpolation, "crop_mode": crop_mode}
+    theirs = create_transform(side, **how, is_training=False, normalize=False)
+    ours = decode(shapes.eval, side, 3, **how)
     for i in range(len(shapes.eval)):
         image = shapes.eval.open_image(i).convert("RGB")
         assert (ours[i] == np.asarray(theirs(image))).all()
@@ -44,7 +46,8 @@ def test_grey_and_colour(shapes: Dataset):
     assert sum(done) == 52
 
 
-@pytest.mark.parametrize("bad", [{"crop_pct": 1.5}, {"interpolation": "random"}])
+@pytest.mark.parametrize("bad", [{"crop_pct": 1.5}, {"interpolation": "random"},
+                                 {"crop_mode": "border"}])  # fmt: skip
 def test_preprocessing_that_is_not_supported(shapes: Dataset, bad: dict[str, object]):
     with pytest.raises(AuditError, match="MODEL_PREPROCESSING"):
         decode(shapes.eval, 16, 3, **bad)

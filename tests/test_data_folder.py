@@ -58,6 +58,7 @@ def test_timm_numbers_folders_in_another_order():
     names = ("Zebra", "ant", "class10", "class9", "b2b", "B10")
     assert timm_class_order(names) == tuple(sorted(names, key=natural_key))
     assert timm_class_order(names) != tuple(sorted(names))
+    assert timm_class_order(("1²", "10", "9")) == ("1²", "9", "10")  # no decimal digit
 
 
 def test_unknown_class_in_one_split(folder: Path):

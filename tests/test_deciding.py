@@ -6,13 +6,15 @@ import pytest
 import timm
 import torch
 
-from audit import deciding
+from audit import batch, deciding
+from audit.batch import Batch, audit_one, data_for
 from audit.deciding import decide, load_decided, right_answers
 from audit.loading import load_data, load_model
 from audit.model.reading import Content
 from audit.progress import Progress
 from audit.record import AuditError
 from audit.settings import Settings
+from audit.store import Store
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,14 @@ def trained(model, settings):
     return load_model(model, settings)
 
 
+def loaded(settings):
+    return lambda subject: load_data(settings, subject.class_names)
+
+
+def shared(settings):
+    return Batch(settings, None, None, Store(None), None, Progress(True))
+
+
 def renamed(subject, name, network):
     return replace(subject, spec=replace(subject.spec, architecture=name), model=network)
 
@@ -38,7 +48,7 @@ def renamed(subject, name, network):
 def test_the_architecture_that_classifies_well_is_taken_and_named(trained, settings):
     worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
 
-    chosen = decide([worse, trained], settings)
+    chosen = decide([worse, trained], settings, loaded(settings))
 
     assert chosen.spec.architecture == "resnet10t"
     assert "clearly best of 2" in chosen.identified
@@ -49,7 +59,7 @@ def test_equals_are_refused_with_their_scores(trained, settings):
     twin = renamed(trained, "resnet14t", trained.model)
 
     with pytest.raises(AuditError, match=r"MODEL_ARCH_UNKNOWN: .*none of them is clearly best.*%"):
-        decide([trained, twin], settings)
+        decide([trained, twin], settings, loaded(settings))
 
 
 @pytest.mark.parametrize("given", [{"nulls": "somewhere"}, {"data": None, "eval_data": "here"}])
@@ -57,7 +67,7 @@ def test_evaluation_images_choose_nothing(given, trained, settings):
     worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
 
     with pytest.raises(AuditError, match=r"fit 2 \(resnet14t, resnet10t\), and only training"):
-        decide([worse, trained], settings.model_copy(update=given))
+        decide([worse, trained], settings.model_copy(update=given), pytest.fail)
 
 
 def test_images_are_prepared_and_ordered_as_the_subject_wants(trained, settings):
@@ -79,12 +89,32 @@ def test_the_file_that_fits_several_goes_to_the_images(trained, settings, monkey
 
     monkeypatch.setattr(deciding, "load_model", refuse)
     monkeypatch.setattr(deciding, "rivals", lambda *_: [worse, trained])
-    assert load_decided(tmp_path, settings, Progress(True)).spec.architecture == "resnet10t"
+    chosen = load_decided(tmp_path, settings, Progress(True), loaded(settings))
+    assert chosen.spec.architecture == "resnet10t"
 
     monkeypatch.setattr(deciding, "rivals", lambda *_: [trained])
     with pytest.raises(AuditError) as caught:
-        load_decided(tmp_path, settings, Progress(True))
+        load_decided(tmp_path, settings, Progress(True), pytest.fail)
     assert caught.value is refusal
+
+
+def test_the_images_that_decided_are_not_loaded_again(trained, settings, monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(batch, "load_data", lambda *a, **_: calls.append(a) or load_data(*a))
+    monkeypatch.setattr(batch, "load_decided", lambda *words: words[-1](trained) and trained)
+    monkeypatch.setattr(batch, "claim_folder", lambda _: 1 / 0)  # far enough
+
+    with pytest.raises(ZeroDivisionError):
+        audit_one(shared(settings), tmp_path, command="", out=lambda _: tmp_path)
+    assert len(calls) == 1
+
+
+def test_data_beside_the_audited_ones_are_not_forgotten_for_the_next_model(trained, settings, data):
+    both = shared(settings.model_copy(update={"probe_data": data / "train"}))
+
+    for _ in range(2):
+        with pytest.raises(AuditError, match="--probe-data"):
+            data_for(both, trained)
 
 
 def test_rivals_are_found_without_reading_a_value(settings, monkeypatch, tmp_path):

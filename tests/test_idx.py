@@ -50,6 +50,23 @@ def test_damaged_idx_files(idx: Path, how: str):
         load_dataset(idx)
 
 
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        ((60, 0, 0), "DATA_UNREADABLE"),
+        ((0, 7, 7), "DATA_UNREADABLE"),
+        ((60, 1, 70_000), "DATA_IMAGE_TOO_LARGE"),
+        ((60, 2, 600), "DATA_IMAGE_TOO_LARGE"),
+    ],
+)
+def test_images_of_impossible_sizes(idx: Path, shape: tuple[int, int, int], reason: str):
+    for prefix in ("train", "t10k"):
+        write_idx(idx / f"{prefix}-images-idx3-ubyte.gz", np.zeros(shape))
+        write_idx(idx / f"{prefix}-labels-idx1-ubyte.gz", np.arange(shape[0]) % 3)
+    with pytest.raises(AuditError, match=reason):
+        load_dataset(idx)
+
+
 def test_idx_labels_that_differ_between_splits(idx: Path):
     write_idx(idx / "t10k-labels-idx1-ubyte.gz", np.arange(60) % 2)
     with pytest.raises(AuditError, match="DATA_CLASS_MISMATCH"):

@@ -10,13 +10,17 @@ import timm
 import torch
 from sample_checkpoints import saved
 
+from audit.batch import Batch, audit_one
 from audit.model import counting, inspection
 from audit.model.checkpoint import load_subject
 from audit.model.degenerate import constant_logits
 from audit.model.inspection import Inspection, inspect_model
 from audit.model.reading import read_content
 from audit.model.spec import ModelSpec
+from audit.progress import Progress
 from audit.record import AuditError
+from audit.settings import Settings
+from audit.store import Store
 
 CLASSES = ["cat", "dog", "emu"]
 
@@ -153,6 +157,16 @@ def test_a_pin_is_compared_before_anything_is_parsed(command, state, tmp_path, c
     assert "MODEL_DIGEST" in capsys.readouterr().err
     assert command("inspect", path, "--model-sha256", f"sha256:{digest.upper()}") == 2
     assert "MODEL_UNSAFE" in capsys.readouterr().err
+
+
+def test_a_pin_is_compared_with_what_was_loaded(state, tmp_path):
+    path = saved(tmp_path / "m.pt", checkpoint(state))
+    batch = Batch(
+        Settings(), None, None, Store(None), None, Progress(True), pins=("sha256:" + "0" * 64,)
+    )
+
+    with pytest.raises(AuditError, match=r"MODEL_DIGEST: .*'m' has the SHA-256"):
+        audit_one(batch, path, command="", out=lambda _: pytest.fail("it goes on"))
 
 
 def test_recorded_words_cannot_command_a_terminal(command, state, tmp_path, capsys):

@@ -144,8 +144,8 @@ def test_a_limit_that_needs_a_reference_must_find_one(old, tmp_path, command, ca
     words = ["judge", old, "--policy", write(tmp_path, DROP)]
     refused(command, capsys, "CONFIG_NO_REFERENCE: the limit `drop` is relative to", *words)
     with pytest.raises(AuditError, match="CONFIG_NO_REFERENCE"):
-        needed_reference(None, read(tmp_path, DROP))
-    assert needed_reference(None, read(tmp_path, "")) is None
+        needed_reference(None, read(tmp_path, DROP), "")
+    assert needed_reference(None, read(tmp_path, ""), "") is None
 
 
 def test_a_reference_of_another_schema(old, tmp_path, command, capsys):
@@ -157,10 +157,21 @@ def test_a_reference_of_another_schema(old, tmp_path, command, capsys):
     refused(command, capsys, f"REPORT_SCHEMA: {place}", *words)
 
 
+def test_what_audit_yaml_names_and_is_not_there_is_told_with_its_line(
+    model, tmp_path, command, capsys
+):
+    for line, reason in (
+        ("reference: gone", "REPORT_NOT_FOUND"),
+        ("nulls: gone", "NULLS_NOT_FOUND"),
+    ):
+        (tmp_path / "audit.yaml").write_text(f"# ours\nseed: 0\n{line}\n")
+        assert "audit.yaml, line 3: " in refused(command, capsys, reason, model)
+
+
 @pytest.mark.parametrize("other", [{"data": "e" * 64}, {"classes": "2: a, c"}])
 def test_a_reference_on_other_data(old, tmp_path, command, capsys, other):
     words = ["--policy", write(tmp_path, DROP), "--reference", old]
-    message = "REFERENCE_OTHER_DATA: the reference run named by `--reference` or audit.yaml needs"
+    message = "REFERENCE_OTHER_DATA: the reference run named by `--reference` needs"
     refused(command, capsys, message, "judge", new(tmp_path, **other), *words)
 
 

@@ -12,6 +12,7 @@ import click
 from audit.commands.options import JSON, MODEL, PIN
 from audit.model.pinned import require_digest
 from audit.model.uncompiled import without_compiler
+from audit.overrides import crop_words
 from reports.text import visible
 
 if TYPE_CHECKING:
@@ -132,5 +133,6 @@ def input_lines(found: "Inspection") -> Iterator[tuple[str, str]]:
         mean, std = (", ".join(f"{v:.4g}" for v in prepared[k]) for k in ("mean", "std"))
         side = f"{found.img_size} x {found.img_size}"
         yield "input", f"{side} pixels, {found.in_chans} channels"
-        how = f"crop {prepared['crop_pct']:g}, {prepared['interpolation']}"
+        crop = crop_words(prepared["crop_pct"], prepared["crop_mode"])
+        how = f"{crop}, {prepared['interpolation']}"
         yield "preprocessing", f"{how}, mean {mean}, std {std}"

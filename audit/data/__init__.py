@@ -4,10 +4,11 @@ from audit.data.dataset import Dataset, Split
 from audit.data.decode import decode, resize
 from audit.data.embedded import load_embedded, write_embedded_folder
 from audit.data.facts import DataFacts, data_facts
-from audit.data.load import load_dataset, timm_class_order
+from audit.data.load import FOLDERS, load_dataset, timm_class_order
 from audit.data.splits import heldout_indices, subset
 
 __all__ = [
+    "FOLDERS",
     "DataFacts",
     "Dataset",
     "Split",

@@ -1,7 +1,8 @@
 """From files to arrays, once: the geometry of timm's evaluation transform, in uint8.
 
 timm resizes the shortest side to floor(side / crop_pct), keeping the aspect ratio (the other side
-is cut to whole pixels), then cuts a square from the centre. Images are equal to those of
+is cut to whole pixels), or both sides to it in the mode "squash", then cuts a square from the
+centre. Images are equal to those of
 `timm.data.create_transform(..., is_training=False, normalize=False)` bit for bit.
 """
 
@@ -37,6 +38,7 @@ def decode(
     *,
     crop_pct: float = 1.0,
     interpolation: str = "bicubic",
+    crop_mode: str = "center",
     progress: Callable[[int], None] | None = None,
 ) -> Pixels:
     """All images of a split as the subject would see them, before normalisation.
@@ -47,6 +49,7 @@ def decode(
         channels: 1 (grey) or 3 (RGB).
         crop_pct: Share of the resized shortest side that the crop keeps, in (0, 1].
         interpolation: A key of FILTERS.
+        crop_mode: "center", or "squash", which does not keep the aspect ratio.
         progress: Called with the number of images just finished.
 
     Returns:
@@ -56,7 +59,7 @@ def decode(
         AuditError: MODEL_PREPROCESSING for settings that are not supported; DATA_CHANGED,
             DATA_UNREADABLE if a file changed or went away.
     """
-    _check_settings(side, channels, crop_pct, interpolation)
+    _check_settings(side, channels, crop_pct, interpolation, crop_mode)
     resample, mode = FILTERS[interpolation], MODES[channels]
     short = math.floor(side / crop_pct)
     out = np.empty((len(split), channels, side, side), dtype=np.uint8)
@@ -65,7 +68,10 @@ def decode(
         stop = min(start + CHUNK, len(split))
         rows = range(start, stop)
         for i, found in zip(rows, split.read(rows), strict=True):
-            image = fit(found.convert(mode), short, side, resample)
+            image = found.convert(mode)
+            if crop_mode == "squash":
+                image = image.resize((short, short), resample)
+            image = fit(image, short, side, resample)
             out[i] = np.asarray(image).reshape(side, side, channels).transpose(2, 0, 1)
         return stop - start
 
@@ -131,7 +137,9 @@ def _run(
                 progress(done)
 
 
-def _check_settings(side: int, channels: int, crop_pct: float, interpolation: str) -> None:
+def _check_settings(
+    side: int, channels: int, crop_pct: float, interpolation: str, crop_mode: str
+) -> None:
     problem = ""
     if side < 1:
         problem = f"a side of {side} pixels"
@@ -141,6 +149,8 @@ def _check_settings(side: int, channels: int, crop_pct: float, interpolation: st
         problem = f"a crop of {crop_pct} of the image"
     elif interpolation not in FILTERS:
         problem = f"the interpolation {interpolation!r}"
+    elif crop_mode not in {"center", "squash"}:
+        problem = f"the crop mode {crop_mode!r}"
     if problem:
         raise AuditError(
             "MODEL_PREPROCESSING",

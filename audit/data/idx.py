@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from audit.data.dataset import Split, canonical_order
-from audit.data.images import pixel_digest
+from audit.data.images import ImageProblemError, pixel_digest, refuse_size
 from audit.record import AuditError
 
 MAX_IDX_BYTES = 4 * 2**30
@@ -69,9 +69,9 @@ def read_idx(path: Path, dimensions: int) -> Bytes:
         dimensions: 3 for images (N, H, W), 1 for labels (N,).
 
     Raises:
-        AuditError: DATA_UNREADABLE if it is damaged, cut short, too long, or something else;
+        AuditError: DATA_UNREADABLE if it is damaged, cut short, too long, empty, or something else;
             DATA_IMAGE_TOO_LARGE if it declares more than MAX_IDX_BYTES, or than a file of its size
-            can hold.
+            can hold, or images of a size that no image file may have.
     """
     try:
         with path.open("rb") as file:
@@ -158,10 +158,27 @@ def _read_open(file: IO[bytes], path: Path, dimensions: int) -> Bytes:
             f"the audit reads idx files of at most 4 GB, and none that unpack to {MAX_INFLATION} "
             f"times their size, but {path.name!r} declares {size:,} bytes. Use an image folder.",
         )
+    if not size:
+        raise _unreadable(path, f"declares nothing ({' x '.join(map(str, shape))})")
+    _refuse_images(path, shape)
     content = file.read(size + 1)
     if len(content) != size:
         raise _unreadable(path, f"does not hold the {size} bytes that it declares")
     return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+
+
+def _refuse_images(path: Path, shape: tuple[int, ...]) -> None:
+    """Refuse a file (N, H, W) of images that are too large; one of labels has none."""
+    if len(shape) < 3:
+        return
+    try:
+        refuse_size(shape[2], shape[1])
+    except ImageProblemError as problem:
+        raise AuditError(
+            "DATA_IMAGE_TOO_LARGE",
+            f"the audit needs images that fit into memory, but each of {path.name!r} {problem}. "
+            "Use smaller images.",
+        ) from None
 
 
 def _unreadable(path: Path, what: str) -> AuditError:

@@ -99,7 +99,7 @@ def decode_bytes(raw: bytes, *, large: bool = True) -> Image.Image:
         raise ImageProblemError("DATA_UNREADABLE", "is a Git LFS pointer, not an image")
     try:
         with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
-            _refuse_size(*image.size)
+            refuse_size(*image.size)
             if not large and image.width * image.height > LARGE:
                 raise LargeImageError
             image.load()
@@ -146,7 +146,12 @@ def _limits() -> str:
     return f"has more than {MAX_PIXELS // 10**6} megapixels or a side above {MAX_SIDE:,}"
 
 
-def _refuse_size(width: int, height: int) -> None:
+def refuse_size(width: int, height: int) -> None:
+    """Refuse images that take too much memory, by their size in pixels.
+
+    Raises:
+        ImageProblemError: DATA_IMAGE_TOO_LARGE.
+    """
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise ImageProblemError("DATA_IMAGE_TOO_LARGE", _limits())
     if max(width, height) > MAX_RATIO * min(width, height):

@@ -3,9 +3,10 @@
 The labels follow one fixed list of classes, never what a split happens to hold.
 """
 
+import contextlib
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +30,29 @@ MIN_EVAL = 50  # fewer decide nothing: a tenth of a point is then a fifth of an 
 MIN_EVAL_PER_CLASS = 2
 MIN_TRAIN = 50
 MIN_TRAIN_PER_CLASS = 5  # so that a fifth held out still shows every class
+FOLDERS = "image folder"  # what such data are called, in words
 Progress = Callable[[int], None]
 
 
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """What the system does not give, as one sentence.
+
+    Raises:
+        AuditError: DATA_UNREADABLE.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = repr(str(error.filename)) if error.filename else "the system"
+        raise AuditError(
+            "DATA_UNREADABLE",
+            f"the audit needs data that can be read, but {place} gave '{error.strerror}'. Change "
+            "the permissions of the folder.",
+        ) from None
+
+
+@_in_words()
 def load_dataset(
     data: Path | None,
     *,
@@ -94,7 +115,7 @@ def timm_class_order(classes: tuple[str, ...]) -> tuple[str, ...]:
 
     def key(name: str) -> list[tuple[bool, int, str]]:
         parts = re.split(r"(\d+)", name.lower())
-        return [(p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
+        return [(p.isdecimal(), int(p) if p.isdecimal() else 0, p) for p in parts]
 
     return tuple(sorted(classes, key=key))
 
@@ -128,7 +149,7 @@ def _from_folders(
         grey=all(part.grey for part in loaded.values()),
         skipped=tuple(f"{split}/{s}" for split, part in loaded.items() for s in part.skipped),
         broken=tuple((f"{split}/{s}", why) for split, p in loaded.items() for s, why in p.broken),
-        source="image folder",
+        source=FOLDERS,
         hidden=tuple(sorted({name for scan in scans.values() for name in scan.hidden})),
     )
 

@@ -100,7 +100,7 @@ def lost_by_subject(
     model, view = shop.subject.model.eval(), shop.subject.preprocessing
     order = list(shop.setup.order) or slice(None)
     images = shop.subject_images("eval", np.array(chosen, dtype=np.int64))
-    whole = view.img_size / view.crop_pct  # what the null sees, in the subject's pixels
+    whole = view.img_size / view.crop_pct  # side of what the null sees, in the subject's pixels
     patch = patch_side((null.q or 0) * whole / null.side, view.img_size)
     maps = occlusions(
         lambda x: outputs(model, x)[1][:, order],

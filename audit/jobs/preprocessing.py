@@ -101,6 +101,7 @@ def preprocessing(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick
                     way.view.in_chans,
                     crop_pct=way.view.crop_pct,
                     interpolation=way.view.interpolation,
+                    crop_mode=way.view.crop_mode,
                 )
             )
         images = prepared(pixels, part.labels, way)

@@ -125,6 +125,7 @@ class Workshop:
             view.in_chans,
             crop_pct=view.crop_pct,
             interpolation=view.interpolation,
+            crop_mode=view.crop_mode,
         )
         labels = torch.from_numpy(part.labels)
         mean, std = torch.tensor(view.mean), torch.tensor(view.std)

@@ -47,6 +47,7 @@ class Subject:
             (averaged), or the set's name.
         pretrained: Whether training began from other weights, as far as the file says.
         class_names: In the order of the logits, if the file names them.
+        natural_order: Whether timm's training script numbered the class folders, "2" before "10".
         training_args: Plain values that the training script recorded.
         beside: What else the file holds that could be taken for its weights, one sentence each.
     """
@@ -64,6 +65,7 @@ class Subject:
     weights: str
     pretrained: Literal["yes", "no", "unknown"]
     class_names: tuple[str, ...] | None
+    natural_order: bool
     training_args: dict[str, Any]
     beside: tuple[str, ...] = ()
 
@@ -134,6 +136,7 @@ def load_subject(
         weights=chosen.choice,
         pretrained="yes" if place.fetched else recorded.pretrained(args),
         class_names=class_names(record, place, spec.num_classes),
+        natural_order=recorded.natural_order(record, args),
         training_args=args,
         beside=chosen.notes,
     )

@@ -125,6 +125,8 @@ def _located(entry: Any, base: int, at: int) -> tuple[Stored, int]:
     """One tensor of safetensors, which begins where the one before it ended."""
     begin, end = entry["data_offsets"]
     shape = entry["shape"][:65]  # longer ones are refused as well
+    if type(begin) is not int or type(end) is not int:
+        raise TypeError
     if begin != at or end < begin or entry["dtype"] not in SAFE_DTYPES:
         raise ValueError
     place = Storage("file", base + begin, end - begin)

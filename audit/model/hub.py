@@ -14,15 +14,15 @@ import timm
 import torch
 from huggingface_hub import try_to_load_from_cache
 
+from audit.model.pinned import WEIGHTS
 from audit.record import AuditError
 from reports.text import visible
 
 CONFIG = "config.json"
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 MAX_CONFIG = 4 * 2**20  # bytes
 COUNTS = ("num_classes", "in_chans")
 # Of timm's configuration of a pretrained model: what says how images are prepared.
-PREPARED = ("mean", "std", "interpolation", "crop_pct")
+PREPARED = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Place:
         file: Holds the weights.
         name: Of the file or folder that the user gave, without its ending.
         args: As timm's training script would have recorded them; empty without config.json.
-        class_names: In the order of the logits, as far as config.json says; else None.
+        class_names: As config.json lists them, not yet believed; else None.
         fetched: Whether these are timm's own pretrained weights, from a local cache.
     """
 
@@ -53,6 +53,8 @@ def locate(path: Path) -> Place:
     """
     try:
         is_folder, is_missing = path.is_dir(), not os.path.lexists(path)
+        file = next((path / name for name in WEIGHTS if (path / name).is_file()), None)
+        has_config = (path / CONFIG).is_file()
     except (OSError, ValueError):
         return Place(path, path.stem)
     if is_missing and path.name == str(path) and _is_known(path.name):
@@ -60,15 +62,14 @@ def locate(path: Path) -> Place:
     if not is_folder:
         return Place(path, path.stem)
     shown = visible(path.resolve().name or str(path), 80)
-    file = next((path / name for name in WEIGHTS if (path / name).is_file()), None)
-    if file is None or not (path / CONFIG).is_file():
+    if file is None or not has_config:
         raise AuditError(
             "MODEL_NOT_A_FILE",
             f"{shown!r} is a folder, but not one saved for the Hub, with {CONFIG} beside "
             f"{' or '.join(WEIGHTS)}. Give the checkpoint file itself.",
         )
     config = _config(path / CONFIG, shown)
-    return Place(file, path.resolve().name, _args(config), _labels(config))
+    return Place(file, path.resolve().name, _args(config), config.get("label_names"))
 
 
 def _is_known(name: str) -> bool:
@@ -96,7 +97,8 @@ def _named(architecture: str) -> Place:
             f"{visible(architecture)!r} is a name of timm and no file, its pretrained weights are "
             "not on this machine, and nothing is fetched. Give a checkpoint file.",
         )
-    return Place(file, architecture, {"model": architecture}, fetched=True)
+    args = {"model": architecture, "crop_mode": getattr(config, "crop_mode", None)}
+    return Place(file, architecture, args, fetched=True)
 
 
 def _config(path: Path, shown: str) -> dict[str, Any]:
@@ -129,14 +131,3 @@ def _args(config: dict[str, Any]) -> dict[str, Any]:
     if isinstance(kwargs, dict):  # classes and channels are read off the weights
         args["model_kwargs"] = {k: v for k, v in kwargs.items() if k not in COUNTS}
     return {key: value for key, value in args.items() if value is not None}
-
-
-def _labels(config: dict[str, Any]) -> Any:
-    """Class names: a list, or a mapping of positions to names."""
-    names = config.get("label_names")
-    if isinstance(names, dict):
-        keys = sorted(names, key=lambda k: int(k) if k.isdecimal() else -1)
-        if keys == [str(i) for i in range(len(keys))]:
-            return [names[key] for key in keys]
-        return None
-    return names

@@ -1,4 +1,4 @@
-"""A model file pinned by its digest: refused before anything in it is parsed."""
+"""A model file pinned by its digest: refused before anything in it is parsed, and once loaded."""
 
 import hashlib
 import re
@@ -21,22 +21,43 @@ def require_digest(path: Path, wanted: Collection[str]) -> None:
 
     Raises:
         AuditError: USAGE if one of them is no digest, MODEL_NOT_FOUND if there is no file to
-            compare, MODEL_DIGEST if the file has another one.
+            compare, MODEL_UNREADABLE if it cannot be read, MODEL_DIGEST if it has another one.
     """
     if not wanted:
         return
-    pins = {_digest(text) for text in wanted}
+    pins = [_digest(text) for text in wanted]
     name = visible(path.name or str(path), 80)
-    file = next((path / name for name in WEIGHTS if (path / name).is_file()), path)
-    if not file.is_file():
+    try:
+        file = next((path / name for name in WEIGHTS if (path / name).is_file()), path)
+        if not file.is_file():
+            raise AuditError(
+                "MODEL_NOT_FOUND",
+                f"--model-sha256 needs a file to compare with, but {name!r} is none. Give the path "
+                "of a checkpoint file.",
+            )
+        with file.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
         raise AuditError(
-            "MODEL_NOT_FOUND",
-            f"--model-sha256 needs a file to compare with, but {name!r} is none. Give the path of "
-            "a checkpoint file.",
-        )
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    if digest not in pins:
+            "MODEL_UNREADABLE",
+            f"--model-sha256 needs a file to compare with, but {name!r} gave '{error.strerror}'. "
+            "Check its permissions.",
+        ) from None
+    require_pinned(name, digest, pins)
+
+
+def require_pinned(name: str, digest: str, wanted: Collection[str]) -> None:
+    """Refuse a file that was read and is not one of those that were pinned.
+
+    Args:
+        name: For the message, safe to show.
+        digest: SHA-256 of what was read, in hexadecimal.
+        wanted: As for `require_digest`.
+
+    Raises:
+        AuditError: USAGE or MODEL_DIGEST.
+    """
+    if wanted and digest not in map(_digest, wanted):
         raise AuditError(
             "MODEL_DIGEST",
             f"the model was pinned by --model-sha256, but {name!r} has the SHA-256 {digest}. Audit "

@@ -107,7 +107,8 @@ def read_content(path: Path) -> Content:
     _require_file(path, name)
     file = unpacked = None
     try:
-        file, unpacked = _opened(path), tempfile.TemporaryFile(prefix="audit-")  # noqa: SIM115
+        file = _opened(path)
+        unpacked = _temporary()
         if is_hollow(file):
             raise corrupt("more than half of it was never written, as in a download that broke off")
         digest, found = _parsed(file, unpacked)
@@ -135,6 +136,20 @@ def _opened(path: Path) -> IO[bytes]:
         file.close()
         raise OSError
     return file
+
+
+def _temporary() -> IO[bytes]:
+    """Takes what is compressed in a model file.
+
+    Raises:
+        RefusedError: MODEL_UNREADABLE, about the place for it.
+    """
+    try:
+        return tempfile.TemporaryFile(prefix="audit-")
+    except OSError as error:
+        what = "cannot be unpacked, since a temporary file gave {}"
+        remedy = "Make room, or name another place with TMPDIR"
+        raise RefusedError("MODEL_UNREADABLE", what, remedy, str(error.strerror)) from None
 
 
 def _parsed(file: IO[bytes], unpacked: IO[bytes]) -> tuple[str, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """What a checkpoint says of its network beside the weights, and what the weights say themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from torch import nn
@@ -110,7 +110,7 @@ def fitted(
 
 def _by_names_of_layers(spec: ModelSpec, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     """Classes and channels by the first and the last layer, which timm names."""
-    config = outlined(spec).pretrained_cfg
+    config = default_config(spec.architecture) or outlined(spec).pretrained_cfg
     assert isinstance(config, Mapping)
     found = {}
     stem = shapes.get(f"{_first(config.get('first_conv'))}.weight", ())
@@ -171,25 +171,41 @@ def class_names(record: Mapping[str, Any], num_classes: int) -> tuple[str, ...] 
         num_classes: Number of logits.
     """
     for key in NAMES:
-        names = record.get(key)
-        if isinstance(names, dict):
-            by_position = {int(k): v for k, v in names.items() if _is_position(k)}
-            if len(by_position) == len(names) and set(by_position) == set(range(len(names))):
-                names = [by_position[i] for i in range(len(names))]
-        names = plain(names)
-        if isinstance(names, dict):
-            if set(map(type, names.values())) != {int}:
-                continue
-            names = sorted(names, key=names.__getitem__)
-        if not isinstance(names, (list, tuple)) or len(names) != num_classes:
-            continue
-        if all(isinstance(name, str) for name in names):
+        names = plain(in_order(record.get(key)))
+        if len(names) == num_classes and all(isinstance(name, str) for name in names):
             return tuple(names)
     return None
 
 
+def in_order(names: object) -> Sequence[Any]:
+    """A list as it is, a mapping by its positions: keys, or values where these are numbers.
+
+    Returns:
+        Empty where positions are lacking or given twice.
+    """
+    if isinstance(names, dict):
+        by_position = {v: k for k, v in names.items() if type(v) is int}
+        by_position = by_position or {int(k): v for k, v in names.items() if _is_position(k)}
+        if set(by_position) != set(range(len(names))):
+            return ()
+        return [by_position[i] for i in range(len(names))]
+    return names if isinstance(names, (list, tuple)) else ()
+
+
 def _is_position(key: object) -> bool:
-    return type(key) is int or (isinstance(key, str) and key.isascii() and key.isdecimal())
+    if type(key) is int:
+        return True
+    return isinstance(key, str) and key.isascii() and key.isdecimal() and len(key) < 10
+
+
+def natural_order(record: Mapping[Any, Any], args: Mapping[str, Any]) -> bool:
+    """Whether class folders have the numbers that timm's training script gives: "2" before "10".
+
+    Only its saver writes a version beside the architecture; and where a class map or data from
+    elsewhere than folders are recorded, these gave the numbers.
+    """
+    elsewhere = args.get("class_map") or args.get("dataset") not in (None, "", "folder")
+    return record.keys() >= {"arch", "version"} and not elsewhere
 
 
 def require_classifier(spec: ModelSpec, outline: nn.Module, weights: Mapping[str, Stored]) -> None:

@@ -32,8 +32,11 @@ FORBIDDEN = frozenset(
         "num_classes",
         "in_chans",
         "model_name",
+        "device",
+        "dtype",
     }
 )
+CROP_MODES = ("center", "squash")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
 
@@ -48,6 +51,7 @@ class Preprocessing:
         std: Of each channel, divided by; positive.
         interpolation: Resampling by its timm name ("bicubic").
         crop_pct: Share of the resized image's shorter side that the centre crop keeps.
+        crop_mode: "center" keeps the image's shape when resizing, "squash" makes it square.
     """
 
     img_size: int
@@ -56,6 +60,7 @@ class Preprocessing:
     std: tuple[float, ...]
     interpolation: str
     crop_pct: float
+    crop_mode: str = "center"
 
 
 @dataclass(frozen=True)
@@ -175,6 +180,9 @@ def require_harmless(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 def resolve_preprocessing(args: Mapping[str, Any], spec: ModelSpec) -> Preprocessing:
     """Preprocessing as timm resolves it: recorded arguments first, then its configuration.
 
+    The mode of the crop is taken from what is recorded alone: timm's training script leaves the one
+    in the configuration of the architecture aside, and cuts at the centre.
+
     Args:
         args: Of the training script, plain values; may be empty.
         spec: Gives the input's shape, and the architecture whose configuration fills the gaps.
@@ -182,6 +190,14 @@ def resolve_preprocessing(args: Mapping[str, Any], spec: ModelSpec) -> Preproces
     Raises:
         AuditError: MODEL_ARGS if recorded values cannot be used.
     """
+    crop_mode = args.get("crop_mode") or "center"
+    if crop_mode not in CROP_MODES:
+        raise AuditError(
+            "MODEL_ARGS",
+            "images can be cut at their centre or squashed, but this model wants the crop mode "
+            f"{visible(str(crop_mode), 60)!r}. Save its state dict and audit that with `--model`, "
+            "if the centre will do.",
+        )
     wanted = {k: args[k] for k in ("mean", "std", "interpolation", "crop_pct") if args.get(k)}
     if wanted.get("interpolation") == "random":  # drawn anew for each training image
         del wanted["interpolation"]
@@ -195,6 +211,7 @@ def resolve_preprocessing(args: Mapping[str, Any], spec: ModelSpec) -> Preproces
             _per_channel(config["std"], spec.in_chans),
             str(config["interpolation"]),
             float(config["crop_pct"]),
+            crop_mode,
         )
     except (AssertionError, TypeError, ValueError):
         raise _unusable("mean, std or crop_pct", wanted) from None

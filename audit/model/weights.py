@@ -17,6 +17,8 @@ Weights = dict[str, Tensor]
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 WHOLE = ("int64", "int32", "int16", "uint8", "bool")
+MOST_READ = 4  # times the bytes that the file holds for weights: weights may share theirs
+ROOM = 2**28  # bytes that may be read from any file
 
 
 def check(weights: Found, expected: Mapping[str, Tensor], architecture: str) -> None:
@@ -50,6 +52,20 @@ def check(weights: Found, expected: Mapping[str, Tensor], architecture: str) -> 
         )
     for key in sorted(expected):
         _check_type(key, weights[key], expected[key])
+    _check_sum(weights)
+
+
+def _check_sum(weights: Found) -> None:
+    """Refuse weights that would take far more memory than they fill in the file."""
+    parts = [w for w in weights.values() if w.storage is not None]
+    read = sum(max(w.numel, w.extent) * ITEM_BYTES[w.dtype] for w in parts)
+    held = sum(storage.size for storage in {w.storage for w in parts} if storage is not None)
+    if read > MOST_READ * held + ROOM:
+        raise AuditError(
+            "MODEL_CORRUPT",
+            f"every weight must be in the file, but its weights declare {read:,} bytes and share "
+            f"the same {held:,}. Save `model.state_dict()` anew, with `.clone()` for each tensor.",
+        )
 
 
 def without_constants(weights: Found, outline: nn.Module) -> Found:
@@ -113,7 +129,9 @@ def converted(content: Content, weights: Found, expected: Mapping[str, Tensor]) 
         AuditError: MODEL_NOT_FINITE, also for negative variances of batch norm; MODEL_MEMORY.
     """
     try:
-        result = {k: content.tensor(weights[k]).to(like.dtype) for k, like in expected.items()}
+        result = {
+            k: _alone(content.tensor(weights[k]).to(like.dtype)) for k, like in expected.items()
+        }
     except MemoryError:
         held = sum(like.numel() for like in expected.values()) * 4 / 2**30
         raise AuditError(
@@ -135,6 +153,11 @@ def converted(content: Content, weights: Found, expected: Mapping[str, Tensor]) 
                 "diverged or the file is damaged: use an earlier checkpoint.",
             )
     return result
+
+
+def _alone(values: Tensor) -> Tensor:
+    """The same values without the gaps between them."""
+    return values.clone() if values.untyped_storage().nbytes() > values.nbytes else values
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:

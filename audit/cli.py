@@ -1,6 +1,7 @@
 """The command line. Heavy imports wait until a command runs; `audit --help` takes no torch."""
 
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -109,6 +110,7 @@ def audit() -> None:
 def main() -> None:
     """Run, and turn what the user can mend into one sentence and exit code 2."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve shared machines
+    gc.set_threshold(50_000, 20, 20)  # loading torch makes many objects, and all of them stay
     signal.signal(signal.SIGTERM, stop)
     try:
         code = audit(standalone_mode=False)

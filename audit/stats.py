@@ -185,8 +185,8 @@ def adequacy(
     1.25 SE), from the last two. The factors sum all later doublings of a power law with exponent
     0.415, whose steps shrink by 3/4: 3 = r / (1 - r), 9/7 = 3 / (1 + 1/r). Both multiply the
     margin too, since they multiply the noise; quarter and whole are taken to disagree a quarter
-    more than half and whole. Where the curve falls, U is at least the fall and its margin: a
-    shorter training would have been the stronger null.
+    more than half and whole. Where the curve falls by more than that, U is the fall and its
+    margin: a shorter training would have been the stronger null.
 
     Args:
         a_quarter: Accuracy on held-out images at a quarter of the budget.
@@ -212,8 +212,8 @@ def adequacy(
     both = LAST_STEPS * (max(0.0, a_full - a_quarter) + 1.645 * WIDER * se)
     allowance = min(last, both) if math.isfinite(both) else last
     fallen = max(a_quarter, a_half) - a_full if math.isfinite(a_quarter) else -delta
-    if fallen > 0:
-        allowance = max(allowance, fallen + 1.645 * WIDER * se)
+    if fallen > allowance:
+        allowance = fallen + 1.645 * WIDER * se
     decay = delta / before if before > 0 else math.nan
     climbing = delta > 1.645 * math.sqrt(discordant_share / n_heldout)
     if climbing and not decay <= STEADY:

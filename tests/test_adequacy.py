@@ -52,6 +52,8 @@ def test_nesting_broken_by_more_than_a_point_and_its_interval():
 def test_a_curve_that_falls_leaves_at_least_its_fall_open():
     """The half budget made a stronger null than the whole: that much is known to be missing."""
     assert adequacy(0.62, 0.66, 0.60, 0.05, 2000, 1e-6, 3).allowance > 0.06
+    by_chance = adequacy(0.66, 0.66, 0.655, 0.05, 2000, 0, 3)  # SE is half a point
+    assert by_chance.allowance == pytest.approx(9 / 7 * 1.645 * 1.25 * 0.005)
 
 
 def test_a_curve_that_has_hardly_begun_has_no_bound():

@@ -110,7 +110,7 @@ def audit() -> None:
 def main() -> None:
     """Run, and turn what the user can mend into one sentence and exit code 2."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve shared machines
-    gc.set_threshold(50_000, 20, 20)  # loading torch makes many objects, and all of them stay
+    gc.set_threshold(50_000)  # loading torch makes many objects that stay; see `set_threads`
     signal.signal(signal.SIGTERM, stop)
     try:
         code = audit(standalone_mode=False)

@@ -1,14 +1,21 @@
 """Threads: as many processor cores as are really free."""
 
+import gc
 import os
 import time
 from pathlib import Path
 
+GARBAGE = 700  # new objects after which Python looks for garbage, as it comes
+
 
 def set_threads(wanted: int | None) -> None:
-    """As many threads as were asked for, or as are free now."""
+    """As many threads as were asked for, or as are free now; from here on memory counts.
+
+    The command line lets garbage wait while torch is loaded; then it may hold tensors.
+    """
     import torch
 
+    gc.set_threshold(GARBAGE)
     torch.set_num_threads(wanted or free_cores())
 
 

@@ -18,18 +18,13 @@ def profiles(setup: Setup) -> dict[str, Job]:
 
 
 def of_subject(setup: Setup, *, untrained: bool) -> Job:
-    """The subject, or a network of its architecture with fresh weights.
-
-    The twin's job knows nothing of the subject's weights: another checkpoint of the architecture
-    finds it in the store.
-    """
-    own: dict[str, Plain] = {"network": setup.network_digest, "classes": len(setup.classes)}
-    own = own if untrained else {"subject": setup.subject_digest}
+    """The subject, or a network of its architecture with fresh weights."""
+    own: dict[str, Plain] = {"view": setup.view, "untrained": untrained}
     return Job(
         kind="id_profile",
         label="dimensions at every depth of "
         + ("the untrained twin of the model" if untrained else "the model"),
-        params=common(setup) | own | {"view": setup.view, "untrained": untrained},
+        params=common(setup) | requests.network(setup, untrained=untrained) | own,
         cost=cost(setup),
     )
 

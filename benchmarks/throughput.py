@@ -14,7 +14,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.bagnet import BagNet
-from baselines.sibling import Sibling, input_side
+from baselines.sibling import Kind, Sibling, input_side
 from baselines.train import Images, Recipe, train
 from baselines.train import statistics as channel_statistics
 
@@ -118,7 +118,15 @@ def write_folder(root: Path, side: int) -> Path:
     return root
 
 
-def processor(side: int, width: int, blocks: int) -> None:
+NULLS: tuple[tuple[Kind, int], ...] = (
+    *(("bagnet", 5), ("bagnet", 9), ("bagnet", 17)),
+    *(("coordconv", 9), ("circular", 9), ("sighted", 9)),
+)
+SUBJECT = "resnet18"
+NAMES = (*(f"{kind}-{q}" for kind, q in NULLS), SUBJECT)
+
+
+def processor(side: int, width: int, blocks: int, names: Sequence[str]) -> None:
     """Every kind of null and a ResNet-18, side by side with timm's loop."""
     import timm
 
@@ -128,18 +136,14 @@ def processor(side: int, width: int, blocks: int) -> None:
     )
     print("| network | forward, images/s | timm's loop | ratio | training | timm's loop | ratio |")
     print("|---|---|---|---|---|---|---|")
-    kinds = [("bagnet", q) for q in (5, 9, 17)] + [
-        ("coordconv", 9),
-        ("circular", 9),
-        ("sighted", 9),
-    ]
-    with tempfile.TemporaryDirectory() as name:
-        for kind, q in kinds:
-            s = input_side(kind, side)  # type: ignore[arg-type]
-            net = Sibling(kind, q=q, num_classes=10, in_chans=3, width=width, blocks=blocks)  # type: ignore[arg-type]
-            row(f"{kind}-{q}", net, random_images(BATCH * STEPS, s), Path(name), s)
-        net = timm.create_model("resnet18", num_classes=10)
-        row("resnet18", net, random_images(BATCH * STEPS, side), Path(name), side)
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, q in (pair for pair in NULLS if "{}-{}".format(*pair) in names):
+            s = input_side(kind, side)
+            net = Sibling(kind, q=q, num_classes=10, in_chans=3, width=width, blocks=blocks)
+            row(f"{kind}-{q}", net, random_images(BATCH * STEPS, s), Path(folder), s)
+        if SUBJECT in names:
+            subject = timm.create_model(SUBJECT, num_classes=10)
+            row(SUBJECT, subject, random_images(BATCH * STEPS, side), Path(folder), side)
 
 
 def row(title: str, network: nn.Module, data: Images, folder: Path, side: int) -> None:
@@ -251,6 +255,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, help="32 on a processor, 224 on a card")
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--blocks", type=int, default=4)
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="these rows")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--audit", type=Path, help="run folder of a finished audit")
     args = parser.parse_args()
@@ -261,7 +266,7 @@ def main() -> None:
     elif args.device == "cuda":
         card(args.side or 224)
     else:
-        processor(args.side or 32, args.width, args.blocks)
+        processor(args.side or 32, args.width, args.blocks, args.only)
 
 
 if __name__ == "__main__":

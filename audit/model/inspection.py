@@ -5,6 +5,7 @@ it learnt before the first step that refuses.
 """
 
 import contextlib
+import copy
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from audit.model import checkpoint, recorded, signatures
 from audit.model.architecture import find_cuts
@@ -191,7 +192,7 @@ def describe(content: Content, place: Place, found: Inspection, given: Mapping[s
     try_spec(outline, spec, found)
     if found.not_finite_values:
         raise not_finite(found)
-    try_out(converted(content, weights, expected), spec, found)
+    try_out(outline, converted(content, weights, expected), spec, found)
     say_what_for(outline, spec, found)
 
 
@@ -256,10 +257,9 @@ def try_spec(outline: nn.Module, spec: ModelSpec, found: Inspection) -> None:
     )
 
 
-def try_out(weights: Weights, spec: ModelSpec, found: Inspection) -> None:
+def try_out(outline: nn.Module, weights: Weights, spec: ModelSpec, found: Inspection) -> None:
     """Put the weights into their network and see whether it answers to its input at all."""
-    network = spec.build(seed=0)
-    network.load_state_dict(weights, strict=True)
+    network = filled(outline, weights, spec)
     found.weights_sha256 = weights_digest(weights)
     found.constant_logits = constant_logits(network, spec)
     if found.constant_logits:
@@ -267,6 +267,16 @@ def try_out(weights: Weights, spec: ModelSpec, found: Inspection) -> None:
             "tell images apart: two images of noise get the same logits; an audit measures it all "
             "the same, and says so"
         )
+
+
+def filled(outline: nn.Module, weights: Weights, spec: ModelSpec) -> nn.Module:
+    """The network with its weights; fresh values are drawn only where it has others beside them."""
+    kept = [name for name, _ in outline.named_buffers() if name not in weights]
+    plain = [v for m in outline.modules() for v in vars(m).values() if isinstance(v, Tensor)]
+    whole = not kept and not plain
+    network = copy.deepcopy(outline) if whole else spec.build(seed=0)
+    network.load_state_dict(weights, strict=True, assign=whole)
+    return network
 
 
 def fitted_spec(

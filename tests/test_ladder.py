@@ -98,6 +98,16 @@ def test_a_perfect_null_lets_nothing_pass():
     assert verdict_of(null=0.0, subject=0.0) == ("fail", "DATA_LOCAL")
 
 
+def test_no_error_is_no_certainty():
+    """0 errors in n: Wilson's interval begins at 1 / (1 + 1.96^2 / n)."""
+    from audit.checks import accuracy_gap
+
+    found = {m.name: m for m in accuracy_gap.measure(case(null=0.0))}
+    accuracy = found["accuracy_gap.accuracy.colour"]
+    assert accuracy.value == accuracy.high == 1
+    assert accuracy.low == pytest.approx(1 / (1 + 1.96**2 / N), abs=1e-6)
+
+
 def test_a_starved_null_lets_nothing_pass():
     """It still gained 20 points over the second half of its budget."""
     assert verdict_of(subject=0.2, final=0.9)[0] == "inconclusive"

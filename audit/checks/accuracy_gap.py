@@ -94,15 +94,27 @@ def accuracy_of_subject(case: Case, errors: NDArray[np.float64]) -> Measurement:
     own = pair("", errors, errors, case.groups, claim=False, allowance=0.0, seed_variance=0.0)
     half = quantile(max(1.0, min(60.0, own.groups - 1))) * own.var_subject**0.5
     value = 1 - own.error_subject
-    low, high = proportion_interval(len(errors) - errors.sum(), len(errors))
+    low, high = accuracy_interval(value, half, len(errors))
     return Measurement(
         name=f"{NAME}.accuracy.subject",
         value=value,
         unit="fraction",
-        low=min(low, value - half),
-        high=max(high, min(1.0, value + half)),
+        low=low,
+        high=high,
         n=len(errors),
     )
+
+
+def accuracy_interval(value: float, half: float, n: int) -> tuple[float, float]:
+    """95 % interval of an accuracy: at least that of n single images, which holds near 0 and 1.
+
+    Args:
+        value: The accuracy, a fraction.
+        half: Half of the cluster-robust interval, with the part of the seeds.
+        n: Images.
+    """
+    low, high = proportion_interval(value * n, n)
+    return max(0.0, min(low, value - half)), min(1.0, max(high, value + half))
 
 
 def against(
@@ -130,7 +142,7 @@ def against(
     errors = ladder.errors[null.name]
     agreement = kappa_interval(subject, errors[0], ladder.case.groups)
     rows: list[tuple[str, float, Unit, float, float]] = [
-        ("accuracy", 1 - error, "fraction", max(0.0, 1 - error - half), min(1.0, 1 - error + half)),
+        ("accuracy", 1 - error, "fraction", *accuracy_interval(1 - error, half, len(subject))),
         ("gap", gap[0], "points", gap[1], gap[2]),
         ("gain", share[0], "gain", share[1], share[2]),
         ("kappa", agreement[0], "ratio", agreement[1], agreement[2]),

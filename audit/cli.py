@@ -87,17 +87,15 @@ def refuse_slip(word: str) -> None:
     Raises:
         AuditError: USAGE for a bare word much like a command, where there is no file of that name.
     """
-    from difflib import get_close_matches
-
+    from audit.where import nearest
     from reports.text import visible
 
-    path = Path(word)
-    near = get_close_matches(word, COMMANDS, n=1)
+    path, near = Path(word), nearest(word, [*COMMANDS])
     if near and path.name == word and not path.suffix and not path.exists():
         raise AuditError(
             "USAGE",
             f"audit needs a command or a model, but '{visible(word)}' is neither; the nearest "
-            f"command is '{near[0]}'. Call that, or name a model's file.",
+            f"command is '{near}'. Call that, or name a model's file.",
         )
 
 

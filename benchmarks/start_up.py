@@ -46,10 +46,12 @@ def note(name):
 note("")
 import torch
 note("import torch")
-import torch._dynamo
-note("import torch._dynamo, which torchvision and timm cause")
+import contextlib
+from audit.model.uncompiled import without_compiler
+stack = contextlib.ExitStack()
+stack.enter_context(without_compiler())  # as the command does
 import torchvision
-note("import torchvision, the rest of it")
+note("import torchvision")
 import timm
 note("import timm, the rest of it")
 from audit.model import inspection

@@ -114,7 +114,7 @@ def test_a_starved_null_lets_nothing_pass():
 
 
 @pytest.mark.parametrize("missing", ["bagnet-9", "sighted-9"])
-@pytest.mark.parametrize("measure", ["gap", "accuracy", "kappa", "mcnemar", "gain"])
+@pytest.mark.parametrize("measure", ["gap", "accuracy", "kappa", "mcnemar", "gain", "allowance"])
 def test_a_null_that_is_missing_has_no_number_under_any_name(measure, missing):
     """A limit on all nulls must not pass by those that are left."""
     from audit.checks import accuracy_gap
@@ -122,6 +122,8 @@ def test_a_null_that_is_missing_has_no_number_under_any_name(measure, missing):
     found = {m.name: m for m in accuracy_gap.measure(case(drop=(missing,)))}
     assert np.isnan(found[f"accuracy_gap.{measure}.{missing}"].value)
     assert np.isnan(found["accuracy_gap.twin_minus_null"].value) == (missing == "sighted-9")
+    if missing == "bagnet-9":
+        assert np.isnan(found["accuracy_gap.twin_gain.bagnet-9"].value)
 
 
 def test_dimensions_that_are_missing_have_no_number_under_any_name():

@@ -122,7 +122,10 @@ def test_without_the_order_of_its_tensors_safetensors_may_have_gaps(offsets, tmp
     raw = safetensors_file(table, bytes(offsets[1]))(tmp_path).read_bytes()
     assert "contradicts itself" in refused(raw)
     real = formats._located
-    anywhere = lambda entry, base, at: real(entry, base, entry["data_offsets"][0])  # noqa: E731
+
+    def anywhere(entry, base, at):
+        return real(entry, base, entry["data_offsets"][0])
+
     monkeypatch.setattr(formats, "_located", anywhere)
     assert set(parsed(raw).value) == {"a", "b"}
 
@@ -131,7 +134,10 @@ def test_without_the_end_of_each_record_one_may_lie_in_another(tmp_path, monkeyp
     raw = nested_records(tmp_path)
     assert "records that overlap" in refused(raw)
     assert torch.load(io.BytesIO(raw), weights_only=True)["w"].tolist() == [1, 1]  # unnoticed
-    endless = lambda infos, ends, strict: ((info, len(raw)) for info in infos)  # noqa: E731
+
+    def endless(infos, ends, strict):
+        return ((info, len(raw)) for info in infos)
+
     monkeypatch.setattr(zips, "zip", endless, raising=False)
     assert set(parsed(raw).value) == {"w"}
 

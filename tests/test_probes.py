@@ -79,7 +79,10 @@ def answers(monkeypatch, score):
     def fit(x, labels, classes, loss, strength, basis, start, most):
         learned.append(strength)
         right = torch.arange(1000) < 1000 * score(np.log10(strength))
-        predict = lambda x: torch.where(right[: len(x)], 0, 1)  # noqa: E731
+
+        def predict(x):
+            return torch.where(right[: len(x)], 0, 1)
+
         return SimpleNamespace(strength=strength, predict=predict, steps=most)
 
     monkeypatch.setattr("audit.kernels.probes.fit", fit)

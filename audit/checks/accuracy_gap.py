@@ -60,6 +60,7 @@ COMPARED: dict[str, Unit] = {
     "gain": "gain",
     "kappa": "ratio",
     "mcnemar": "fraction",
+    "allowance": "points",
 }
 
 
@@ -94,7 +95,7 @@ def accuracy_of_subject(case: Case, errors: NDArray[np.float64]) -> Measurement:
     own = pair("", errors, errors, case.groups, claim=False, allowance=0.0, seed_variance=0.0)
     half = quantile(max(1.0, min(60.0, own.groups - 1))) * own.var_subject**0.5
     value = 1 - own.error_subject
-    low, high = accuracy_interval(value, half, len(errors))
+    low, high = accuracy_interval(value, half, own.groups)
     return Measurement(
         name=f"{NAME}.accuracy.subject",
         value=value,
@@ -106,12 +107,12 @@ def accuracy_of_subject(case: Case, errors: NDArray[np.float64]) -> Measurement:
 
 
 def accuracy_interval(value: float, half: float, n: int) -> tuple[float, float]:
-    """95 % interval of an accuracy: at least that of n single images, which holds near 0 and 1.
+    """95 % interval of an accuracy: at least that of n independent images, also near 0 and 1.
 
     Args:
         value: The accuracy, a fraction.
         half: Half of the cluster-robust interval, with the part of the seeds.
-        n: Images.
+        n: Groups of images.
     """
     low, high = proportion_interval(value * n, n)
     return max(0.0, min(low, value - half)), min(1.0, max(high, value + half))
@@ -133,6 +134,7 @@ def against(
                 detail=pair.to_detail() if quantity == "gain" else {},
             )
             for quantity, unit in COMPARED.items()
+            if null.trained or quantity != "allowance"
         ]
     error = pair.error_null
     seed = pair.seed_variance / pair.seeds
@@ -142,7 +144,7 @@ def against(
     errors = ladder.errors[null.name]
     agreement = kappa_interval(subject, errors[0], ladder.case.groups)
     rows: list[tuple[str, float, Unit, float, float]] = [
-        ("accuracy", 1 - error, "fraction", *accuracy_interval(1 - error, half, len(subject))),
+        ("accuracy", 1 - error, "fraction", *accuracy_interval(1 - error, half, pair.groups)),
         ("gap", gap[0], "points", gap[1], gap[2]),
         ("gain", share[0], "gain", share[1], share[2]),
         ("kappa", agreement[0], "ratio", agreement[1], agreement[2]),
@@ -257,7 +259,7 @@ def twins(ladder: Ladder) -> list[Measurement]:
         ]
     errors = ladder.errors[twin.name].mean(axis=0)
     own = ladder.tau2 / len(ladder.errors[twin.name])
-    pairs = [ladder.pair(n, errors) for n in setup.nulls if n.claim and n.name in ladder.errors]
+    pairs = [ladder.pair(n, errors) for n in setup.nulls if n.claim]
     pairs = [p.model_copy(update={"var_subject": p.var_subject + own}) for p in pairs]
     found = [
         Measurement(

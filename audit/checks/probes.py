@@ -183,17 +183,8 @@ def gain(
     twin, own = (errors.get((which, cut.name, "logistic")) for which in ("untrained", "subject"))
     if twin is None or own is None:
         return missing(name, "one of the two could not be read out", cut.depth)
-    value, low, high = paired_difference(twin, own, groups)
-    return Measurement(
-        name=name,
-        value=value,
-        unit="points",
-        low=low,
-        high=high,
-        n=len(own),
-        at=cut.depth,
-        note=probe_words.ONE_AT_EDGE if at_edge else "",
-    )
+    note = probe_words.ONE_AT_EDGE if at_edge else ""
+    return difference(name, twin, own, groups, note, cut.depth)
 
 
 def middle_of(cuts: Sequence[CutPoint]) -> tuple[CutPoint, ...]:
@@ -218,15 +209,18 @@ def last_minus_middle(
     known = [errors for errors in others if errors is not None]
     if own is None or len(known) < len(others):
         return missing(name, "the last or a middle cut could not be read out")
-    value, low, high = paired_difference(np.stack(known), own, groups)
+    what = f"{last.name} minus the mean of {', '.join(cut.name for cut in middle)}"
+    return difference(name, np.stack(known), own, groups, f"{what}; {note}")
+
+
+def difference(
+    name: str, worse: Errors, better: Errors, groups: Groups, note: str, at: float | None = None
+) -> Measurement:
+    """Accuracy of one read-out minus that of others on the same images."""
+    value, low, high = paired_difference(worse, better, groups)
+    n = len(better)
     return Measurement(
-        name=name,
-        value=value,
-        unit="points",
-        low=low,
-        high=high,
-        n=len(own),
-        note=f"{last.name} minus the mean of {', '.join(cut.name for cut in middle)}; {note}",
+        name=name, value=value, unit="points", low=low, high=high, n=n, at=at, note=note
     )
 
 

@@ -79,14 +79,14 @@ def test_torch_alone_would_not_see_it(build, tmp_path):
 def test_without_its_checks_the_zip_would_be_read(tmp_path, monkeypatch):
     (tmp_path / "m.pt").write_bytes(flipped(tmp_path))
     off = "from audit.model.zips import Archive; Archive._check_values = lambda _: None; "
-    monkeypatch.setattr("audit.model.reading.BOOT", _with(off))
+    monkeypatch.setattr("audit.model.parsing.BOOT", _with(off))
 
     with read_content(tmp_path / "m.pt") as content:
         assert "fc.bias" in content.value
 
 
 def _with(words):
-    from audit.model.reading import BOOT
+    from audit.model.parsing import BOOT
 
     setup, begin = BOOT.split("from audit.model.child", 1)
     return f"{setup}{words}from audit.model.child{begin}"

@@ -130,7 +130,7 @@ def test_a_fault_that_cannot_be_written_down_is_no_verdict(write, command, capsy
 
 
 def test_a_full_place_for_temporary_files_is_not_the_models_fault(model, monkeypatch):
-    monkeypatch.setattr("audit.model.reading.tempfile.TemporaryFile", full)
+    monkeypatch.setattr("audit.model.parsing.tempfile.TemporaryFile", full)
     with pytest.raises(AuditError, match=r"a temporary file gave 'No space left on.*TMPDIR"):
         load_subject(model)
 

@@ -8,12 +8,14 @@ import pickle
 import pytest
 import timm
 import torch
+from hostile_checkpoints import hollow
 from sample_checkpoints import saved
 
 from audit.batch import Batch, audit_one
+from audit.commands.inspect import head_start
 from audit.model import counting, inspection
 from audit.model.checkpoint import load_subject
-from audit.model.degenerate import constant_logits
+from audit.model.degenerate import answer_to_noise
 from audit.model.inspection import Inspection, inspect_model
 from audit.model.reading import read_content
 from audit.model.spec import ModelSpec
@@ -159,6 +161,26 @@ def test_a_pin_is_compared_before_anything_is_parsed(command, state, tmp_path, c
     assert "MODEL_UNSAFE" in capsys.readouterr().err
 
 
+def test_a_file_that_was_never_written_is_not_digested_for_its_pin(command, tmp_path, capsys):
+    assert command("inspect", hollow(tmp_path), "--model-sha256", "0" * 64) == 2
+    assert "MODEL_CORRUPT" in capsys.readouterr().err
+
+
+def test_a_head_start_changes_nothing_that_is_found(state, tmp_path):
+    path = saved(tmp_path / "m.pt", checkpoint(state))
+
+    with head_start(path) as begun:
+        found = inspect_model(path, begun)
+
+    assert found == inspect_model(path)
+    with head_start(path) as unfinished:
+        child = unfinished.child
+    assert child.poll() is not None
+    assert unfinished.file is None
+    with head_start(tmp_path) as begun:
+        assert begun is None
+
+
 def test_a_pin_is_compared_with_what_was_loaded(state, tmp_path):
     path = saved(tmp_path / "m.pt", checkpoint(state))
     batch = Batch(
@@ -224,7 +246,17 @@ def test_what_an_audit_refuses_an_inspection_refuses(state, tmp_path):
 def test_a_network_that_is_too_large_is_not_run():
     spec = ModelSpec("test_resnet", {}, 3, 1, 4096)
 
-    assert constant_logits(timm.create_model("test_resnet", num_classes=3), spec) is None
+    assert answer_to_noise(timm.create_model("test_resnet", num_classes=3), spec) is None
+
+
+def test_what_is_too_slow_to_run_is_described_alike_without_values(state, tmp_path, monkeypatch):
+    path = saved(tmp_path / "m.pt", checkpoint(state))
+    quick = inspect_model(path)
+
+    monkeypatch.setattr(inspection, "QUICK", -1.0)
+    assert inspect_model(path) == quick
+    monkeypatch.setattr(inspection, "answer_to_noise", lambda *_: None)
+    assert inspect_model(path).can == quick.can
 
 
 def test_values_of_an_unknown_file_are_only_read_up_to_a_bound(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import torch
 from hostile_tools import network
 from sample_checkpoints import refusal, saved
 
-from audit.model import reading
+from audit.model import parsing
 from audit.model.child import seconds_for
 from audit.model.reading import read_content
 from audit.model.stored import Other, Stored, decoded, encoded
@@ -107,7 +107,7 @@ def test_the_child_can_open_nothing_and_has_little_of_everything(action, control
     """With "None and" the limits are off: the same action then succeeds."""
     if control and ACTIONS[action] < 0:
         return  # it would run for ever
-    root = str(reading.Path(reading.__file__).parents[2])
+    root = str(parsing.Path(parsing.__file__).parents[2])
     code = LIMITED.format(root=root, control=control, action=action)
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
 
@@ -118,8 +118,8 @@ def test_the_child_can_open_nothing_and_has_little_of_everything(action, control
     "boot", ["import os; os._exit(1)", "import os; os.abort()", "print('{')", "while True: pass"]
 )
 def test_whatever_happens_to_the_child_is_one_sentence(boot, tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "BOOT", boot)
-    monkeypatch.setattr(reading, "SLOW", 2 / seconds_for(0))
+    monkeypatch.setattr(parsing, "BOOT", boot)
+    monkeypatch.setattr(parsing, "SLOW", 2 / seconds_for(0))
 
     error = refusal(saved(tmp_path / "m.pt", {}))
 
@@ -134,6 +134,6 @@ def test_the_child_needs_neither_torch_nor_any_package():
     words = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append('.'); {code}"]
 
     assert (
-        subprocess.run(words, cwd=reading.Path(reading.__file__).parents[2], check=False).returncode
+        subprocess.run(words, cwd=parsing.Path(parsing.__file__).parents[2], check=False).returncode
         == 0
     )

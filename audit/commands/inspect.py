@@ -4,15 +4,18 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from audit.commands.options import JSON, MODEL, PIN
+from audit.model.parsing import Parsing
 from audit.model.pinned import require_digest
 from audit.model.uncompiled import without_compiler
 from audit.overrides import crop_words
+from audit.record import AuditError
 from reports.text import visible
 
 if TYPE_CHECKING:
@@ -35,10 +38,10 @@ def inspect(model_path: Path, model_sha256: tuple[str, ...], as_json: bool, **gi
     """
     require_digest(model_path, model_sha256)
     given["model_kwargs"] = dict(given["model_kwargs"]) or None
-    with without_compiler():
+    with head_start(model_path) as begun, without_compiler():
         from audit.model.inspection import inspect_model
 
-        found = inspect_model(model_path, **given)
+        found = inspect_model(model_path, begun, **given)
     if as_json:
         print(json.dumps(dataclasses.asdict(found), indent=2))
     else:
@@ -48,6 +51,16 @@ def inspect(model_path: Path, model_sha256: tuple[str, ...], as_json: bool, **gi
         sys.stdout.flush()
         click.echo(f"audit: {found.reason}: {found.message}", err=True)
     return 2 if found.reason else 0
+
+
+@contextmanager
+def head_start(path: Path) -> Iterator[Parsing | None]:
+    """Have a plain file parsed while torch loads; None where that does not even begin."""
+    begun = None
+    with suppress(AuditError):  # to be raised again, and told, by the inspection
+        begun = Parsing(path)
+    with begun or nullcontext():
+        yield begun
 
 
 def lines(found: "Inspection") -> Iterator[tuple[str, str]]:

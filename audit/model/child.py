@@ -1,6 +1,6 @@
 """The process that parses a model file: limited in memory and time, unable to open anything.
 
-Started by `audit.model.reading` with a bare environment and three open files, it lowers its own
+Started by `audit.model.parsing` with a bare environment and three open files, it lowers its own
 limits, parses, and prints JSON. Standard library only, so that it starts in a tenth of a second.
 """
 

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from audit.model import checkpoint, recorded, signatures
 from audit.model.architecture import find_cuts
 from audit.model.counting import bytes_of, counted
-from audit.model.degenerate import constant_logits
+from audit.model.degenerate import answer_to_noise
 from audit.model.holes import is_hollow
 from audit.model.hub import Place, locate
 from audit.model.identity import Identity, identify
+from audit.model.parsing import Parsing
 from audit.model.reading import Content, read_content
 from audit.model.sets import Found
 from audit.model.spec import ModelSpec, resolve_preprocessing
@@ -39,6 +40,7 @@ from audit.record import AuditError
 from reports.text import visible
 
 MOST_NAMED = 5  # entries or candidates that are listed by name
+QUICK = 1.0  # second of processor time: above it shapes without values are followed faster
 MOST_BYTES = 2**28  # of values that are read where nothing says that they are a network's
 
 
@@ -113,11 +115,12 @@ class Inspection:
     message: str = ""
 
 
-def inspect_model(path: Path, **given: Any) -> Inspection:
+def inspect_model(path: Path, begun: Parsing | None = None, **given: Any) -> Inspection:
     """Find out all that can be told of a model file without data.
 
     Args:
         path: As for `load_subject`.
+        begun: Already at work on this file, if anything is.
         given: Its keyword arguments, and `pretrained_on`.
 
     Returns:
@@ -127,7 +130,7 @@ def inspect_model(path: Path, **given: Any) -> Inspection:
     try:
         place = locate(path)
         path = place.file
-        with read_content(path) as content:
+        with read_content(path, begun) as content:
             found.sha256 = content.digest
             found.bytes = os.fstat(content.file.fileno()).st_size
             describe(content, place, found, given)
@@ -189,11 +192,11 @@ def describe(content: Content, place: Place, found: Inspection, given: Mapping[s
             count(content, weights, found)
         raise
     count(content, weights, found)
-    try_spec(outline, spec, found)
+    require_images(spec, found)
     if found.not_finite_values:
         raise not_finite(found)
-    try_out(outline, converted(content, weights, expected), spec, found)
-    say_what_for(outline, spec, found)
+    network = try_out(outline, converted(content, weights, expected), spec, found)
+    say_what_for(network, spec, found)
 
 
 def identified(
@@ -238,8 +241,8 @@ def count(content: Content, weights: Found, found: Inspection) -> None:
     found.zero = [visible(key, 80) for key in zero[:MOST_NAMED]]
 
 
-def try_spec(outline: nn.Module, spec: ModelSpec, found: Inspection) -> None:
-    """See whether an audit could show images to it; what it could do is said.
+def require_images(spec: ModelSpec, found: Inspection) -> None:
+    """See whether an audit could show images to it; if not, that is said, too.
 
     Raises:
         AuditError: As an audit would.
@@ -250,33 +253,43 @@ def try_spec(outline: nn.Module, spec: ModelSpec, found: Inspection) -> None:
         words = str(error).removeprefix(f"{error.reason}: ")
         found.cannot.append(f"be audited: {words[0].lower()}{words[1:].rstrip('.')}")
         raise
-    width = hidden_width(outline, spec)
+
+
+def try_out(outline: nn.Module, weights: Weights, spec: ModelSpec, found: Inspection) -> nn.Module:
+    """Put the weights into their network and see whether it answers to its input at all.
+
+    Returns:
+        The network, without its weights if it takes its time.
+
+    Raises:
+        AuditError: As an audit would, if it does not run.
+    """
+    drawn = needs_drawing(outline, weights)
+    width = hidden_width(outline, spec) if drawn else None  # not built if it would not run
+    network = spec.build(seed=0) if drawn else copy.deepcopy(outline)
+    network.load_state_dict(weights, strict=True, assign=not drawn)
+    found.weights_sha256 = weights_digest(weights)
+    answer = answer_to_noise(network, spec)
+    if width is None:
+        ran = answer is not None and answer.classes == spec.num_classes
+        width = answer.width if answer and ran else hidden_width(outline, spec)
     found.can.append(
         "be audited: accuracy gap, and intrinsic dimension of its last hidden layer of "
         f"{width:,} values"
     )
-
-
-def try_out(outline: nn.Module, weights: Weights, spec: ModelSpec, found: Inspection) -> None:
-    """Put the weights into their network and see whether it answers to its input at all."""
-    network = filled(outline, weights, spec)
-    found.weights_sha256 = weights_digest(weights)
-    found.constant_logits = constant_logits(network, spec)
+    found.constant_logits = answer.constant if answer else None
     if found.constant_logits:
         found.cannot.append(
             "tell images apart: two images of noise get the same logits; an audit measures it all "
             "the same, and says so"
         )
+    return network if answer and answer.seconds < QUICK else outline
 
 
-def filled(outline: nn.Module, weights: Weights, spec: ModelSpec) -> nn.Module:
-    """The network with its weights; fresh values are drawn only where it has others beside them."""
-    kept = [name for name, _ in outline.named_buffers() if name not in weights]
+def needs_drawing(outline: nn.Module, weights: Weights) -> bool:
+    """Whether the network has values beside its weights, which only building it gives."""
     plain = [v for m in outline.modules() for v in vars(m).values() if isinstance(v, Tensor)]
-    whole = not kept and not plain
-    network = copy.deepcopy(outline) if whole else spec.build(seed=0)
-    network.load_state_dict(weights, strict=True, assign=whole)
-    return network
+    return bool(plain) or any(name not in weights for name, _ in outline.named_buffers())
 
 
 def fitted_spec(
@@ -315,10 +328,10 @@ def not_finite(found: Inspection) -> AuditError:
     )
 
 
-def say_what_for(outline: nn.Module, spec: ModelSpec, found: Inspection) -> None:
+def say_what_for(network: nn.Module, spec: ModelSpec, found: Inspection) -> None:
     """What an audit could measure of this network, and what it could not."""
-    found.parameters = sum(p.numel() for p in outline.parameters())
-    cuts = find_cuts(outline, spec.in_chans, spec.img_size)
+    found.parameters = sum(p.numel() for p in network.parameters())
+    cuts = find_cuts(network, spec.in_chans, spec.img_size)
     usable = [cut for cut in cuts if not cut.shared + cut.unassigned]
     places = f"at {len(usable)} places, {usable[0].name} to {usable[-1].name}" if usable else ""
     if len(usable) < 2:

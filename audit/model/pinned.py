@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from audit.model.holes import is_hollow
 from audit.record import AuditError
 from reports.text import visible
 
@@ -21,7 +22,8 @@ def require_digest(path: Path, wanted: Collection[str]) -> None:
 
     Raises:
         AuditError: USAGE if one of them is no digest, MODEL_NOT_FOUND if there is no file to
-            compare, MODEL_UNREADABLE if it cannot be read, MODEL_DIGEST if it has another one.
+            compare, MODEL_UNREADABLE if it cannot be read, MODEL_CORRUPT if most of it was never
+            written, MODEL_DIGEST if it has another one.
     """
     if not wanted:
         return
@@ -36,6 +38,12 @@ def require_digest(path: Path, wanted: Collection[str]) -> None:
                 "of a checkpoint file.",
             )
         with file.open("rb") as opened:
+            if is_hollow(opened):
+                raise AuditError(
+                    "MODEL_CORRUPT",
+                    f"--model-sha256 needs a whole file to compare with, but more than half of "
+                    f"{name!r} was never written. Copy or download it again.",
+                )
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
         raise AuditError(

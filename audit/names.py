@@ -50,6 +50,7 @@ NAMES = {
     "intrinsic_dimension.last_layer.<network>": "dimension of the last hidden layer",
     "intrinsic_dimension.untrained.<network>": "the same of the untrained twin",
     "intrinsic_dimension.scale.<network>": "the same of fewer images",
+    "intrinsic_dimension.class.<class>": "dimension of the subject's last layer within one class",
     "intrinsic_dimension.log_ratio.<network>": "log ratio of the two dimensions",
     "id_profile.dimension.<point>": "dimension at one depth of a network, or of its untrained twin",
     "id_profile.pca.<point>": "components for 90 % of the variance there",
@@ -116,7 +117,11 @@ CURVES = (  # several values under one name, or data that another run need not s
     "data.file.",
     "probes.other_",
 )
-BY_CLASS = ("accuracy_gap.class_accuracy.", "accuracy_gap.class_gap.")
+BY_CLASS = (
+    "accuracy_gap.class_accuracy.",
+    "accuracy_gap.class_gap.",
+    "intrinsic_dimension.class.",
+)
 
 
 @cache

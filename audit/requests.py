@@ -228,6 +228,7 @@ def dimension(setup: Setup, null: Null | None) -> Job:
     return Job(
         kind="dimension",
         label=f"intrinsic dimension of {null.title if null else 'the model'}",
+        params={} if null else {"classes": len(setup.classes)},
         after=after,
         cost=2e-5 * min(setup.n_eval, 10_000) ** 2 + 2000,
     )

@@ -81,6 +81,9 @@ def counts(names: list[str], chosen: Mapping[str, str], done: Done) -> dict[str,
             for word, what in CLASSIFIERS.items()
             if (n := sum(r["classifier"] == word for r in fine.values()))
         },
+        "a training checkpoint of it passes all checks of loading": sum(
+            not row["refused"] for row in fine.values()
+        ),
         "structures, of which the smallest architecture was cut": len(chosen),
         "architectures cut by a trace": sum(traced(name, chosen, done) for name in names),
         "found again by the names and shapes of their weights": len(found),
@@ -122,6 +125,8 @@ def words(name: str, chosen: Mapping[str, str], done: Done) -> str:
         notes.append(f"no cuts: {cut['error']}")
     else:
         notes += cut_words(cut)
+    if row["refused"]:
+        notes.append(f"not loaded: {row['refused']}")
     if not row["found"]:
         notes.append("not found by its weights")
     if row["rivals"]:

@@ -2,8 +2,8 @@
 
 What it measures:
     The TwoNN estimate on the last hidden layer of the model, of each trained null, and of an
-    untrained twin of each, on the same evaluation images; and the logarithm of the ratio to the own
-    untrained twin, paired.
+    untrained twin of each, on the same evaluation images; the logarithm of the ratio to the own
+    untrained twin, paired; and the model's estimate within each class.
 
 Why it matters:
     Training compresses: among networks of one family a lower last-layer dimension goes with a
@@ -16,7 +16,8 @@ How it can mislead:
     - It is biased low where the dimension is high: above about 20 read it as a lower bound.
     - The estimator is the censored maximum likelihood of TwoNN, not the papers' line fit, which is
       at hand as `audit.kernels.estimators.two_nn(..., "fit")` and is not shown.
-    - It depends on the number of images: compare models on the same images only.
+    - It depends on the number of images: compare models on the same images only, and classes with
+      others of about as many images, not with all classes together.
     - Features after a ReLU and features after a layer norm are not comparable in absolute terms.
 
 References:
@@ -33,10 +34,11 @@ from audit.case import Case, NotMeasured, Setup, role_of, title_of
 from audit.kernels.bias import bias_note
 from audit.record import Finding, Measurement, Unit
 from audit.work import Job
-from reports.text import interval, number
+from reports.text import fixed, interval, number
 from reports.words import Cell, Chart, Picture, Role, Section, Series, dot
 
 NAME = "intrinsic_dimension"
+MOST_CLASSES = 30  # in a chart
 
 
 def needs(setup: Setup) -> tuple[Job, ...]:
@@ -64,6 +66,23 @@ def measure(case: Case) -> list[Measurement]:
             found += not_measured(name, reason)
         else:
             found += of_model(name, values)
+        if name == "subject":
+            found += within_classes(case.setup.classes, {} if reason else values, reason)
+    return found
+
+
+def within_classes(
+    classes: Sequence[str], values: Mapping[str, Any], reason: str
+) -> list[Measurement]:
+    """The subject's dimension on the images of each class."""
+    found = []
+    for label, title in enumerate(classes):
+        name = f"{NAME}.class.{title}"
+        if reason:
+            note = f"not measured: {reason}"
+            found.append(Measurement(name=name, value=math.nan, unit="dimensions", note=note))
+        else:
+            found.append(measurement(name, values["by_class"][label]))
     return found
 
 
@@ -85,23 +104,7 @@ def of_model(name: str, values: Mapping[str, Any]) -> list[Measurement]:
     """All measurements of one model, from what its job found."""
     found = []
     for kind, key in (("last_layer", "trained"), ("untrained", "untrained")):
-        e = values[key]
-        merged = f"{e['duplicates']} duplicates merged" if e["duplicates"] else ""
-        parts = [e["reason"]] if e["reason"] else [bias_note(e["value"], e["n"]), merged]
-        note = "; ".join(part for part in parts if part)
-        known = math.isfinite(e["second"])
-        found.append(
-            Measurement(
-                name=f"{NAME}.{kind}.{name}",
-                value=e["value"],
-                unit="dimensions",
-                low=e["low"],
-                high=e["high"],
-                n=e["n"],
-                note=note,
-                detail={"second_estimator": e["second"]} if known else {},
-            )
-        )
+        found.append(measurement(f"{NAME}.{kind}.{name}", values[key]))
     found += [
         Measurement(
             name=f"{NAME}.scale.{name}",
@@ -126,6 +129,22 @@ def of_model(name: str, values: Mapping[str, Any]) -> list[Measurement]:
     return [*found, ratio]
 
 
+def measurement(name: str, e: Mapping[str, Any]) -> Measurement:
+    """An estimate (`audit.jobs.dimension.estimate`) under a name, with what is to be said of it."""
+    merged = f"{e['duplicates']} duplicates merged" if e["duplicates"] else ""
+    parts = [e["reason"]] if e["reason"] else [bias_note(e["value"], e["n"]), merged]
+    return Measurement(
+        name=name,
+        value=e["value"],
+        unit="dimensions",
+        low=e["low"],
+        high=e["high"],
+        n=e["n"],
+        note="; ".join(part for part in parts if part),
+        detail={"second_estimator": e["second"]} if math.isfinite(e["second"]) else {},
+    )
+
+
 def section(
     measurements: Sequence[Measurement],
     findings: Sequence[Finding],
@@ -140,9 +159,10 @@ def section(
         summary = "The dimension of the model's last layer could not be measured."
     else:
         summary = (
-            f"The last layer's features vary along about {number(subject.value)} directions "
-            f"(95 % interval {interval(subject.low, subject.high)}"
-            + (f"; untrained twin {number(twin.value)})." if twin is not None else ").")
+            f"The last layer's features vary along about {fixed(subject.value, 1)} directions "
+            f"(95 % interval {fixed(subject.low, 1)} to {fixed(subject.high, 1)}"
+            + (f"; untrained twin {fixed(twin.value, 1)})." if twin is not None else ").")
+            + within_words(by_name)
             + " This informs; by itself it is neither good nor bad."
         )
     return Section(
@@ -151,7 +171,7 @@ def section(
         verdict=None,
         summary=summary,
         rows=tuple(row(by_name, name) for name in names),
-        charts=(dimension_chart(by_name, names), *scale_chart(measurements)),
+        charts=(dimension_chart(by_name, names), *scale_chart(measurements), *class_chart(by_name)),
         pictures=tuple(pictures),
         caveats=(
             "It has no good side by itself: blind nulls and the model often show the same values.",
@@ -161,7 +181,9 @@ def section(
             "so values differ a little from published ones; the fit is not shown.",
             "The second estimator (GRIDE on neighbours 2 and 4) looks at a larger scale: where the "
             "two differ, the dimension depends on the scale. It has no interval of its own.",
-            "It depends on the number of images: compare models on the same images only.",
+            "It depends on the number of images: compare models on the same images only, and a "
+            "class with others of about as many images, not with all classes together. Each "
+            "class's interval holds by itself: among many classes some miss.",
             "Features after a ReLU and after a layer norm are not comparable in absolute terms.",
         ),
         references=(
@@ -186,6 +208,47 @@ def row(by_name: dict[str, Measurement], name: str) -> dict[str, Cell]:
         "n": own.n,
         "note": own.note,
     }
+
+
+def classes_in(by_name: Mapping[str, Measurement]) -> list[Measurement]:
+    """Of the subject within one class, where measured; largest first."""
+    found = [m for k, m in by_name.items() if k.startswith("class.") and m.value == m.value]
+    return sorted(found, key=lambda m: -m.value)
+
+
+def within_words(by_name: Mapping[str, Measurement]) -> str:
+    """The range over the classes, and on how many images it rests; empty where none is measured."""
+    found = classes_in(by_name)
+    if len(found) < 2:
+        return ""
+    least, most = sorted(m.n for m in found)[:: len(found) - 1]
+    images = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    return (
+        f" Within a single class they vary along {fixed(found[-1].value, 1)} to "
+        f"{fixed(found[0].value, 1)} ({len(found)} classes of {images} images)."
+    )
+
+
+def class_chart(by_name: Mapping[str, Measurement]) -> tuple[Chart, ...]:
+    """The subject's dimension within each class, at most `MOST_CLASSES` of them."""
+    found = classes_in(by_name)
+    if not found:
+        return ()
+    more = f" (the {MOST_CLASSES} largest of {len(found)})" if len(found) > MOST_CLASSES else ""
+    return (
+        Chart(
+            title=f"The model's dimension within each class{more}",
+            description="Each row is a class: the TwoNN estimate on its images alone, with its "
+            "95 % interval. Fewer images give another estimate, so compare classes of like size.",
+            kind="interval",
+            x_label="dimensions",
+            y_label="class",
+            series=tuple(
+                dot(m.name.split(".", 2)[2], "subject", m.value, m.low, m.high)
+                for m in found[:MOST_CLASSES]
+            ),
+        ),
+    )
 
 
 def dimension_chart(by_name: dict[str, Measurement], names: Sequence[str]) -> Chart:

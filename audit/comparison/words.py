@@ -20,6 +20,7 @@ QUANTITIES = {  # {} stands for the model
     "accuracy_gap.null_right": "accuracy where the strongest null is right",
     "intrinsic_dimension.last_layer": "dimension, {}",
     "intrinsic_dimension.untrained": "dimension of the untrained twin, {}",
+    "intrinsic_dimension.class": "dimension within {}",
     "intrinsic_dimension.log_ratio": "log ratio to the untrained twin, {}",
     "position.effect": "accuracy that coordinates add",
     "position.relocation": "cost of relocation, {}",

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -18,26 +17,36 @@ MOST_IMAGES = 10_000  # the estimate changes little beyond, its cost grows with 
 def dimension(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """A trained model and its untrained twin on the same images; `after` is their outputs.
 
+    The job's `classes`, if any, are so many classes that are looked at one by one as well.
+
     Returns:
-        Values `trained` and `untrained` (an estimate each), `log_ratio` (value, low, high) and `n`;
-        `reason` instead where a model gave no features.
+        Values `trained` and `untrained` (an estimate each), `log_ratio` (value, low, high), `n`,
+        and `by_class`, an estimate for the images of each class; `reason` instead where a model
+        gave no features.
     """
     given = [results[needed.key] for needed in job.after]
     for outcome in given:
         if "features" not in outcome.arrays:
             return Outcome({"reason": outcome.values.get("reason", "it has no features")})
-    trained, untrained = (thinned(outcome.arrays["features"]) for outcome in given)
+    trained, untrained = (
+        torch.from_numpy(thinned(outcome.arrays["features"])) for outcome in given
+    )
     own = intrinsic_dimension(trained)
     tick(0.5)
     twin = intrinsic_dimension(untrained)
     plain = {"trained": estimate(own), "untrained": estimate(twin)}
-    return Outcome(plain | {"log_ratio": list(log_ratio(own, twin)), "n": len(trained)})
+    count = job.params.get("classes", 0)
+    assert isinstance(count, int)
+    labels = torch.from_numpy(thinned(shop.split("eval").labels))
+    classes = [trained[labels == label] for label in range(count)]
+    by_class = [estimate(intrinsic_dimension(part, fractions=())) for part in classes]
+    ratio = list(log_ratio(own, twin))
+    return Outcome(plain | {"log_ratio": ratio, "n": len(trained), "by_class": by_class})
 
 
-def thinned(features: NDArray[np.float32]) -> torch.Tensor:
-    """At most `MOST_IMAGES` rows, evenly spaced: (N, D) -> (n, D)."""
-    step = -(-len(features) // MOST_IMAGES)
-    return torch.from_numpy(features[::step])
+def thinned(rows: NDArray[Any]) -> NDArray[Any]:
+    """At most `MOST_IMAGES` rows, evenly spaced: (N, ...) -> (n, ...)."""
+    return rows[:: -(-len(rows) // MOST_IMAGES)]
 
 
 def estimate(found: IdEstimate) -> dict[str, Any]:

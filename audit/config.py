@@ -27,7 +27,8 @@ class Profile(Word):
         transfer_images: Training images used by the transfer curve, at most.
         transfer_seen: Budget of one retraining: training images seen.
         transfer_rates: Shares of the recipe's rate that are tried for the retrained part.
-        id_images: Evaluation images of the profile of intrinsic dimensions, at most; 0: none.
+        id_images: Evaluation images of the profile of intrinsic dimensions, at most (10,000 at
+            most: memory grows with the square); 0: none.
         id_nulls: Whether the trained nulls have such a profile too.
         transfer_seeds: Networks at each cut, alike but for the seed.
         split_transfer: Whether the classes are divided at random, and layers transferred between

@@ -1,5 +1,6 @@
 """`audit.yaml`: configuration and policy in one file; flags override it."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ SMALLEST = {  # of the fields of the profile; below, nothing could be measured
     "probe_images": 50,
     "transfer_seeds": 1,
 }
+LARGEST = {"id_images": 10_000}  # two matrices of 8 bytes a pair of images are held at once
 Answer = Literal["yes", "no", "unknown"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -249,11 +251,13 @@ def chosen_profile(settings: Settings) -> Profile:
             hint = meant(key, fields) or f"Known are {', '.join(fields)}."
             raise refusal(place, f"does not know '{visible(key, 60)}'. {hint}")
         wanted = Profile.model_fields[key].annotation
-        if (wanted is bool) != isinstance(value, bool) or value < SMALLEST.get(key, 0):
+        least, most = SMALLEST.get(key, 0), LARGEST.get(key, math.inf)
+        if (wanted is bool) != isinstance(value, bool) or not least <= value <= most:
+            bounds = f"{least} or more" if most == math.inf else f"{least} to {most:,}"
             raise refusal(
                 place,
                 f"cannot use {visible(repr(value), 60)} for '{key}', which needs "
-                + ("true or false." if wanted is bool else f"{SMALLEST.get(key, 0)} or more."),
+                + ("true or false." if wanted is bool else f"{bounds}."),
             )
     return profile(settings.profile, **settings.changes)
 

@@ -27,6 +27,7 @@ def test_settings_name_file_and_line(tmp_path):
 @pytest.mark.parametrize(("changes", "message"), [
     ({"seeds": "two"}, "command line cannot use 'two' for '--set seeds': input should be a whole"),
     ({"sedes": 1}, r"in audit.yaml: changes\) does not know 'sedes'. Did you mean 'seeds'"),
+    ({"id_images": 10_001}, "cannot use 10001 for 'id_images', which needs 0 to 10,000"),
     ({"xyzzy": 1}, "does not know 'xyzzy'. Known are gating, drawn, "),
     ({"\x1b[31ma": 1}, r"does not know '\\x1b\[31ma'"),
     ({"\x1b[31ma": "b"}, r"for '--set \\x1b\[31ma'"),

@@ -106,7 +106,7 @@ def network(setup: Setup, cut: CutPoint, curve: str, seed: int = 0) -> Job:
 
 
 def ties(setup: Setup) -> tuple[Job, ...]:
-    """Finds near duplicates among the training images; for other data every network does it."""
+    """Finds near duplicates among the training images; for other data the first network does it."""
     return () if setup.transfer else (requests.train_facts(setup),)
 
 
@@ -120,7 +120,7 @@ def costs(setup: Setup, side: str, cut: CutPoint | None, *, frozen: bool) -> tup
     else:
         learned, judged = other.n_train, other.n_eval
     images = min(setup.profile.transfer_images, learned)
-    fixed = DECODED * (images + judged) + (LOOKED_AT * images if other else 0)
+    fixed = DECODED * (images + judged) + (LOOKED_AT * images if other and cut is None else 0)
     cost = network_cost(setup, cut, frozen=frozen, images=images, evaluated=judged)
     return cost + fixed, fixed
 

@@ -11,7 +11,7 @@ from audit.case import Case, CutPoint, Other, Setup
 from audit.checks import probes as check
 from audit.config import profile
 from audit.data import load_dataset
-from audit.jobs.probes import PIXELS, counter, material, probes
+from audit.jobs.probes import PIXELS, counter, groups, material, probes
 from audit.jobs.workshop import Workshop
 from audit.model.architecture import find_cuts
 from audit.model.checkpoint import load_subject
@@ -183,6 +183,13 @@ def test_other_data_bring_their_own_groups(shop):
     job = probe_requests.probes(shop.setup, shop.setup.probe)
     found = probes(job, shop, {}, lambda share: None)
     assert found.arrays["groups"].shape == found.arrays["index"].shape == (240,)
+
+
+def test_near_duplicates_of_other_data_are_looked_for_once(shop, monkeypatch):
+    index = np.arange(20)
+    first = groups(shop, "probe", "eval", index)
+    monkeypatch.setattr("audit.jobs.probes.fingerprints", None)
+    assert groups(shop, "probe", "eval", index) is first
 
 
 def test_features_that_are_not_finite_are_named(shop, monkeypatch):

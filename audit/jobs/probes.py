@@ -141,10 +141,13 @@ def train_groups(
 
 
 def groups(shop: Workshop, of: str, split: str, index: Integers) -> Integers:
-    """(n,) equal for near duplicates among some images of a split."""
-    part = shop.split(split, of).select(index)
-    channels = 1 if shop.others[of].grey else 3
-    return groups_of(Known(part.labels, fingerprints(part, channels)))
+    """(n,) equal for near duplicates among some images of a data set beside; looked for once."""
+    key = of, split, index.tobytes()
+    if key not in shop.near:
+        part = shop.split(split, of).select(index)
+        channels = 1 if shop.others[of].grey else 3
+        shop.near[key] = groups_of(Known(part.labels, fingerprints(part, channels)))
+    return shop.near[key]
 
 
 def read(

@@ -49,6 +49,7 @@ class Workshop:
         all_cuts: Those of `setup.all_cuts`, likewise.
         decoded: Images as nulls see them; several audits of the same data may share it.
         others: Data sets beside the audited one, by use: "probe", "transfer".
+        near: Groups of near duplicates found in these, by data set, split and images.
     """
 
     dataset: Dataset
@@ -58,6 +59,7 @@ class Workshop:
     decoded: Decoded = field(default_factory=dict)
     others: dict[str, Dataset] = field(default_factory=dict)
     all_cuts: "dict[str, Cut]" = field(default_factory=dict)
+    near: dict[tuple[str, str, bytes], NDArray[np.int64]] = field(default_factory=dict)
     _evaluation: list[Images] = field(default_factory=list)
     _retraining: dict[tuple[str, bytes], Images] = field(default_factory=dict)
 

@@ -24,6 +24,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from audit.model.checkpoint import load_subject
 from audit.model.inspection import inspect_model
@@ -79,6 +80,12 @@ def averaged(state: State) -> State:
     return {k: v * 0.5 if v.is_floating_point() else v for k, v in state.items()}
 
 
+def with_metric(state: State) -> State:
+    """As a Lightning module holds it that weighs its classes and counts its confusions."""
+    beside = {"loss.weight": torch.ones(CLASSES), "metric.confmat": torch.zeros(CLASSES, CLASSES)}
+    return prefixed("model.", state) | beside
+
+
 def safetensors(folder: Path, network: nn.Module) -> Path:
     save_file(network.state_dict(), folder / "model.safetensors")
     return folder / "model.safetensors"
@@ -123,6 +130,16 @@ def containers(architecture: str, network: nn.Module) -> dict[str, tuple[Write, 
         "of torch.compile": (torch_file(lambda s: prefixed("_orig_mod.", s)), {}),
         "Lightning": (
             torch_file(lambda s: lightning | {"state_dict": prefixed("model.", s)}),
+            {},
+        ),
+        "Lightning, with a weighted loss and a metric": (
+            torch_file(lambda s: lightning | {"state_dict": with_metric(s)}),
+            {},
+        ),
+        "torch's AveragedModel": (torch_file(lambda _: AveragedModel(network).state_dict()), {}),
+        "a backbone's, of transformers": (torch_file(lambda s: prefixed("timm_model.", s)), {}),
+        "DataParallel around torch.compile, nested": (
+            torch_file(lambda s: {"model_state_dict": prefixed("module._orig_mod.", s)}),
             {},
         ),
         "safetensors": (safetensors, {}),

@@ -85,6 +85,7 @@ def outline(architecture: str) -> Record:
     network = spec.outline()
     x = torch.zeros(2, 3, spec.img_size, spec.img_size, device="meta")
     hidden, logits, note = classified(network, x)
+    refused = refusal(architecture, network, None)
     return {
         "parameters": sum(p.numel() for p in network.parameters()),
         "side": spec.img_size,
@@ -92,20 +93,27 @@ def outline(architecture: str) -> Record:
         "logits": list(logits.shape) == [2, CLASSES],
         "classifier": note,
         "structure": structure(network),
-        "refused": refusal(architecture, network),
+        "refused": refused,
+        "refused_with_size": refusal(architecture, network, spec.img_size) if refused else "",
         **look_up(architecture, network),
     }
 
 
-def refusal(architecture: str, network: nn.Module) -> str:
-    """Why an audit would not load a training checkpoint of this network; empty if it would."""
+def refusal(architecture: str, network: nn.Module, side: int | None) -> str:
+    """Why an audit would not load a training checkpoint of this network; empty if it would.
+
+    Args:
+        architecture: Its name, which the checkpoint records.
+        network: Without values.
+        side: As the user gives it with `--img-size`.
+    """
     weights = {
         key: Stored(str(value.dtype).removeprefix("torch."), tuple(value.shape))
         for key, value in network.state_dict().items()
     }
     try:
         identity = identify(None, architecture, weights)
-        spec = checkpoint.spec_of(identity.architecture, {}, None, None, identity.img_size)
+        spec = checkpoint.spec_of(identity.architecture, {}, None, side, identity.img_size)
         spec = recorded.fitted(spec, weights, {}, None, None)
         found = recorded.outlined(spec)
         recorded.require_classifier(spec, found, weights)

@@ -126,7 +126,8 @@ def words(name: str, chosen: Mapping[str, str], done: Done) -> str:
     else:
         notes += cut_words(cut)
     if row["refused"]:
-        notes.append(f"not loaded: {row['refused']}")
+        way = row["refused_with_size"] or "with it a training checkpoint is loaded"
+        notes.append(f"not loaded as it is: {row['refused']} ({way})")
     if not row["found"]:
         notes.append("not found by its weights")
     if row["rivals"]:

@@ -135,8 +135,8 @@ def _solved(claims: Sequence[Pair]) -> GainVerdict | None:
 def solves(pair: Pair, tests: int = 1) -> bool:
     """Whether the null's error is surely below 1 %: Clopper-Pearson on groups, 97.5 %.
 
-    The margin of what seeds spread is added in quadrature: without it a third of the data whose
-    nulls are wrong on just 1 %, with a spread of 0.2 points, would count as solved.
+    The margin of what seeds spread is added in quadrature: without it data whose nulls are wrong
+    on just 1 % would often count as solved (`benchmarks/verdict_rules.py`).
 
     Args:
         pair: Of the null.

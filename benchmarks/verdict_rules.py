@@ -3,9 +3,9 @@
     python benchmarks/verdict_rules.py
 
 Drawn are estimates alone, not images: what is compared are rules for the degrees of freedom and for
-"a null solves the data" (docs/verdict.md), with six trained nulls, one of which spreads
-twice as much over its seeds as the pool. A pass is false where the subject is truly at the limit;
-2.5 % are meant.
+"a null solves the data" (docs/verdict.md), with six trained nulls, one of which spreads twice as
+much over its seeds as the pool. A pass is false where the subject is truly at the limit; 2.5 % are
+meant.
 """
 
 import argparse
@@ -112,9 +112,8 @@ def main() -> int:
             print(f"| {name} | {seeds} | {' | '.join(f'{100 * r:.1f} %' for r in rates)} |")
     jump = stats.t.ppf(0.975, 2) / stats.t.ppf(0.975, IMAGE_DF)
     print(
-        f"\nA switch from {IMAGE_DF:g} to 2 degrees of freedom makes a margin {jump:.1f} times as"
+        f"\nA switch from {IMAGE_DF:g} to 2 degrees of freedom widens the margin {jump:.1f} times.\n"
     )
-    print("wide from one image to the next.\n")
     print("Data called solved although all five nulls are wrong on 1 % (spread 0.2 points)\n")
     print("| images | images alone, each null at 97.5 % | the rule |\n|---|---|---|")
     for images in (2_000, 10_000, 50_000):

@@ -108,7 +108,7 @@ def freedom(pair: Pair, image: float, seed: float) -> float:
 
     1 / df is the mean of 1 / df of the two parts, weighted by their shares of the sum. The images
     have 60 or groups - 1, whichever is less; the seeds have `pair.df`. (Satterthwaite's squared
-    shares leave the error of a noisy null's test at up to 3.7 % instead of 2.5.)
+    shares leave the error of a noisy null's test at up to 3.6 % instead of 2.5.)
     """
     share = seed / (image + seed) if seed > 0 and math.isfinite(image) else 0.0
     of_images = max(1.0, min(IMAGE_DF, pair.groups - 1))

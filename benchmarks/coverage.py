@@ -60,7 +60,7 @@ SECONDS = 900  # of wall time, for one architecture
 MEMORY = 12 * 2**30  # bytes
 MOST_SPLIT = 12  # cuts of one network at which the two parts are run
 LARGEST = 450_000_000  # parameters of an architecture that is built with values
-LARGEST_SIDE = 512  # pixels; larger inputs are built with values at 256
+LARGEST_SIDE = 512  # pixels; larger inputs are reduced where values are needed
 TOLERANCE = 1e-4  # of the largest logit
 PAGE = Path(__file__).with_name("coverage.md")
 
@@ -74,9 +74,10 @@ def families() -> dict[str, list[str]]:
 
 
 def spec_of(architecture: str, most: int = 10_000) -> ModelSpec:
-    """The architecture in its default size; above `most` pixels, at 256."""
+    """The architecture in its default size; above `most` pixels, at 256 (252 for patches of 14)."""
     side = int(default_config(architecture).get("input_size", (3, 224, 224))[-1])
-    return ModelSpec(architecture, {}, CLASSES, 3, side if side <= most else 256)
+    reduced = 256 if side % 16 == 0 else 252
+    return ModelSpec(architecture, {}, CLASSES, 3, side if side <= most else reduced)
 
 
 def outline(architecture: str) -> Record:

@@ -1,6 +1,6 @@
 """How long the command line takes before it does any work: help, and a look at a model file.
 
-    python benchmarks/start_up.py                # builds a checkpoint of 94 MB (resnet50)
+    python benchmarks/start_up.py                # builds a checkpoint of 98 MB (resnet50)
     python benchmarks/start_up.py --repeats 9
 
 Every figure is the median of fresh processes: seconds of processor time (children included) and of

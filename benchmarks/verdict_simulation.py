@@ -1,6 +1,6 @@
 """How often the verdict on the gain is right, on simulated audits whose truth is known.
 
-Run `python benchmarks/verdict_simulation.py` (2,000 audits a row, about ten minutes of one core;
+Run `python benchmarks/verdict_simulation.py` (2,000 audits a row, about twenty minutes of one core;
 `--audits 200` for fewer, `--quick` to see that it works). It prints Markdown and ends with 1 if a
 bound is broken by more than three Monte-Carlo errors. What is drawn: `simulated_audits.py`.
 """

@@ -71,6 +71,13 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`audit --data DIR model.pt` is `audit run --data DIR model.pt`."""
+        own = [name for param in self.get_params(ctx) for name in param.opts]
+        if args and args[0].startswith("-") and args[0] not in own:
+            args = [MAIN, *args]
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

@@ -25,6 +25,15 @@ from reports.words import Word
 
 MOST_BYTES = 1_000_000
 FIXED = ("rates", "transfer_rates")  # fields of the profile that are no numbers
+ALL = "`audit init` writes all settings."
+ELSEWHERE = {  # flags that are no settings, or go by another name
+    "set": "What --set says is `changes: {KEY: VALUE}` in a file.",
+    "quick": "It is `profile: quick` in a file.",
+    **{
+        flag: f"It is a flag only: --{flag.replace('_', '-')}."
+        for flag in ("threads", "quiet", "json", "out", "no_cache", "exit_zero", "config")
+    },
+}
 SMALLEST = {  # of the fields of the profile; below, nothing could be measured
     "gating": 1,
     "seeds": 1,
@@ -169,7 +178,7 @@ def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
     raw = read_yaml(where)
     for key in raw:
         if key not in Settings.model_fields:
-            hint = meant(key, [*Settings.model_fields]) or "`audit init` writes all settings."
+            hint = ELSEWHERE.get(key) or meant(key, [*Settings.model_fields]) or ALL
             raise refusal(where.place((key,)), f"does not know '{visible(key, 60)}'. {hint}")
     raw = {key: value for key, value in raw.items() if value is not None}
     given = {key: value for key, value in flags.items() if value is not None}
@@ -207,6 +216,11 @@ def read_text(path: Path) -> str:
         if path.stat().st_size > MOST_BYTES:
             raise refusal(str(path), "is larger than a megabyte.")
         return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise AuditError(
+            "CONFIG_INVALID",
+            f"--config needs a file, but {visible(str(path))} does not exist. Check the path.",
+        ) from None
     except OSError as error:
         raise refusal(str(path), f"cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:

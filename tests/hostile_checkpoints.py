@@ -228,6 +228,7 @@ EXHAUSTION_CASES = {
     ),
 }
 BROKEN_CASES = {
+    "a picture": Case(BROKEN, written(b"\x89PNG\r\n\x1a\n" + b"\0" * 99), (UNREADABLE,)),
     "0 bytes": Case(BROKEN, written(b""), (UNREADABLE,)),
     "cut at 1 %": Case(BROKEN, cut(0.01, lambda: saved_bytes(state())), (UNREADABLE,)),
     "cut at half": Case(BROKEN, cut(0.5, lambda: saved_bytes(state())), (UNREADABLE,)),

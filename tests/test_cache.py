@@ -19,6 +19,7 @@ def test_list(tmp_path, command, capsys):
     assert command("cache", "ls", "--cache", filled(tmp_path / "c"), "--json") == 0
     assert '"kind": "fit", "entries": 1, "bytes": 8' in capsys.readouterr().out
     assert command("cache", "ls", "--cache", tmp_path / "none") == 0
+    assert "none does not exist" in capsys.readouterr().err
 
 
 def test_verify_finds_damage(tmp_path, command, capsys):

@@ -17,6 +17,19 @@ def test_a_misspelt_command_is_no_model(word, near, command, capsys):
     assert f"'{shown}' is neither; the nearest command is '{near}'" in said
 
 
+def test_options_may_stand_before_the_model(command, capsys):
+    assert command("--profile", "quick", "none.pt") == 2
+    assert "MODEL_NOT_FOUND" in capsys.readouterr().err
+    assert command("--version") == 0
+
+
+def test_a_configuration_has_a_place_to_be(command, tmp_path, capsys):
+    assert command("init", tmp_path / "no" / "audit.yaml") == 2
+    assert "no is none" in capsys.readouterr().err
+    assert command("none.pt", "--config", tmp_path / "no.yaml") == 2
+    assert "no.yaml does not exist" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("word", ["inspct.pt", "./inspct", "resnet18"])
 def test_what_looks_like_a_model_is_taken_for_one(word, command, capsys):
     assert command(word) == 2

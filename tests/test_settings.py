@@ -16,6 +16,8 @@ def test_settings_name_file_and_line(tmp_path):
         "data: x\nseed: much": "CONFIG_INVALID: .*line 2 cannot use 'much' for 'seed'",
         "limits:\n  gain: {at_least: x}": "POLICY_INVALID: .*audit.yaml, line 2, needs a finite",
         "waivers: {gain: {reason: r, until: 2020-01-01}}": "POLICY_WAIVER_EXPIRED: .*line 1,",
+        "set: {seeds: 1}": "line 1 does not know 'set'. What --set says is `changes:",
+        "threads: 2": "line 1 does not know 'threads'. It is a flag only: --threads",
         "limits: 3": "CONFIG_INVALID: .*line 1 cannot use 3 for 'limits'",
     }
     for written, message in cases.items():

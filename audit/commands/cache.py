@@ -26,6 +26,8 @@ def cache() -> None:
 def ls(cache: Path | None, as_json: bool) -> int:
     """List what is kept, by kind of job."""
     root = place(cache)
+    if not root.exists():
+        click.echo(f"{visible(str(root))} does not exist: nothing is kept there yet", err=True)
     found = held(root)
     if as_json:
         print(json.dumps([kind.model_dump() for kind in found]))

@@ -66,6 +66,12 @@ def init(path: Path) -> int:
             f"init needs a new file for the configuration, but {visible(str(path))} exists. Name "
             "another, or remove it.",
         )
+    if not path.parent.is_dir():
+        raise AuditError(
+            "OUT_UNUSABLE",
+            f"init needs a folder for the configuration, but {visible(str(path.parent))} is none. "
+            "Make it, or name a file in one that exists.",
+        )
     try:
         write_atomic(path, text().encode())
     except OSError as error:

@@ -20,6 +20,7 @@ Kind = Literal["zip", "legacy", "safetensors", "torchscript", "exported"]
 MAX_HEADER = 2**26  # bytes of a safetensors header
 MAGIC = 0x1950A86A20F9469CFC6C  # what torch.save's old format begins with
 PROTOCOL = 1001
+PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
 SAFE_DTYPES = {
     "BOOL": "bool",
     "U8": "uint8",
@@ -90,6 +91,8 @@ def _sniffed(file: IO[bytes]) -> Literal["zip", "pickle", "safetensors"]:
         if b"|O" in head:
             raise unsafe("is a NumPy array of pickled objects")
         raise unreadable("is a NumPy array", "Save `model.state_dict()` with torch.save instead")
+    if head.startswith(PICTURES):
+        raise unreadable("is a picture", "Give the model's file; images go to --data")
     if head[257:262] == b"ustar":
         raise unsafe("is in the old tar format, which cannot be read without running it")
     if head.startswith(b"PK"):

@@ -57,7 +57,10 @@ def _decided(
             # Outputs in a wrong order make every number meaningless, a leak every accuracy on
             # these images doubtful: they are named first.
             first = min(hit, key=lambda f: (not _order(f), not _leak(f), not _gain(f)))
-            return _failed(first, known) if decided == "fail" else _undecided(first)
+            if decided == "inconclusive":
+                return _undecided(first)
+            others = ", ".join(visible(f.limit, 60) for f in hit if f is not first)
+            return _failed(first, known) + (f" Failed, too: {others}." if others else "")
     return _passed([finding for finding in gates if _gain(finding)], known)
 
 

@@ -1,9 +1,9 @@
 """Accuracy against processor time of the nulls, by recipe: how strong is a null, and how soon?
 
-    AUDIT_DATA=DIR python benchmarks/null_recipes.py --search     # short trials of many recipes
-    AUDIT_DATA=DIR python benchmarks/null_recipes.py --confirm    # the chosen one, at full budget
+    AUDIT_DATA=cifar10 python benchmarks/null_recipes.py --search     # short trials of many recipes
+    AUDIT_DATA=cifar10 python benchmarks/null_recipes.py --confirm    # the chosen one, at full budget
 
-DIR holds `cifar10` (an image folder); `--data` names another folder. Time is processor time of one
+AUDIT_DATA names an image folder; `--data` names another. Time is processor time of one
 thread, so that other processes of the machine do not count. Every recipe gets the same seconds: its
 speed is measured first and its budget set from that. The search scores on training images that are
 held out; only the confirming runs look at the test images.
@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000, help="that a trial trains on")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    folder = options.data or Path(os.environ["AUDIT_DATA"]) / "cifar10"
+    folder = options.data or Path(os.environ["AUDIT_DATA"])
     if options.search:
         search(load(folder, "bagnet")["train"], options.seconds or 150, options.images)
     if options.confirm is not None:

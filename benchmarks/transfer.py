@@ -1,10 +1,10 @@
 """Transfer at a small size: the speed of stored features, and what layers are worth elsewhere.
 
-    AUDIT_DATA=DIR python benchmarks/transfer.py    # speed, then animals and random halves
-    AUDIT_DATA=DIR python benchmarks/transfer.py --speed-only
-    AUDIT_DATA=DIR python benchmarks/transfer.py --plan       # fits x seconds; trains nothing
+    AUDIT_DATA=cifar10 python benchmarks/transfer.py    # speed, then animals and random halves
+    AUDIT_DATA=cifar10 python benchmarks/transfer.py --speed-only
+    AUDIT_DATA=cifar10 python benchmarks/transfer.py --plan       # fits x seconds; trains nothing
 
-DIR holds `cifar10` (an image folder); without it the embedded images are taken, which have no
+AUDIT_DATA names an image folder; without it the embedded images are taken, which have no
 animals, so that only random halves are tried. The study is the product's own: the jobs and the
 check of `--transfer-classes`, with a small network. Speed is compared in one run: at the same cuts,
 with the same seeds and rates, frozen cuts learn from stored features, from decoded pixels in memory
@@ -126,7 +126,7 @@ def main() -> None:
     seen = (args.seen, args.speed_seen)
     sizes = Sizes(args.images, *seen, args.seeds, args.cuts, args.threads)
     folder = os.environ.get("AUDIT_DATA")
-    dataset = load_dataset(Path(folder) / "cifar10") if folder else load_embedded()
+    dataset = load_dataset(Path(folder)) if folder else load_embedded()
     subject, wanted = small_network(dataset), profile_of(sizes, dataset)
     halves = splits(dataset, args.split, args.random, args.seed)
     setups = {

@@ -1,7 +1,7 @@
 """Accuracy against processor time of the nulls, by recipe: how strong is a null, and how soon?
 
-    AUDIT_DATA=cifar10 python benchmarks/null_recipes.py --search     # short trials of many recipes
-    AUDIT_DATA=cifar10 python benchmarks/null_recipes.py --confirm    # the chosen one, at full budget
+    AUDIT_DATA=cifar10 python benchmarks/null_recipes.py --search   # short trials of many recipes
+    AUDIT_DATA=cifar10 python benchmarks/null_recipes.py --confirm  # the chosen one at full budget
 
 AUDIT_DATA names an image folder; `--data` names another. Time is processor time of one
 thread, so that other processes of the machine do not count. Every recipe gets the same seconds: its

@@ -107,17 +107,21 @@ def output_classes(settings: Settings, subject: "Subject", dataset: "Dataset") -
     Raises:
         AuditError: DATA_CLASS_ORDER where the order is unclear.
     """
-    from audit.data import FOLDERS, timm_class_order
+    from audit.data import FOLDERS, TABLE, numbered_labels, timm_class_order
 
     named = known_classes(settings, subject)
-    if named is not None or dataset.source != FOLDERS:
+    if named is not None or dataset.source not in (FOLDERS, TABLE):
         return named or dataset.classes
+    if dataset.source == TABLE and numbered_labels(dataset.classes):
+        return dataset.classes
     plain = tuple(sorted(dataset.classes))
     numbered = timm_class_order(plain)
-    if numbered != plain and not subject.natural_order:
+    natural = subject.natural_order and dataset.source == FOLDERS
+    if numbered != plain and not natural:
+        what = "folders" if dataset.source == FOLDERS else "labels"
         raise AuditError(
             "DATA_CLASS_ORDER",
-            "the audit needs to know which output stands for which class, but these folders "
+            f"the audit needs to know which output stands for which class, but these {what} "
             "sort differently by number or capitals than letter by letter. Give the order "
             "with --class-map, a file with one class name a line.",
         )

@@ -98,9 +98,14 @@ def together(*decorators: Decorator) -> Decorator:
 
 COUNT = click.IntRange(min=1)
 DATA = together(
-    path_option("--data", "Folder with train/ and val/ (or test/), or with idx files."),
-    path_option("--train-data", "Training images, instead of --data."),
-    path_option("--eval-data", "Evaluation images, instead of --data."),
+    path_option(
+        "--data",
+        "Folder with train/ and val/ (or test/) or idx files; or a CSV: path,label,split.",
+    ),
+    path_option(
+        "--train-data", "Training images, instead of --data: a folder, or a CSV: path,label."
+    ),
+    path_option("--eval-data", "Evaluation images, likewise."),
     path_option("--class-map", "Class names in the order of the outputs, one a line."),
     option("--max-bad-images", type=int, help="Unreadable images that may be left out [0]."),
 )

@@ -22,6 +22,7 @@ from audit.data.embedded import load_embedded
 from audit.data.folder import load_split, scan_folder
 from audit.data.idx import find_idx, load_idx
 from audit.data.scan import Scan, is_junk, twin_key
+from audit.data.table import in_order, is_table, scan_table
 from audit.record import AuditError
 
 TRAIN_NAMES = ("train", "training")
@@ -30,7 +31,7 @@ MIN_EVAL = 50  # fewer decide nothing: a tenth of a point is then a fifth of an 
 MIN_EVAL_PER_CLASS = 2
 MIN_TRAIN = 50
 MIN_TRAIN_PER_CLASS = 5  # so that a fifth held out still shows every class
-FOLDERS = "image folder"  # what such data are called, in words
+FOLDERS, TABLE = "image folder", "CSV of paths and labels"  # what such data are called, in words
 Progress = Callable[[int], None]
 
 
@@ -67,9 +68,11 @@ def load_dataset(
 
     Args:
         data: A folder with `train/` and `val/` (or `validation/`, `test/`), or with idx files, or
-            one that only wraps such a folder, or the word "embedded".
-        train: Instead: the folder of the training split. None: no training images.
-        evaluation: Instead: the folder of the evaluation split.
+            one that only wraps such a folder, or the word "embedded"; or a CSV of path, label and
+            split.
+        train: Instead: the folder of the training split, or a CSV of path and label. None: no
+            training images.
+        evaluation: Instead: that of the evaluation split.
         max_bad_images: So many unreadable images are left out and named; one more is an error.
         classes: Names in the order of the subject's outputs. Without: sorted by code point.
         progress: Called with the number of images just finished.
@@ -77,7 +80,7 @@ def load_dataset(
 
     Raises:
         AuditError: DATA_NOT_FOUND, DATA_NO_IMAGES, DATA_UNREADABLE, DATA_IMAGE_TOO_LARGE,
-            DATA_LINK_OUTSIDE, DATA_CLASS_MISMATCH, DATA_EMPTY_CLASS, DATA_ONE_CLASS,
+            DATA_TABLE, DATA_LINK_OUTSIDE, DATA_CLASS_MISMATCH, DATA_EMPTY_CLASS, DATA_ONE_CLASS,
             DATA_TOO_SMALL.
     """
     if data is not None and (train is not None or evaluation is not None):
@@ -89,6 +92,10 @@ def load_dataset(
         return _from_folders(train, evaluation, None, classes, max_bad_images, progress)
     if str(data) == "embedded" and not data.exists():
         return load_embedded() if training else evaluation_only(load_embedded())
+    if is_table(data):
+        scans = {"train": scan_table(data, TRAIN_NAMES)} if training else {}
+        scans["eval"] = scan_table(data, EVAL_NAMES)
+        return _from_scans(scans, classes, max_bad_images, progress, TABLE)
     root = _unwrap(_existing(data))
     files = find_idx(root)
     if files is not None:
@@ -128,13 +135,28 @@ def _from_folders(
     max_bad_images: int,
     progress: Progress | None,
 ) -> Dataset:
-    """Scan both splits, settle the classes, and only then read; `root` bounds links."""
+    """Scan both splits, then read them; `root` bounds links."""
+    given = {"train": train, "eval": evaluation}
     scans = {
-        name: scan_folder(path, root or path)
-        for name, path in (("train", train), ("eval", evaluation))
+        name: scan_table(path) if is_table(path) else scan_folder(path, root or path)
+        for name, path in given.items()
         if path is not None
     }
-    names = classes or tuple(sorted(scans.get("train", scans["eval"]).files))
+    source = TABLE if any(scan.kind == "label" for scan in scans.values()) else FOLDERS
+    return _from_scans(scans, classes, max_bad_images, progress, source)
+
+
+def _from_scans(
+    scans: dict[str, Scan],
+    classes: tuple[str, ...] | None,
+    max_bad_images: int,
+    progress: Progress | None,
+    source: str,
+) -> Dataset:
+    """Settle the classes, and only then read."""
+    first = scans.get("train", scans["eval"])
+    found = list(first.files)
+    names = classes or (in_order(found) if first.kind == "label" else tuple(sorted(found)))
     for split, scan in scans.items():
         _check_classes(names, scan, split, given=classes is not None)
     loaded = {}
@@ -149,7 +171,7 @@ def _from_folders(
         grey=all(part.grey for part in loaded.values()),
         skipped=tuple(f"{split}/{s}" for split, part in loaded.items() for s in part.skipped),
         broken=tuple((f"{split}/{s}", why) for split, p in loaded.items() for s, why in p.broken),
-        source=FOLDERS,
+        source=source,
         hidden=tuple(sorted({name for scan in scans.values() for name in scan.hidden})),
     )
 
@@ -187,7 +209,8 @@ def _finish(
 
 def _check_classes(classes: tuple[str, ...], scan: Scan, split: str, *, given: bool) -> None:
     """The folders of a split are exactly the classes, each with an image, none a twin."""
-    expected = "the given list of classes" if given else "the folders of the training images"
+    kind = scan.kind
+    expected = "the given list of classes" if given else f"the {kind}s of the training images"
     twins = [key for key, n in Counter(map(twin_key, scan.files)).items() if n > 1]
     pair = sorted(name for name in scan.files if twins and twin_key(name) == twins[0])
     missing = sorted(set(classes) - set(scan.files))
@@ -196,14 +219,14 @@ def _check_classes(classes: tuple[str, ...], scan: Scan, split: str, *, given: b
     if pair:
         problem = f"{_some(pair)} differ only by capitals or Unicode form"
     elif missing:
-        problem = f"{_some(missing)} of {expected} is not among its folders"
+        problem = f"{_some(missing)} of {expected} is not among its {kind}s"
     elif unknown:
-        problem = f"its folder {_some(unknown)} is not among {expected}"
+        problem = f"its {kind} {_some(unknown)} is not among {expected}"
     if problem:
         raise AuditError(
             "DATA_CLASS_MISMATCH",
             f"the audit needs the same classes everywhere, but in the {split} split {problem}"
-            f"{hidden_words(scan.hidden)}. Use the same folder names in both splits.",
+            f"{hidden_words(scan.hidden)}. Use the same {kind} names in both splits.",
         )
     empty = sorted(name for name, files in scan.files.items() if not files)
     if empty:

@@ -34,12 +34,14 @@ class Scan:
         skipped: Display names of junk and of files that are no images.
         bad: (display name, what is wrong) of entries that can only be unreadable images.
         hidden: Those of `skipped` that stand where a class would and hold images.
+        kind: What says the class of a file: its "folder", or its "label" in a table.
     """
 
     files: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     bad: list[tuple[str, str]] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
+    kind: str = "folder"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def scan_split(root: Path, boundary: Path) -> Scan:
     scan = Scan()
     inside = os.path.realpath(boundary)
     top = _Folder(str(root), "", os.path.realpath(root), ())
-    if not _within(top.real, inside):
+    if not within(top.real, inside):
         raise _bad_link(root.name, "leads out of the data folder")
     for entry in sorted(_entries(top), key=lambda entry: entry.name):
         name = displayable(entry.name)
@@ -157,12 +159,13 @@ def _is_folder(entry: os.DirEntry[str], shown: str, inside: str) -> bool:
         if error.errno == errno.ELOOP:
             raise _bad_link(shown, "loops") from error
         return False
-    if not _within(target, inside):
+    if not within(target, inside):
         raise _bad_link(shown, "leads out of the data folder")
     return entry.is_dir()
 
 
-def _within(path: str, folder: str) -> bool:
+def within(path: str, folder: str) -> bool:
+    """Whether a real path is a folder or lies inside it."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 

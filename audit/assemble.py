@@ -165,7 +165,7 @@ def provenance(
     found: Audited, subject: "Subject", dataset: "Dataset", started: float
 ) -> dict[str, str]:
     """Versions, seeds and times."""
-    environment_, seconds = environment(), time.time() - started
+    environment_, seconds = environment(), max(0.0, time.time() - started)
     stages = ", ".join(f"{kind} {duration(s)}" for kind, s in stage_seconds(found).items())
     given = {} if found.fitted is None else {"nulls given": described(found.fitted, found.setup)}
     return {

@@ -19,6 +19,7 @@ from audit.record import AuditError, Report
 from audit.reference import Reference, needed_reference
 from audit.settings import Settings, chosen_policy, chosen_profile
 from audit.threads import set_threads
+from reports.text import visible
 
 if TYPE_CHECKING:
     from audit.data import Dataset
@@ -126,7 +127,7 @@ def audit_one(
     from audit.run import audit
 
     first_line = len(batch.progress.lines)
-    batch.progress.say(f"reading {path}")
+    batch.progress.say(f"reading {visible(str(path))}")
     subject = load_decided(path, batch.settings, batch.progress, lambda s: labelled(batch, s))
     require_pinned(subject.name, subject.file_digest, batch.pins)
     with batch.settings.placing("nulls", "NULLS_"):

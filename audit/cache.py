@@ -59,7 +59,7 @@ def damaged(root: Path) -> list[str]:
     for kind in VERSIONS:
         for folder in entries(root, kind):
             try:
-                read_entry(folder)
+                read_entry(folder, folder.name)
             except Exception:  # whatever a damaged file makes its reader raise
                 found.append(f"{kind}/{folder.name}")
     return found

@@ -13,6 +13,7 @@ import click
 
 from audit import __version__
 from audit.record import AuditError
+from audit.streams import deaf
 
 COMMANDS = {  # a module of audit.commands with an object of that name, and its line in the help
     "run": "Audit a model on the data it is meant for.",
@@ -117,6 +118,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve shared machines
     gc.set_threshold(50_000)  # loading torch makes many objects that stay; see `set_threads`
     signal.signal(signal.SIGTERM, stop)
+    sys.stdout, sys.stderr = deaf(sys.stdout), deaf(sys.stderr)
     try:
         code = audit(standalone_mode=False)
     except AuditError as error:
@@ -128,9 +130,6 @@ def main() -> None:
         resumed = "what is finished is kept: the same command continues"
         print(f"audit: stopped; {resumed}", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of our output went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         crash(error)
     sys.exit(code if isinstance(code, int) else 0)
@@ -138,8 +137,10 @@ def main() -> None:
 
 def fail(message: str) -> None:
     """One sentence on stderr, exit code 2, also where stderr takes no words."""
+    from reports.text import visible
+
     with contextlib.suppress(OSError):
-        print(f"audit: {message}", file=sys.stderr)
+        print(f"audit: {visible(message, 2000)}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from audit import __version__, predictions, requests
 from audit.case import Case, NotMeasured
 from audit.record import AuditError, Measurement, Report
+from audit.store import flush
 from reports import FORMATS
 from reports import yaml as plain_yaml
 from reports.files import write_atomic
@@ -112,6 +113,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         yield folder
         folder.chmod(0o755)
         folder.rename(out)
+        flush(parent)
     except OSError as error:
         raise AuditError(
             "OUT_UNUSABLE",

@@ -18,6 +18,7 @@ COMPARATORS: tuple[Comparator, ...] = ("at_least", "at_most", "above", "below")
 SEVERITIES: tuple[Severity, ...] = ("gate", "warn", "info")
 TEXTS = {"measure": "measure", "relative_to": "relative_to", "class": "of_class"}
 FIELDS = (*TEXTS, *COMPARATORS, "severity", "optional", "statement")
+MOST_BYTES = 1_000_000  # of a policy
 KEYS = ("version", "reference", "limits", "waivers")
 GAIN_PREFIXES = ("accuracy_gap.gain.", "accuracy_gap.balanced_gain.")
 ACCURACY, GAP = "accuracy_gap.accuracy.subject", "accuracy_gap.gap."
@@ -110,6 +111,8 @@ def load_policy(path: Path | None = None, *, today: date | None = None) -> Polic
     try:
         if not path.is_file():
             raise where.refusal((), "is no file; give the path of a YAML file with `limits`")
+        if path.stat().st_size > MOST_BYTES:
+            raise where.refusal((), "is larger than a megabyte")
         text = path.read_text(encoding="utf-8")
         raw = yaml.load(text)
     except (OSError, UnicodeDecodeError):

@@ -213,6 +213,8 @@ def read_text(path: Path) -> str:
         AuditError: CONFIG_INVALID if it cannot be read or is too large.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device would never end
+            raise refusal(str(path), "is no file.")
         if path.stat().st_size > MOST_BYTES:
             raise refusal(str(path), "is larger than a megabyte.")
         return path.read_text(encoding="utf-8")

@@ -47,13 +47,19 @@ class Store:
         if root is not None:
             try:
                 root.mkdir(parents=True, exist_ok=True, mode=0o700)
-                owner = root.stat().st_uid
+                owner, mode = root.stat().st_uid, root.stat().st_mode
             except OSError as error:
                 raise AuditError(
                     "CACHE_UNUSABLE",
                     f"the cache needs a folder that can be written, but {root} gave "
                     f"'{error.strerror}'. Name another with --cache.",
                 ) from None
+            if mode & 0o022:
+                raise AuditError(
+                    "CACHE_UNUSABLE",
+                    f"the cache needs a folder that only you can write to, but others may write to "
+                    f"{root}. Take that right away (chmod go-w), or name another with --cache.",
+                )
             if owner != os.getuid():
                 raise AuditError(
                     "CACHE_UNUSABLE",
@@ -69,8 +75,10 @@ class Store:
         if not folder.is_dir():
             return None
         try:
-            return read_entry(folder)
-        except (OSError, ValueError, KeyError):
+            return read_entry(folder, key)
+        except MemoryError:
+            raise
+        except Exception:  # a hostile entry may raise anything
             aside = Path(tempfile.mkdtemp(prefix=f"damaged-{key[:8]}-", dir=folder.parent))
             with contextlib.suppress(OSError):
                 folder.rename(aside / key)
@@ -101,7 +109,7 @@ class Store:
         parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = Path(tempfile.mkdtemp(prefix=f"writing-{key[:8]}-", dir=parent))
         try:
-            write_entry(temporary, outcome)
+            write_entry(temporary, outcome, key)
             with contextlib.suppress(OSError):  # another audit was faster: its result is the same
                 temporary.rename(parent / key)
             flush(parent)
@@ -135,8 +143,8 @@ def default_cache() -> Path:
     return Path(base) / "null-audit"
 
 
-def write_entry(folder: Path, outcome: Outcome) -> None:
-    """Write the files of an entry and flush them."""
+def write_entry(folder: Path, outcome: Outcome, key: str | None = None) -> None:
+    """Write the files of an entry and flush them; the key says whose it is."""
     from safetensors.numpy import save
 
     contents = {
@@ -146,7 +154,7 @@ def write_entry(folder: Path, outcome: Outcome) -> None:
         ),
     }
     manifest = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-    contents["manifest.json"] = json.dumps(manifest).encode()
+    contents["manifest.json"] = json.dumps(manifest | ({"key": key} if key else {})).encode()
     for name, data in contents.items():
         with (folder / name).open("wb") as handle:
             handle.write(data)
@@ -155,8 +163,8 @@ def write_entry(folder: Path, outcome: Outcome) -> None:
     flush(folder)
 
 
-def read_entry(folder: Path) -> Outcome:
-    """Read an entry and verify it.
+def read_entry(folder: Path, key: str | None = None) -> Outcome:
+    """Read an entry and verify it; with a key, that it is that job's.
 
     Raises:
         OSError: If a file is missing.
@@ -165,12 +173,16 @@ def read_entry(folder: Path) -> Outcome:
     from safetensors.numpy import load
 
     manifest = json.loads((folder / "manifest.json").read_bytes())
+    if key and manifest.get("key", key) != key:
+        raise ValueError(f"{folder.name} holds the result of another job")
     contents = {}
     for name in ("values.json", "arrays.safetensors"):
         contents[name] = (folder / name).read_bytes()
         if hashlib.sha256(contents[name]).hexdigest() != manifest[name]:
             raise ValueError(f"{name} of {folder.name} is damaged")
     values = decoded(json.loads(contents["values.json"]))
+    if not isinstance(values, dict):
+        raise ValueError(f"values.json of {folder.name} holds no values by name")
     return Outcome(values, load(contents["arrays.safetensors"]))
 
 

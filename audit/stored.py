@@ -32,6 +32,8 @@ def load_report(path: Path) -> Report:
     file = path / "report.yaml" if path.is_dir() else path
     shown = visible(str(file))
     try:
+        if not file.is_file():
+            raise OSError
         if file.stat().st_size > MOST_BYTES:
             raise ValueError("it is larger than 64 MB")
         raw = plain_yaml.load(file.read_text(encoding="utf-8"))

@@ -123,6 +123,10 @@ class Data(Protocol):
         """What the network takes, for the images at `index`."""
         ...
 
+    def normalised(self, index: Tensor) -> Any:
+        """The same for the images as they are."""
+        ...
+
 
 class Still(Protocol):
     """What is needed to judge a network."""
@@ -201,7 +205,7 @@ def train(
         progress: Called after each step with the number of images seen in it; crops count by share.
 
     Raises:
-        Diverged: If the loss is not finite.
+        Diverged: If the loss is not finite, or the logits of the finished network.
     """
     generator = torch.Generator().manual_seed(seed)
     batches = endless(len(data), recipe.batch, generator)
@@ -230,7 +234,8 @@ def train(
         length = max(1, round(share * falling))
         for k in range(length):
             step(net, opt, recipe.rate * (1 - (k + 0.5) / length))
-        return net.eval()
+        require_finite(net.eval(), data)
+        return net
 
     for done in range(trunk):
         if done in starts and on_branch:
@@ -241,6 +246,18 @@ def train(
         warm = min(1, (done + 1) / (WARM_UP * trunk))
         step(network, optimizer, recipe.rate * warm, crop=recipe.crop)
     return finish(network, optimizer, 1.0)
+
+
+@torch.no_grad()
+def require_finite(network: nn.Module, data: Data) -> None:
+    """Refuse a network in eval mode that the last step ruined, which no loss has seen.
+
+    Raises:
+        Diverged: If its logits of some of the data are not finite.
+    """
+    some = torch.arange(min(64, len(data)))
+    if not network(data.normalised(some)).isfinite().all():
+        raise Diverged
 
 
 def plan_steps(recipe: Recipe, data: Data) -> tuple[int, int, int]:
@@ -302,10 +319,24 @@ def endless(n: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
 
 @torch.no_grad()
 def predict(network: nn.Module, data: Still, batch: int = 256) -> Tensor:
-    """Logits (N, K), float32, in eval mode."""
+    """Logits (N, K), float32, in eval mode; what needs too much memory is tried in halves once."""
     network.eval()
-    parts = torch.arange(len(data)).split(batch)
-    return torch.cat([network(data.normalised(index)).float() for index in parts])
+    every = torch.arange(len(data))
+
+    def run(size: int) -> Tensor:
+        return torch.cat([network(data.normalised(i)).float() for i in every.split(size)])
+
+    try:
+        return run(batch)
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory(error) or batch < 2:
+            raise
+    return run(batch // 2)
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether something did not fit into memory: torch says so in a RuntimeError's words."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
 def accuracy(network: nn.Module, data: Still) -> float:

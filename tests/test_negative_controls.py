@@ -50,7 +50,7 @@ def refused(raw):
 def test_without_the_boundary_a_picture_outside_is_read(tmp_path, monkeypatch):
     data = FOLDERS["link to another place"].build(tmp_path)
     assert refusal(data)[0] == "DATA_LINK_OUTSIDE"
-    monkeypatch.setattr(scan, "_within", lambda path, boundary: True)
+    monkeypatch.setattr(scan, "within", lambda path, boundary: True)
     assert len(load_dataset(data).eval) == 53
 
 

@@ -22,6 +22,8 @@ from audit.progress import Progress
 from audit.record import AuditError
 from audit.store import Outcome, Store
 from audit.work import Job
+from baselines.train import is_memory
+from reports.text import visible
 
 Executor = Callable[[Job, Workshop, Mapping[str, Outcome], Tick], Outcome]
 
@@ -108,6 +110,13 @@ def execute(
     return done
 
 
+def why(error: Exception) -> str:
+    """Why a job failed, safe to show."""
+    if is_memory(error):
+        return "it needs more memory than there is"
+    return visible(f"{type(error).__name__}: {error}", 300)
+
+
 def do(job: Job, shop: Workshop, store: Store, progress: Progress, done: Done) -> None:
     """Do one job and store its outcome."""
     lacking = [needed for needed in job.after if needed.key in done.failures]
@@ -124,7 +133,7 @@ def do(job: Job, shop: Workshop, store: Store, progress: Progress, done: Done) -
             except Exception as error:  # one job must not take the others with it
                 if isinstance(error, AuditError) and error.reason.startswith(INPUT):
                     raise  # the input is at fault: nothing can be judged
-                done.failures[job.key] = f"{job.label} failed: {type(error).__name__}: {error}"
+                done.failures[job.key] = f"{job.label} failed: {why(error)}"
                 progress.say(done.failures[job.key])
                 return
             store.put(job.kind, job.key, outcome)

@@ -58,7 +58,8 @@ def is_exported(archive: Archive) -> bool:
 
 def saved_value(archive: Archive, scripted: bool = False) -> Any:
     """What `torch.save` (or `torch.jit.save`) put into an archive."""
-    if archive.records.get("byteorder") and archive.read("byteorder", 16).strip() != b"little":
+    order = next((name for name in archive.records if name.lower() == "byteorder"), None)
+    if order is not None and archive.read(order, 16).strip() != b"little":
         raise unreadable(
             "was saved on a machine of another byte order", "Save it again on this one"
         )

@@ -35,6 +35,7 @@ STORAGES = {
     "Untyped": "uint8",
 }
 _STORAGE = re.compile(r"torch\.(?:cuda\.|storage\.)?(\w+)Storage$")
+_VALUES = ("data", "real", "imag")  # attributes of a tensor that set its values
 _SCHEMES = frozenset(
     f"torch.per_{what}"
     for what in ("tensor_affine", "tensor_symmetric", "channel_affine", "channel_symmetric")
@@ -83,6 +84,7 @@ class Inert:
     def __init__(self, find: Find, scripted: bool = False):
         self.find = find
         self.scripted = scripted
+        self.views: dict[Any, tuple[Any, ...]] = {}  # of the old format, by name: where they are
 
     def name(self, text: str) -> Name:
         """A name of the list; all others are refused."""
@@ -104,7 +106,9 @@ class Inert:
         raise unsafe("asks to call {}", name.text)
 
     def build(self, value: Any, state: Any) -> None:
-        """Attributes of records are kept; those of anything else say nothing."""
+        """Attributes of records are kept; those of anything else but a tensor say nothing."""
+        if isinstance(value, Stored):
+            raise unsafe("gives a tensor its values twice")
         if isinstance(value, Record):
             if not isinstance(state, dict):
                 state = {"__state__": state}
@@ -120,6 +124,10 @@ class Inert:
             raise unreadable("is not one, or is damaged", "Copy it again, or save it anew")
         place = self.find(dtype, where, count)
         if view and view[0] is not None:
+            name, *part = view[0]
+            known = self.views.setdefault(name, (where, *part))
+            if name == where or known != (where, *part):  # torch takes the first of that name
+                raise unsafe("gives one name to two parts of it")
             place = _part(place, ITEM_BYTES[dtype], view[0])
         return Bytes(dtype, place)
 
@@ -212,7 +220,21 @@ def _typed(function: Any, kind: Any, arguments: Any, state: Any) -> Any:
     """A tensor of a subclass: only torch's own tensors and parameters are known."""
     if kind.text not in _TYPES or function.text not in CALLS:
         raise unsafe("asks to import {}", kind.text)
-    return CALLS[function.text](*arguments)
+    return _with_state(CALLS[function.text](*arguments), state)
+
+
+def _with_state(value: Any, state: Any) -> Any:
+    """A tensor with attributes, none of which may give it other values in torch."""
+    parts = state if isinstance(state, tuple) else (state,)
+    names = [name for part in parts if isinstance(part, dict) for name in part]
+    if any(not isinstance(name, str) or name in _VALUES or name[:2] == "__" for name in names):
+        raise unsafe("gives a tensor its values twice")
+    return value
+
+
+def _parameter(data: Any, _: Any, __: Any, state: Any) -> Any:
+    """A parameter with attributes."""
+    return _with_state(data, state)
 
 
 def _special(*_: Any) -> Stored:
@@ -274,7 +296,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _tensor_v2,
     "torch._utils._rebuild_tensor_v3": _tensor_v3,
     "torch._utils._rebuild_parameter": lambda data, *_: data,
-    "torch._utils._rebuild_parameter_with_state": lambda data, *_: data,
+    "torch._utils._rebuild_parameter_with_state": _parameter,
     "torch._utils._rebuild_qtensor": _quantised,
     "torch._utils._rebuild_meta_tensor_no_storage": _meta,
     "torch._utils._rebuild_sparse_tensor": _sparse,

@@ -23,6 +23,8 @@ CHUNK = 2**20
 LOCAL = struct.Struct("<4s5H3L2H")  # a record's own header
 ZIP64 = 2**32 - 1  # stands for a size that is given elsewhere
 END = 22  # bytes of an empty "end of central directory"
+LARGE = struct.Struct("<4sQ2H2L4Q")  # that of an archive of any size, a locator behind it
+LOCATOR = 20  # bytes
 HAS_DESCRIPTOR = 0x8  # sizes and CRC stand behind the data, not in the record's own header
 ALLOWED_FLAGS = 0x080E  # that, UTF-8 names, and how hard it was compressed
 
@@ -171,8 +173,15 @@ class Archive:
         """Nothing stands before the first record or behind the directory."""
         first = min((info.header_offset for info in self.zip.infolist()), default=0)
         self.file.seek(size - END)
-        if first or self.zip.comment or self.file.read(4) != b"PK\x05\x06":
+        last = self.file.read(END)
+        if first or self.zip.comment or not last.startswith(b"PK\x05\x06"):
             raise unsafe("is two files in one (a zip archive beside other bytes)")
+        count, _, place = struct.unpack_from("<H2L", last, 10)
+        if place == ZIP64:
+            self.file.seek(size - END - LARGE.size - LOCATOR)
+            count, _, place = LARGE.unpack(self.file.read(LARGE.size))[-3:]
+        if (count, place) != (len(self.zip.infolist()), self.zip.start_dir):
+            raise unsafe("has a directory that begins in two places")
 
     def _check_values(self) -> None:
         """Every CRC is right."""
@@ -191,7 +200,8 @@ def _check_names(names: list[str]) -> None:
     if any(n.startswith(("/", "\\")) or ".." in n.replace("\\", "/").split("/") for n in names):
         raise unsafe("holds records that point outside it")
     pickles = [n for n in names if n.endswith("data.pkl")]
-    if any("\0" in n for n in names) or len(pickles) > 1 or len(set(names)) < len(names):
+    alike = len({n.lower() for n in names}) < len(names)  # torch takes no account of capitals
+    if any("\0" in n for n in names) or len(pickles) > 1 or alike:
         raise unsafe("holds the same record twice")
 
 

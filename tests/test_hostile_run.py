@@ -1,0 +1,173 @@
+"""Faults while an audit runs: files that change, weights that burst, memory, disks and decoders."""
+
+import os
+import resource
+import shutil
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from test_data_apart import PLAIN, SMALL, boot, packed  # noqa: F401 - a fixture
+from test_train import images, network
+
+from audit import assemble
+from audit.batch import Batch, audit_one
+from audit.data import apart
+from audit.folder import write_run
+from audit.jobs import KINDS, execute
+from audit.limits import load_policy
+from audit.loading import file_digest, require_unchanged
+from audit.progress import Progress
+from audit.record import AuditError
+from audit.settings import Settings
+from audit.store import Store
+from audit.stored import load_report
+from audit.work import Job
+from baselines.train import Diverged, Recipe, predict, train
+
+# Input changes during the run
+
+
+def test_a_model_file_that_changes_is_noticed(tmp_path):
+    path = tmp_path / "m.pt"
+    path.write_bytes(b"before")
+    subject = SimpleNamespace(file=path, file_digest=file_digest(path), name="m")
+    require_unchanged(subject)
+    path.write_bytes(b"behind")
+    with pytest.raises(AuditError, match="MODEL_CHANGED"):
+        require_unchanged(subject)
+    path.unlink()
+    with pytest.raises(AuditError, match="MODEL_CHANGED"):
+        require_unchanged(subject)
+
+
+def test_a_model_overwritten_while_measured_is_no_verdict(model, data, tmp_path, monkeypatch):
+    path = tmp_path / "m.pt"
+    shutil.copy(model, path)
+
+    def measuring(*_, **__):
+        path.write_bytes(b"other")
+
+    monkeypatch.setattr("audit.run.audit", measuring)
+    monkeypatch.setattr("audit.assemble.assemble", lambda *_, **__: pytest.fail("a verdict"))
+    batch = Batch(Settings(data=data, profile="quick"), load_policy(), None, Store(None), None,
+                  Progress(True))  # fmt: skip
+    with pytest.raises(AuditError, match="MODEL_CHANGED"):
+        audit_one(batch, path, command="", out=lambda _: tmp_path / "run")
+
+
+# NaN loss
+
+
+def test_weights_that_burst_at_the_last_step_are_no_network():
+    """One step, so that no later loss shows it."""
+    with pytest.raises(Diverged):
+        train(network(), images(), Recipe(images_seen=64, batch=64, rate=1e9), seed=0)
+
+
+# Memory
+
+
+def test_what_does_not_fit_is_tried_once_with_a_smaller_batch():
+    sizes = []
+
+    def net(x):
+        sizes.append(len(x))
+        if len(x) > 32:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return torch.zeros(len(x), 2)
+
+    net.eval = lambda: net
+    assert predict(net, images(), batch=64).shape == (64, 2)
+    assert sizes == [64, 32, 32]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "it needs more memory than there is"),
+        (RuntimeError("see \x1b[31m"), "RuntimeError"),
+    ],
+)
+def test_what_fails_is_not_measured_in_words_that_are_safe(error, words, monkeypatch, capsys):
+    def full(*_):
+        raise error
+
+    monkeypatch.setitem(KINDS, "fit", full)
+    job = Job(kind="fit", label="training x")
+    done = execute([job], None, Store(None), Progress(quiet=False))
+    said = done.failures[job.key] + capsys.readouterr().err.replace("\n", "")
+    assert job.key not in done.outcomes
+    assert said.isprintable()
+    assert words in said
+
+
+# Disk full
+
+
+@contextmanager
+def files_at_most(size):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [0, 40, 1_000, 10_000])
+def test_a_report_that_may_not_grow_is_none_at_all(size, finished_report, tmp_path):
+    given = {"predictions_csv": b"x" * 20_000, "pictures": {}, "config": {}, "log": ["x"]}
+    with files_at_most(size), pytest.raises(AuditError, match=r"OUT_UNUSABLE: .*[\d,]+ bytes"):
+        write_run(tmp_path / "run", finished_report, **given)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def finished_report():
+    report = load_report(Path(__file__).parent / "data" / "report-v1")
+    document = report.document.model_copy(update={"sections": ()})
+    return report.model_copy(update={"document": document})
+
+
+# Clock jump
+
+
+def test_a_clock_that_is_set_back_gives_no_negative_time(monkeypatch):
+    monkeypatch.setattr(time, "time", iter([1e9, 1e9 - 3600]).__next__)
+    for name in ("stage_seconds", "null_facts"):
+        monkeypatch.setattr(assemble, name, lambda _: {})
+    monkeypatch.setattr(assemble, "sibling_words", lambda _: "")
+    monkeypatch.setattr(assemble, "others_described", lambda _: {})
+    setup = SimpleNamespace(seed=0, profile=SimpleNamespace(model_dump=dict))
+    found = SimpleNamespace(setup=setup, fitted=None, seconds=1.0, jobs=[],
+                            done=SimpleNamespace(reused=[]))  # fmt: skip
+    told = assemble.provenance(found, None, None, time.time())
+    assert "-" not in told["time"]
+
+
+# Decoders
+
+
+def test_a_decoder_that_never_ends_is_ended_by_its_limit(boot):  # noqa: F811
+    fatal = packed(side=5)
+    act = f"any(iter(int, 1)) if len(raw) == {len(fatal)} else decode(raw)"
+    boot(f"child.SECONDS = 0.3\n{PLAIN}child.decode_bytes = lambda raw, large=True: {act}")
+    before = time.monotonic()
+    first, bad, last = apart.decoded([SMALL, fatal, SMALL])
+    assert str(bad) == "takes too much time or memory to decode, or ends its decoder"
+    assert first.size == last.size == (8, 4)
+    assert time.monotonic() - before < 20
+
+
+@pytest.mark.parametrize("number", [9, 19])
+def test_a_decoder_that_is_killed_or_stopped_is_replaced(number, boot, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(apart, "WAIT", 2.0)
+    boot("child.SECONDS = 5.0\n")
+    (before,) = apart.decoded([SMALL])
+    os.kill(apart.POOL.idle[0].process.pid, number)
+    (after,) = apart.decoded([SMALL])
+    assert before.tobytes() == after.tobytes()

@@ -153,6 +153,7 @@ def audit_one(
         transfer_classes=batch.settings.transfer_classes,
     )
     require_unchanged(subject)
+    dataset.eval.require_unchanged()
     report = assemble(
         found,
         subject,

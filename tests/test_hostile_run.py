@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from sample_images import noise
 from test_data_apart import PLAIN, SMALL, boot, packed  # noqa: F401 - a fixture
 from test_train import images, network
 
@@ -44,18 +45,23 @@ def test_a_model_file_that_changes_is_noticed(tmp_path):
         require_unchanged(subject)
 
 
-def test_a_model_overwritten_while_measured_is_no_verdict(model, data, tmp_path, monkeypatch):
-    path = tmp_path / "m.pt"
+@pytest.mark.parametrize("what", ["MODEL", "DATA"])
+def test_what_is_overwritten_while_measured_is_no_verdict(what, model, data, tmp_path, monkeypatch):
+    path, folder = tmp_path / "m.pt", tmp_path / "data"
     shutil.copy(model, path)
+    shutil.copytree(data, folder)
 
     def measuring(*_, **__):
-        path.write_bytes(b"other")
+        if what == "MODEL":
+            path.write_bytes(b"other")
+        else:
+            noise(16, 16).save(next((folder / "val").rglob("*.png")))
 
     monkeypatch.setattr("audit.run.audit", measuring)
     monkeypatch.setattr("audit.assemble.assemble", lambda *_, **__: pytest.fail("a verdict"))
-    batch = Batch(Settings(data=data, profile="quick"), load_policy(), None, Store(None), None,
+    batch = Batch(Settings(data=folder, profile="quick"), load_policy(), None, Store(None), None,
                   Progress(True))  # fmt: skip
-    with pytest.raises(AuditError, match="MODEL_CHANGED"):
+    with pytest.raises(AuditError, match=f"{what}_CHANGED"):
         audit_one(batch, path, command="", out=lambda _: tmp_path / "run")
 
 

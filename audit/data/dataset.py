@@ -112,6 +112,17 @@ class Split:
         self._require_same(index, digest)
         return image
 
+    def require_unchanged(self) -> None:
+        """Refuse files that are no longer what they were; images in memory stay what they are.
+
+        Raises:
+            AuditError: DATA_CHANGED, DATA_UNREADABLE.
+        """
+        digest = getattr(self.source, "digest", None)
+        if digest is not None:
+            for index in range(len(self)):
+                self._require_same(index, digest(index))
+
     def _require_same(self, index: int, digest: str) -> None:
         if digest != self.digests[index]:
             raise AuditError(

@@ -70,6 +70,13 @@ class FolderSource:
                 raise self._lost(index, found)
             yield found, digests.popleft()
 
+    def digest(self, index: int) -> str:
+        """That of the bytes of file `index` as they are now, which nobody decodes."""
+        try:
+            return bytes_digest(read_bytes(self.files[index]))
+        except ImageProblemError as problem:
+            raise self._lost(index, problem) from problem
+
     def _lost(self, index: int, problem: ImageProblemError) -> AuditError:
         return AuditError(
             problem.reason,

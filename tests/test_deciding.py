@@ -125,3 +125,60 @@ def test_rivals_are_found_without_reading_a_value(settings, monkeypatch, tmp_pat
     found = deciding.rivals(tmp_path / "m.pt", settings)
 
     assert [subject.name for subject in found] == ["resnet18", "resnetblur18"]
+
+
+def test_only_training_images_are_shown(trained, settings, monkeypatch):
+    """As few as asked for, of every class, and none of the evaluation images."""
+    shown, worse = [], renamed(trained, "resnet14t", trained.spec.build(seed=5))
+    monkeypatch.setattr(deciding, "IMAGES", 90)
+    real = deciding.right_answers
+    monkeypatch.setattr(
+        deciding, "right_answers", lambda s, part, order: shown.append(part) or real(s, part, order)
+    )
+    decide([worse, trained], settings, loaded(settings))
+    assert [part.name for part in shown] == ["train", "train"]
+    assert len(shown[0]) == 90
+    assert set(shown[0].labels.tolist()) == {0, 1, 2}
+
+
+def test_outputs_in_another_order_are_read_by_name(trained, settings):
+    """Each output is a class by its name: in the order of the folders both would be wrong."""
+    import copy
+
+    net = copy.deepcopy(trained.model)
+    head = net.get_classifier()
+    head.weight.data, head.bias.data = head.weight.data[[1, 2, 0]], head.bias.data[[1, 2, 0]]
+    names = ("right", "striped", "left")
+    subject = replace(trained, model=net, class_names=names)
+    worse = replace(renamed(trained, "resnet14t", trained.spec.build(seed=5)), class_names=names)
+    assert (
+        decide([worse, subject], settings, lambda _: load_data(settings)).spec.architecture
+        == "resnet10t"
+    )
+
+
+def test_training_images_alone_decide(trained, settings, data):
+    alone = settings.model_copy(update={"data": None, "train_data": data / "train",
+                                        "eval_data": data / "val"})  # fmt: skip
+    worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
+    assert decide([worse, trained], alone, loaded(alone)).spec.architecture == "resnet10t"
+
+
+@pytest.mark.parametrize(("reason", "given", "count"), [
+    ("MODEL_UNSAFE", None, 2), ("MODEL_ARCH_UNKNOWN", "resnet10t", 2),
+    ("MODEL_ARCH_UNKNOWN", None, 9),
+])  # fmt: skip
+def test_what_images_cannot_decide_stays_refused(
+    reason, given, count, trained, settings, monkeypatch, tmp_path
+):
+    refusal = AuditError(reason, "no.")
+
+    def refuse(*_):
+        raise refusal
+
+    monkeypatch.setattr(deciding, "load_model", refuse)
+    monkeypatch.setattr(deciding, "rivals", lambda *_: [trained] * count)
+    named = settings.model_copy(update={"model": given})
+    with pytest.raises(AuditError) as caught:
+        load_decided(tmp_path, named, Progress(True), pytest.fail)
+    assert caught.value is refusal

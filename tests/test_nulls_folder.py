@@ -1,7 +1,9 @@
 """A folder of nulls stands for the training images: same predictions, same leaks, no training."""
 
 import csv
+import dataclasses
 import gzip
+import hashlib
 import json
 import shutil
 
@@ -9,11 +11,13 @@ import pytest
 from conftest import TINY, invoked, make_folder, refused, sets
 
 from audit.commands.init import text
-from audit.given_nulls import profile_with
+from audit.data import load_dataset
+from audit.given_nulls import profile_with, require_images
 from audit.jobs import KINDS
 from audit.nulls_folder import read_nulls
 from audit.record import AuditError
 from audit.settings import load_settings
+from audit.store import Outcome, read_entry, write_entry
 from audit.stored import load_report
 
 
@@ -216,3 +220,49 @@ def test_evaluation_images_alone_are_not_enough_without_a_folder(
     assert command(*words, "--nulls", tmp_path / "nowhere") == 2
     assert "NULLS_NOT_FOUND" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_an_entry_that_was_exchanged_whole_is_refused(folder, tmp_path):
+    """Weaker weights, with digests that fit them: the manifest still names the old ones."""
+    shutil.copytree(folder, tmp_path / "copy")
+    place = next((tmp_path / "copy" / "entries" / "fit").iterdir())
+    old = read_entry(place)
+    write_entry(place, Outcome(old.values | {"planted": 1}, old.arrays))
+    assert read_entry(place).values["planted"] == 1
+    with pytest.raises(AuditError, match=f"NULLS_DAMAGED.*fit/{place.name[:12]}"):
+        read_nulls(tmp_path / "copy")
+
+
+def test_the_digest_is_that_of_the_whole_manifest(folder):
+    raw = (folder / "manifest.yaml").read_bytes()
+    assert read_nulls(folder).digest == hashlib.sha256(raw).hexdigest()
+
+
+def test_manifests_of_other_versions_and_paths_are_refused(folder, tmp_path):
+    text = (folder / "manifest.yaml").read_text()
+    for old, new, reason in [("  train_facts: ", "  train_facts: 9", "NULLS_OTHER_VERSION"),
+                             ("  statistics: ", "  statistics: 9", "NULLS_OTHER_VERSION"),
+                             ("bicubic", "bilinear", "NULLS_OTHER_VERSION"),
+                             ("key: ", "key: ../", "NULLS_INVALID")]:  # fmt: skip
+        assert old in text
+        (tmp_path / "manifest.yaml").write_text(text.replace(old, new))
+        with pytest.raises(AuditError, match=reason):
+            read_nulls(tmp_path)
+
+
+class Subject:
+    class preprocessing:
+        img_size = 224
+
+
+def test_a_large_model_asks_for_nulls_of_64_pixels(folder, data):
+    with pytest.raises(AuditError, match=r"at 64 pixels q of 17 decide.*--img-size 64"):
+        require_images(read_nulls(folder), Subject, load_dataset(data, training=False))
+
+
+def test_nulls_of_grey_images_say_nothing_of_coloured_ones(folder, data):
+    fitted, grey = read_nulls(folder), load_dataset(data, training=False)
+    assert fitted.manifest.training.channels == 1
+    coloured = dataclasses.replace(grey, grey=False)
+    with pytest.raises(AuditError, match=r"NULLS_OTHER_CHANNELS.*fitted on grey images"):
+        require_images(fitted, Subject, coloured)

@@ -364,3 +364,24 @@ def test_the_command_line_takes_names_between_commas():
     names = Words().convert('cat, dog,"a, b"', None, None)
     assert names == ("cat", "dog", "a, b")
     assert Words().convert(joined(names), None, None) == names
+
+
+def test_near_duplicates_widen_the_effects(dataset):
+    alone = case_of(dataset)
+    copied = dataclasses.replace(alone, groups=np.arange(len(alone.labels)) // 8)
+
+    def widths(case):
+        return {m.name: m.high - m.low for m in split_transfer.measure(case)}
+
+    a, b = widths(alone), widths(copied)
+    for name in ("base", "anb.head"):
+        assert b[f"split_transfer.{name}"] > 1.5 * a[f"split_transfer.{name}"]
+
+
+def test_what_a_failed_base_or_control_leaves_out(dataset):
+    found = {m.name: m for m in split_transfer.measure(case_of(dataset, a=0.7))}
+    for effect in ("specialisation", "gain"):
+        one = found[f"split_transfer.{effect}.head"]
+        assert math.isnan(one.value)
+        assert "baseA reaches" in one.note
+    assert not math.isnan(found["split_transfer.coadaptation.head"].value)

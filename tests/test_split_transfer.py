@@ -368,7 +368,7 @@ def test_the_command_line_takes_names_between_commas():
 
 def test_near_duplicates_widen_the_effects(dataset):
     alone = case_of(dataset)
-    copied = dataclasses.replace(alone, groups=np.arange(len(alone.labels)) // 8)
+    copied = replace(alone, groups=np.arange(len(alone.labels)) // 8)
 
     def widths(case):
         return {m.name: m.high - m.low for m in split_transfer.measure(case)}

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from audit.intervals import IMAGE_DF
-from audit.verdict import ALPHA, SOLVED
+from audit.reasons import ALPHA
+from audit.verdict import SOLVED
 
 Array = NDArray[np.float64]
 NULLS, NOISY = 6, 2.0  # K; the spread of one of them, as a multiple of the pool's
@@ -92,7 +93,9 @@ def solved(rng: np.random.Generator, images: int, audits: int) -> tuple[float, f
     shifts = rng.normal(0, spread / np.sqrt(seeds), (audits, nulls))
     wrong = rng.binomial(images, np.clip(SOLVED + shifts, 0, 1))
     rate, level = wrong / images, 1 - ALPHA / nulls
-    alone, upper = (stats.beta.ppf(q, wrong + 1, images - wrong) for q in (1 - ALPHA, level))
+    alone, upper = (
+        np.asarray(stats.beta.ppf(q, wrong + 1, images - wrong)) for q in (1 - ALPHA, level)
+    )
     margin = stats.t.ppf(level, nulls * (seeds - 1)) * spread / np.sqrt(seeds)
     joint = rate + np.hypot(upper - rate, margin)
     return float((alone < SOLVED).any(1).mean()), float((joint < SOLVED).any(1).mean())
@@ -118,8 +121,8 @@ def main() -> int:
     print("Data called solved although all five nulls are wrong on 1 % (spread 0.2 points)\n")
     print("| images | images alone, each null at 97.5 % | the rule |\n|---|---|---|")
     for images in (2_000, 10_000, 50_000):
-        alone, rule = solved(rng, images, audits)
-        print(f"| {images:,} | {100 * alone:.0f} % | {100 * rule:.1f} % |")
+        alone, together = solved(rng, images, audits)
+        print(f"| {images:,} | {100 * alone:.0f} % | {100 * together:.1f} % |")
     return 0
 
 

@@ -23,9 +23,7 @@ def test_options_may_stand_before_the_model(command, capsys):
     assert command("--version") == 0
 
 
-def test_a_configuration_has_a_place_to_be(command, tmp_path, capsys):
-    assert command("init", tmp_path / "no" / "audit.yaml") == 2
-    assert "no is none" in capsys.readouterr().err
+def test_a_configuration_that_is_not_there(command, tmp_path, capsys):
     assert command("none.pt", "--config", tmp_path / "no.yaml") == 2
     assert "no.yaml does not exist" in capsys.readouterr().err
 

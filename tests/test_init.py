@@ -21,7 +21,7 @@ def test_the_file_is_written_once_and_changes_nothing(command, tmp_path, capsys)
 
 def test_a_folder_that_is_not_there(command, tmp_path, capsys):
     assert command("init", tmp_path / "no" / "audit.yaml") == 2
-    assert "audit: OUT_UNUSABLE: init needs to write" in capsys.readouterr().err
+    assert "audit: OUT_UNUSABLE: init needs a folder" in capsys.readouterr().err
 
 
 def test_every_setting_stands_there_with_its_meaning():

@@ -1,5 +1,6 @@
 """Weights that fit several architectures: the images decide, or nobody does."""
 
+import copy
 from dataclasses import dataclass, replace
 
 import pytest
@@ -11,6 +12,7 @@ from audit.batch import Batch, audit_one, data_for
 from audit.deciding import decide, load_decided, right_answers
 from audit.loading import load_data, load_model
 from audit.model.reading import Content
+from audit.model.signatures import Candidate
 from audit.progress import Progress
 from audit.record import AuditError
 from audit.settings import Settings
@@ -63,7 +65,7 @@ def test_equals_are_refused_with_their_scores(trained, settings):
 
 
 @pytest.mark.parametrize("given", [{"nulls": "somewhere"}, {"data": None, "eval_data": "here"}])
-def test_evaluation_images_choose_nothing(given, trained, settings):
+def test_without_training_images_nothing_is_decided(given, trained, settings):
     worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
 
     with pytest.raises(AuditError, match=r"fit 2 \(resnet14t, resnet10t\), and only training"):
@@ -143,8 +145,6 @@ def test_only_training_images_are_shown(trained, settings, monkeypatch):
 
 def test_outputs_in_another_order_are_read_by_name(trained, settings):
     """Each output is a class by its name: in the order of the folders both would be wrong."""
-    import copy
-
     net = copy.deepcopy(trained.model)
     head = net.get_classifier()
     head.weight.data, head.bias.data = head.weight.data[[1, 2, 0]], head.bias.data[[1, 2, 0]]
@@ -182,3 +182,13 @@ def test_what_images_cannot_decide_stays_refused(
     with pytest.raises(AuditError) as caught:
         load_decided(tmp_path, named, Progress(True), pytest.fail)
     assert caught.value is refusal
+
+
+def test_rivals_differ_in_function_or_preprocessing(monkeypatch, tmp_path):
+    views = {"a": 1, "b": 1, "c": 2, "d": 3}
+    made = [Candidate(name, {}, name != "d", "f", "") for name in views]  # d is not exact
+    monkeypatch.setattr("audit.model.checkpoint.candidates", lambda *_: made)
+    monkeypatch.setattr(
+        deciding, "load_model", lambda _, given: FakeSubject(given.model, views[given.model])
+    )
+    assert [s.name for s in deciding.rivals(tmp_path, Settings())] == ["a", "c"]

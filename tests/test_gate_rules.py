@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import sample_pairs
-from sample_policy import GAIN, NAN, bet, measured, one_limit, read
+from sample_policy import GAIN, NAN, bet, gain_finding, measured, one_limit, read
 
 from audit.headline import headline
 from audit.limits import Limit, Policy
@@ -153,9 +153,50 @@ def test_a_fall_counts_from_the_highest_point_with_its_margin():
     assert found.allowance == pytest.approx(0.06 + 1.645 * 1.25 * 0.005)
 
 
-def test_words(tmp_path):
+def test_a_limit_that_turns_its_side_loses_its_words(tmp_path):
     def words(text):
         return {x.name: x.statement for x in read(tmp_path, text).limits}["exact_leaks"]
 
     assert "no more than" in words("limits:\n  exact_leaks: {at_most: 3}")
     assert words("limits:\n  exact_leaks: {at_least: 3}") == ""
+
+
+def test_one_fail_is_not_hidden_by_what_was_not_measured():
+    curve = [measured("t.0", NAN), measured("t.1", 0.3, 0.29, 0.31)]
+    (found,) = judge(curve, one_limit("t.*", at_most=0.1))
+    assert (found.verdict, found.measurements[0]) == ("fail", "t.1")
+    undecided, name = bet(0.3, 0.1, allowance=0.3), "accuracy_gap.balanced_gain.bagnet-9"
+    assert gain_finding(undecided, bet(0.3, 0.35, name=name)).verdict == "fail"
+
+
+def test_the_best_of_eight_nulls_solves_less_easily():
+    none = pair("x", np.zeros(500), np.zeros(500), claim=True, allowance=0, seed_variance=0)
+    assert solves(none)  # at most 0.7 %
+    assert not solves(none, 8)  # at most 1.1 %
+
+
+def test_the_null_that_is_most_in_the_way_is_named():
+    made = sample_pairs.bet
+    pairs = [made(0.3, 0.26, n=500, null="far"), made(0.29, 0.26, n=500, null="near")]
+    found = judge_gain(pairs, 0.10)
+    assert (found.verdict, found.null) == ("inconclusive", "near")
+
+
+def test_near_copies_and_told_places_are_named():
+    leak = measured("data.near_leaks", 0.01, 0.01, 0.01, unit="fraction")
+    (found,) = judge([leak], one_limit("data.near_leaks", at_most=0.001))
+    assert headline([found], [leak]).startswith("Near copies of training images stand")
+    weak = bet(0.3, 0.3, name="accuracy_gap.gain.coordconv-9")
+    assert "patches and is told where each lies makes as few errors" in head(weak)
+
+
+def test_the_gain_is_named_before_other_limits():
+    weak = bet(0.3, 0.3)
+    low = measured("accuracy_gap.accuracy.subject", 0.7, 0.69, 0.71, "fraction")
+    limits = tuple(
+        Limit(name=m.name, measure=m.name, comparator="at_least", bound=bound, severity="gate")
+        for m, bound in ((low, 0.9), (weak, 0.1))
+    )
+    said = headline(judge([weak, low], Policy(limits=limits)), [weak, low])
+    assert said.startswith("A model that sees only 9×9-pixel patches makes")
+    assert said.endswith("Failed, too: accuracy_gap.accuracy.subject.")

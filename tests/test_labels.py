@@ -120,3 +120,16 @@ def test_many_moved_outputs_are_folded():
     truth = np.repeat(np.arange(60), 20)
     found = labels.measure(made_case(noisy(truth, (np.arange(60) + 1) % 60, 60), truth, 60))
     assert [row["value"] for row in labels.section(found, ()).rows][-1] == "40"
+
+
+def test_an_order_that_is_better_by_less_than_a_point_is_not_claimed():
+    rng, truth = np.random.default_rng(0), np.arange(40_000) % 10
+    swap = np.arange(10)
+    swap[[2, 7]] = [7, 2]
+    other = rng.random(40_000) < 0.53  # of classes 2 and 7
+    predicted = np.where(other, swap[truth], truth)
+    predicted = np.where(rng.random(40_000) < 0.9, predicted, rng.integers(0, 10, 40_000))
+    found = measured(made_case(predicted, truth, 10))
+    best = found["accuracy_permuted"]
+    assert best.detail["as_is_high"] < best.low < best.detail["as_is_high"] + 0.01
+    assert found["permutation_claimed"].value == 0

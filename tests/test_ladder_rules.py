@@ -175,3 +175,10 @@ def test_a_class_gap_counts_copies_once_and_seeds():
     once = width(np.arange(200), 0.0)
     assert width(np.arange(50).repeat(4), 0.0) > 1.8 * once
     assert width(np.arange(200), 0.1**2) > 2 * once
+
+
+def test_the_twin_has_a_spread_of_its_own():
+    planted = case()
+    found = {m.name: m for m in accuracy_gap.measure(planted)}
+    own = found["accuracy_gap.twin_gain.colour"].detail["var_subject"]
+    assert own == pytest.approx(0.05 * 0.95 / 2000 + read_ladder(planted).tau2, rel=0.1)

@@ -37,10 +37,6 @@ def claimed(monkeypatch, *, told=0.9, twin=0.5, told_moved=0.5, twin_moved=0.5, 
     return next(m for m in position.measure(case) if m.name == "position.claimed").value
 
 
-def test_base(monkeypatch):
-    assert claimed(monkeypatch) == 1
-
-
 @pytest.mark.parametrize("planted", [
     {"twin_moved": 0.4},
     {"subject_moved": 0.9},

@@ -385,3 +385,12 @@ def test_what_a_failed_base_or_control_leaves_out(dataset):
         assert math.isnan(one.value)
         assert "baseA reaches" in one.note
     assert not math.isnan(found["split_transfer.coadaptation.head"].value)
+
+
+def test_networks_that_share_a_base_do_not_vary_independently(dataset, monkeypatch):
+    told, real = [], split_transfer.effects
+    monkeypatch.setattr(
+        split_transfer, "effects", lambda *a, **k: told.append(k["independent"]) or real(*a, **k)
+    )
+    split_transfer.measure(case_of(dataset))
+    assert told == [False] * 3

@@ -72,9 +72,17 @@ def test_the_other_formats_show_it(document, tmp_path):
         assert "waived until 2027-01-31 because: new camera (A. Name)" in shown
 
 
-def test_a_waiver_cannot_act_on_a_terminal(tmp_path):
-    policy = read(tmp_path, WAIVED.replace("new camera.", '"\\x1b[31mred"'), today=TODAY)
-    assert "because: \\x1b[31mred (A. Name)" in policy.waivers[0].words
+@pytest.mark.parametrize("who", ["new camera.", "A. Name"])
+def test_a_waiver_cannot_act_on_a_terminal(tmp_path, who):
+    text = WAIVED.replace(who, '"\\x1b[31mred"')
+    words = read(tmp_path, text, today=TODAY).waivers[0].words
+    assert "\\x1b[31mred" in words
+    assert "\x1b" not in words
+
+
+def test_a_long_reason_is_refused(tmp_path):
+    with pytest.raises(AuditError, match="some text up to 500 letters"):
+        read(tmp_path, WAIVED.replace("new camera.", "a" * 501), today=TODAY)
 
 
 def test_an_expired_waiver_judges_nothing(tmp_path, command, capsys):

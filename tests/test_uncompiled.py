@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 RUN = [sys.executable, "-c"]
 REAL = "'torch._dynamo.convert_frame' in sys.modules"
 
@@ -33,6 +35,7 @@ def test_what_asks_for_more_than_its_decorators_gets_the_compiler():
     assert said(code) == "True True True"
 
 
+@pytest.mark.slow
 def test_afterwards_the_compiler_is_the_real_one():
     code = (
         "import sys; from audit.model.uncompiled import without_compiler as without\n"

@@ -1,6 +1,5 @@
 """Progress for people: a bar with the remaining time on a terminal, plain lines elsewhere."""
 
-import contextlib
 import sys
 import time
 from dataclasses import dataclass, field
@@ -59,8 +58,7 @@ class Progress:
         if self._bar is not None:
             self._bar.console.print(message, highlight=False, markup=False)
         else:
-            with contextlib.suppress(OSError):
-                print(message, file=sys.stderr, flush=True)
+            print(message, file=sys.stderr, flush=True)
 
     def job(self, label: str, cost: float) -> None:
         """A job begins."""
@@ -104,8 +102,7 @@ class Progress:
         elif label and (now - self._shown > PLAIN_EVERY or (force and now - self._shown > 5)):
             self._shown = now
             done = (self._done + share * cost) / max(self._total, 1e-9)
-            with contextlib.suppress(OSError):
-                print(f"{done:4.0%}  {eta:<22} {label}", file=sys.stderr, flush=True)
+            print(f"{done:4.0%}  {eta:<22} {label}", file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:

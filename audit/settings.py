@@ -16,14 +16,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from audit.config import PROFILES, Profile, profile
-from audit.limits import Policy, load_policy, parse_policy
+from audit.limits import MOST_BYTES, Policy, load_policy, parse_policy
 from audit.record import AuditError
 from audit.where import Where, nearest
 from reports import yaml as plain_yaml
 from reports.text import visible
 from reports.words import Word
 
-MOST_BYTES = 1_000_000
 FIXED = ("rates", "transfer_rates")  # fields of the profile that are no numbers
 ALL = "`audit init` writes all settings."
 ELSEWHERE = {  # flags that are no settings, or go by another name

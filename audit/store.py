@@ -164,7 +164,7 @@ def write_entry(folder: Path, outcome: Outcome, key: str | None = None) -> None:
 
 
 def read_entry(folder: Path, key: str | None = None) -> Outcome:
-    """Read an entry and verify it; with a key, that it is that job's.
+    """Read an entry and verify it; with a key, that it is that job's if it says whose it is.
 
     Raises:
         OSError: If a file is missing.

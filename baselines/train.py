@@ -109,25 +109,6 @@ class Recipe:
     crop: int = 0
 
 
-class Data(Protocol):
-    """What the loop needs of training data."""
-
-    @property
-    def labels(self) -> Tensor:
-        """(N,) int64."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def batch(self, index: Tensor, augment: str, generator: torch.Generator) -> Any:
-        """What the network takes, for the images at `index`."""
-        ...
-
-    def normalised(self, index: Tensor) -> Any:
-        """The same for the images as they are."""
-        ...
-
-
 class Still(Protocol):
     """What is needed to judge a network."""
 
@@ -140,6 +121,14 @@ class Still(Protocol):
 
     def normalised(self, index: Tensor) -> Any:
         """What the network takes, for the images at `index` as they are."""
+        ...
+
+
+class Data(Still, Protocol):
+    """What the loop needs of training data."""
+
+    def batch(self, index: Tensor, augment: str, generator: torch.Generator) -> Any:
+        """What the network takes, for the images at `index`, augmented."""
         ...
 
 

@@ -46,6 +46,14 @@ def test_a_table_is_the_folder_that_it_lists(folder):
     assert load_dataset(whole, training=False).train is None
 
 
+def test_of_two_evaluation_splits_the_first_counts_as_among_folders(folder):
+    (folder / "val").rename(folder / "test")
+    extra = [line.replace(",test", ",val") for line in lines(folder, "test")[:-1]]
+    both = [*lines(folder, "test"), *extra, *lines(folder, "train")]
+    assert len(load_dataset(table(folder, *both)).eval) == 51
+    assert len(load_dataset(table(folder, *lines(folder, "test"))).eval) == 52
+
+
 def test_splits_may_have_a_table_each_and_other_columns(folder):
     rows = [f'"{line.split(",")[0]}", x ,{line.split(",")[1]}' for line in lines(folder, "val")]
     path = table(folder, *rows, head="Path, note, LABEL\n")
@@ -81,6 +89,7 @@ def test_numbers_are_the_order_of_the_outputs_and_other_mixtures_are_asked_for(f
     ("out/secret.png,cat,val", "DATA_LINK_OUTSIDE", "line 54 leads out of it"),
     ('"val/cat', "DATA_TABLE", "is no CSV"),
     ("val/\0,cat,val", "DATA_TABLE", "line 54"),
+    ("val/x.png,cat,vall", "DATA_TABLE", "line 54, has a split that is none of train, training,"),
     ("none.png,cat,val", "DATA_UNREADABLE", "none.png"),
     ("val,cat,val", "DATA_UNREADABLE", "is not a file"),
     ("val/x.png,emu,val", "DATA_CLASS_MISMATCH", "its label 'emu' is not among the labels"),
@@ -109,6 +118,7 @@ def test_what_is_wrong_with_a_header(head, reason, words, folder):
 def test_a_table_that_is_not_there_or_says_nothing(folder):
     assert refused(folder / "none.csv").reason == "DATA_NOT_FOUND"
     assert refused(table(folder)).reason == "DATA_NO_IMAGES"
+    assert "no line of" in str(refused(table(folder, *lines(folder, "train"))))
     (folder / "images.csv").write_bytes(b"path,label,split\n\xff\xfe,a,val\n")
     assert "is no UTF-8 text" in str(refused(folder / "images.csv"))
 

@@ -1,6 +1,5 @@
 """Readers that go away, files that never end, names on the terminal, the cache, and orphans."""
 
-import errno
 import json
 import multiprocessing
 import os
@@ -11,7 +10,6 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +20,7 @@ from audit.jobs import KINDS, execute
 from audit.progress import Progress
 from audit.record import AuditError
 from audit.store import Outcome, Store
+from audit.streams import deaf
 from audit.work import Job
 
 STORED = Path(__file__).parent / "data" / "report-v1"
@@ -49,16 +48,14 @@ def test_a_reader_that_goes_away_changes_no_exit_code(closed, tmp_path):
 
 
 def test_a_reader_of_the_progress_that_goes_away_ends_no_audit(monkeypatch):
-    def gone(*_):
-        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
-
-    monkeypatch.setattr(
-        sys, "stderr", SimpleNamespace(write=gone, flush=gone, isatty=lambda: False)
-    )
-    progress = Progress(quiet=False)
-    progress.start(1.0)
-    progress.say("reading")
-    progress.job("training", 1.0)
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as gone:  # noqa: PTH123 - from a descriptor
+        monkeypatch.setattr(sys, "stderr", deaf(gone))
+        progress = Progress(quiet=False)
+        progress.start(1.0)
+        progress.say("reading")
+        progress.job("training", 1.0)
     assert progress.lines[0].endswith("reading")
 
 

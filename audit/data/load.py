@@ -22,7 +22,7 @@ from audit.data.embedded import load_embedded
 from audit.data.folder import load_split, scan_folder
 from audit.data.idx import find_idx, load_idx
 from audit.data.scan import Scan, is_junk, twin_key
-from audit.data.table import in_order, is_table, scan_table
+from audit.data.table import in_order, is_table, scan_splits, scan_table
 from audit.record import AuditError
 
 TRAIN_NAMES = ("train", "training")
@@ -93,8 +93,9 @@ def load_dataset(
     if str(data) == "embedded" and not data.exists():
         return load_embedded() if training else evaluation_only(load_embedded())
     if is_table(data):
-        scans = {"train": scan_table(data, TRAIN_NAMES)} if training else {}
-        scans["eval"] = scan_table(data, EVAL_NAMES)
+        scans = _named_splits(data)
+        if not training:
+            scans.pop("train", None)
         return _from_scans(scans, classes, max_bad_images, progress, TABLE)
     root = _unwrap(_existing(data))
     files = find_idx(root)
@@ -268,6 +269,20 @@ def _unwrap(root: Path) -> Path:
         if _named(inner, EVAL_NAMES) or find_idx(inner):
             return inner
     return root
+
+
+def _named_splits(table: Path) -> dict[str, Scan]:
+    """The splits of a table: of several names for one, the first counts, as among folders."""
+    found = scan_splits(table, (*TRAIN_NAMES, *EVAL_NAMES))
+    wanted = {"train": TRAIN_NAMES, "eval": EVAL_NAMES}
+    names = {split: next((n for n in known if n in found), "") for split, known in wanted.items()}
+    if not names["eval"]:
+        raise AuditError(
+            "DATA_NOT_FOUND",
+            f"the audit needs evaluation images, but no line of {str(table)!r} has one of "
+            f"{', '.join(EVAL_NAMES)} as its split. Add them, or give them with --eval-data.",
+        )
+    return {split: found[name] for split, name in names.items() if name}
 
 
 def _named(root: Path, names: tuple[str, ...]) -> Path | None:

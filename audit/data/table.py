@@ -35,12 +35,8 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() == SUFFIX and not path.is_dir()
 
 
-def scan_table(file: Path, splits: tuple[str, ...] = ()) -> Scan:
-    """The images that a table names, by label.
-
-    Args:
-        file: With a header that names the columns `path` and `label`; others are left alone.
-        splits: Names in the column `split` that are wanted; none: all rows, whatever it says.
+def scan_table(file: Path) -> Scan:
+    """The images that a table names, by label; a column `split` is left alone.
 
     Returns:
         As of a folder; files that are not there are named as unreadable.
@@ -48,12 +44,29 @@ def scan_table(file: Path, splits: tuple[str, ...] = ()) -> Scan:
     Raises:
         AuditError: DATA_NOT_FOUND, DATA_TABLE with the line, DATA_LINK_OUTSIDE, DATA_NO_IMAGES.
     """
-    scan, seen = Scan(kind="label"), dict[str, int]()
+    return _scanned(file, ())[""]
+
+
+def scan_splits(file: Path, known: tuple[str, ...]) -> dict[str, Scan]:
+    """The images of each split that the column `split` names, by one of the known words.
+
+    Raises:
+        AuditError: As for `scan_table`; DATA_TABLE for another word, too.
+    """
+    return _scanned(file, known)
+
+
+def _scanned(file: Path, known: tuple[str, ...]) -> dict[str, Scan]:
+    """By split, in lower case; all under "" where no split is known."""
+    scans: dict[str, Scan] = {}
+    seen: dict[tuple[str, str], int] = {}
     folder = os.path.abspath(file.parent)  # noqa: PTH100 - links stay as they are
     inside = os.path.realpath(folder)
-    for row in _rows(file, bool(splits)):
-        if splits and row.split.lower() not in splits:
-            continue
+    for row in _rows(file, bool(known)):
+        split = row.split.lower()
+        if known and split not in known:
+            words = ", ".join(known)
+            raise _refusal(file, row.line, f"has a split that is none of {words}")
         path = os.path.normpath(os.path.join(folder, row.path))  # noqa: PTH118
         place = os.path.realpath(os.path.dirname(path))  # noqa: PTH120 - a link to a file is one
         if not within(place, inside):
@@ -62,23 +75,23 @@ def scan_table(file: Path, splits: tuple[str, ...] = ()) -> Scan:
                 f"the audit needs images that lie inside the folder of {file.name!r}, but line "
                 f"{row.line} leads out of it. Put the table into the folder that holds the images.",
             )
-        if path in seen:
-            raise _refusal(file, row.line, f"names the image of line {seen[path]} again")
-        seen[path] = row.line
+        first = seen.setdefault((split, path), row.line)
+        if first != row.line:
+            raise _refusal(file, row.line, f"names the image of line {first} again")
         shown = displayable(os.path.relpath(path, folder))
+        scan = scans.setdefault(split, Scan(kind="label"))
         files = scan.files.setdefault(row.label, [])
         if os.path.isfile(path):  # noqa: PTH113 - hot
             files.append((shown, path))
         else:
             scan.bad.append((shown, "is not a file"))
-    if not any(scan.files.values()) and not scan.bad:
+    if not scans:
         raise AuditError(
             "DATA_NO_IMAGES",
-            f"the audit needs a line for every image, but {file.name!r} has none"
-            + (f" with one of {', '.join(splits)} as its split" if splits else "")
-            + ". Write one line an image: path,label.",
+            f"the audit needs a line for every image, but {file.name!r} has none. Write one line "
+            "an image: path,label.",
         )
-    return scan
+    return scans
 
 
 def numbered_labels(labels: Sequence[str]) -> bool:
@@ -100,7 +113,7 @@ def _rows(file: Path, with_split: bool) -> Iterator[Row]:
             "DATA_NOT_FOUND", f"the audit needs a table, but {str(file)!r} is no file. Check it."
         )
     if file.stat().st_size > MOST_BYTES:
-        raise _refusal(file, 1, f"begins more than {MOST_BYTES // 2**20} MB")
+        raise _refusal(file, 1, f"begins a file of more than {MOST_BYTES // 2**20} MB")
     with file.open(encoding="utf-8-sig", newline="") as opened:
         reader = csv.reader(opened, skipinitialspace=True, strict=True)
         try:

@@ -11,12 +11,12 @@ import stat
 import subprocess
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, cast
+from typing import IO, Any, Self, cast
 
 from audit.model.child import seconds_for
 from audit.model.holes import is_hollow
@@ -46,7 +46,21 @@ class Parsed:
     unpacked: IO[bytes]
 
 
-class Parsing:
+class Closing(ABC):
+    """Closed at the end of its `with`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is open; a second call does nothing."""
+
+
+class Parsing(Closing):
     """A child process at work on a model file; left unfinished, it is ended.
 
     Args:
@@ -69,17 +83,6 @@ class Parsing:
             if is_hollow(self.file):
                 raise corrupt(NEVER_WRITTEN)
             self.child = _started(self.file, self.unpacked)
-
-    def __enter__(self) -> "Parsing":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def finish(self) -> Parsed:
         """Wait for the child, and take the files over.

@@ -2,20 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, cast
 
 import torch
 from torch import Tensor
 
 from audit.model.formats import Kind
-from audit.model.parsing import Parsing
+from audit.model.parsing import Closing, Parsing
 from audit.model.stored import ITEM_BYTES, Stored, decoded
 from audit.record import AuditError
 
 
 @dataclass
-class Content:
+class Content(Closing):
     """What a model file holds, parsed but not yet believed; close it after use.
 
     Attributes:
@@ -33,17 +32,6 @@ class Content:
     name: str
     file: IO[bytes]
     unpacked: IO[bytes]
-
-    def __enter__(self) -> "Content":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of the files."""

@@ -1,10 +1,8 @@
 """Faults while an audit runs: files that change, weights that burst, memory, disks and decoders."""
 
 import os
-import resource
 import shutil
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +10,7 @@ import pytest
 import torch
 from sample_images import noise
 from test_data_apart import PLAIN, SMALL, boot, packed  # noqa: F401 - a fixture
+from test_reports_text import files_at_most
 from test_train import images, network
 
 from audit import assemble
@@ -112,16 +111,6 @@ def test_what_fails_is_not_measured_in_words_that_are_safe(error, words, monkeyp
 
 
 # Disk full
-
-
-@contextmanager
-def files_at_most(size):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("size", [0, 40, 1_000, 10_000])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import timm
 import torch
+from hostile_readers import READ_TWICE
 from hostile_tools import (
     CORRUPT,
     DTYPE,
@@ -310,4 +311,10 @@ MISLEADING_CASES = {
     "nothing nested": Case(MISLEADING, torch_zip({"state_dict": {}}), (NO_WEIGHTS,)),
     "array file": Case(MISLEADING, written(array_file), (UNREADABLE,)),
 }
-CASES: dict[str, Case] = CODE_CASES | EXHAUSTION_CASES | BROKEN_CASES | MISLEADING_CASES
+TWICE_CASES = {
+    name: Case(MISLEADING, written(lambda _, make=make: make()), (UNSAFE,))
+    for name, make in READ_TWICE.items()
+}
+CASES: dict[str, Case] = (
+    CODE_CASES | EXHAUSTION_CASES | BROKEN_CASES | MISLEADING_CASES | TWICE_CASES
+)

@@ -5,11 +5,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from audit.drawer import UNFINISHED
 from audit.store import read_entry
 from audit.work import VERSIONS
 from reports.words import Word
 
 KEY = re.compile(r"[0-9a-f]{40}")
+OPEN = re.compile(r"[a-z_]+-[0-9a-f]{40}")  # what a job has done so far
 LEFT = re.compile(r"(damaged|writing)-[0-9a-f]{8}-\w+")  # set aside, or of a process that died
 
 
@@ -17,7 +19,7 @@ class Held(Word):
     """All entries of one kind.
 
     Attributes:
-        kind: Of the jobs.
+        kind: Of the jobs; "unfinished" for what jobs that were stopped have done so far.
         entries: How many.
         bytes: Of all of them.
     """
@@ -34,6 +36,9 @@ def held(root: Path) -> list[Held]:
         own = [size(folder) for folder in entries(root, kind)]
         if own:
             found.append(Held(kind=kind, entries=len(own), bytes=sum(own)))
+    begun = [size(folder) for folder in entries(root, UNFINISHED, OPEN)]
+    if begun:
+        found.append(Held(kind=UNFINISHED, entries=len(begun), bytes=sum(begun)))
     return sorted(found, key=lambda kind: -kind.bytes)
 
 
@@ -65,6 +70,13 @@ def damaged(root: Path) -> list[str]:
     return found
 
 
+def remove(folder: Path) -> int:
+    """Remove an entry, and tell how many bytes it had."""
+    freed = size(folder)
+    shutil.rmtree(folder)
+    return freed
+
+
 def clear(root: Path) -> int:
     """Remove all entries and what was set aside; nothing that is not of a cache.
 
@@ -77,9 +89,8 @@ def clear(root: Path) -> int:
     freed = 0
     for kind in VERSIONS:
         for pattern in (KEY, LEFT):
-            for folder in list(entries(root, kind, pattern)):
-                freed += size(folder)
-                shutil.rmtree(folder)
+            freed += sum(remove(folder) for folder in list(entries(root, kind, pattern)))
+    freed += sum(remove(folder) for folder in list(entries(root, UNFINISHED, OPEN)))
     locks = root / "locks"
     if locks.is_dir() and not locks.is_symlink():
         for path in locks.iterdir():

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.drawer import UNFINISHED, Drawer
 from audit.record import AuditError
 
 
@@ -90,6 +91,10 @@ class Store:
             return key in self.memory
         return (self.root / kind / key / "manifest.json").is_file()
 
+    def drawer(self, kind: str, key: str) -> Drawer:
+        """Where a job keeps what it has done so far; its lock is to be held."""
+        return Drawer(self.root / UNFINISHED / f"{kind}-{key}" if self.root else None)
+
     def put(self, kind: str, key: str, outcome: Outcome) -> None:
         """Store an outcome; the entry appears whole or not at all."""
         if self.root is None:
@@ -98,10 +103,11 @@ class Store:
         try:
             self._write(self.root / kind, key, outcome)
         except OSError as error:
+            size = sum(array.nbytes for array in outcome.arrays.values())
             raise AuditError(
                 "CACHE_UNUSABLE",
-                f"the cache needs room for a result, but {self.root} gave '{error.strerror}'. Make "
-                "room, or name another place with --cache.",
+                f"the cache needs room for a result of about {size:,} bytes, but {self.root} gave "
+                f"'{error.strerror}'. Make room, or name another place with --cache.",
             ) from None
 
     def _write(self, parent: Path, key: str, outcome: Outcome) -> None:

@@ -9,7 +9,7 @@ from the same stream, so a run with branches sees other batches afterwards than 
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.coordinates import Window
+from baselines.resume import Batches, Journal, Keeper
 
 WARM_UP = 0.05  # of the steps at a constant rate
 COOL_DOWN = 0.2  # share of the budget
@@ -180,6 +181,7 @@ def train(
     branches: Sequence[float] = (),
     on_branch: Callable[[float, nn.Module], None] | None = None,
     progress: Callable[[float], None] | None = None,
+    keeper: Keeper | None = None,
 ) -> nn.Module:
     """Train in place, to the last epoch, and return the network in eval mode.
 
@@ -188,34 +190,56 @@ def train(
             stay as they are.
         data: All of it is used; nothing is held out here.
         recipe: See `Recipe`.
-        seed: Decides the order of images and the augmentation, not the initial weights.
+        seed: Decides the order of images, the augmentation and what the network itself draws, not
+            the initial weights.
         branches: Shares of the budget at which a finished (cooled-down) copy is wanted.
         on_branch: Called with the share and the finished copy.
         progress: Called after each step with the number of images seen in it; crops count by share.
+        keeper: Keeps the state of the training, so that one that was stopped goes on; the same
+            network, data, recipe, seed and branches are then to be given again.
 
     Raises:
         Diverged: If the loss is not finite, or the logits of the finished network.
     """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _train(network, data, recipe, seed, branches, on_branch, progress, keeper)
+
+
+def _train(
+    network: nn.Module,
+    data: Data,
+    recipe: Recipe,
+    seed: int,
+    branches: Sequence[float],
+    on_branch: Callable[[float, nn.Module], None] | None,
+    progress: Callable[[float], None] | None,
+    keeper: Keeper | None,
+) -> nn.Module:
+    """See `train`."""
     generator = torch.Generator().manual_seed(seed)
-    batches = endless(len(data), recipe.batch, generator)
     network.train().to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, recipe)
+    batches = Batches(len(data), recipe.batch, generator)
+    journal = Journal(network, optimizer, batches, keeper)
     trunk, rest, falling = plan_steps(recipe, data)
     starts = {round(share * trunk): share for share in branches}
 
     def step(net: nn.Module, opt: torch.optim.Optimizer, rate: float, *, crop: int = 0) -> None:
-        for group in opt.param_groups:
-            group["lr"] = rate
-        index = next(batches)
-        logits = net(*inputs(data, index, recipe.augment, generator, crop))
-        loss = F.cross_entropy(logits, data.labels[index])
-        if not torch.isfinite(loss):
-            raise Diverged
-        opt.zero_grad(set_to_none=True)
-        loss.backward()
-        opt.step()
+        if not journal.skips(net, opt):
+            for group in opt.param_groups:
+                group["lr"] = rate
+            index = next(batches)
+            logits = net(*inputs(data, index, recipe.augment, generator, crop))
+            loss = F.cross_entropy(logits, data.labels[index])
+            if not torch.isfinite(loss):
+                raise Diverged
+            opt.zero_grad(set_to_none=True)
+            loss.backward()
+            opt.step()
+            journal.stepped(net, opt)
         if progress:
-            progress(len(index) * pixels_share(crop, data))
+            progress(recipe.batch * pixels_share(crop, data))
 
     def finish(net: nn.Module, opt: torch.optim.Optimizer, share: float) -> nn.Module:
         for _ in range(round(share * rest)):
@@ -223,6 +247,8 @@ def train(
         length = max(1, round(share * falling))
         for k in range(length):
             step(net, opt, recipe.rate * (1 - (k + 0.5) / length))
+        if net is not network:
+            journal.branched(share, net)
         require_finite(net.eval(), data)
         return net
 
@@ -234,7 +260,9 @@ def train(
             on_branch(starts[done], finish(copied, twin, starts[done]))
         warm = min(1, (done + 1) / (WARM_UP * trunk))
         step(network, optimizer, recipe.rate * warm, crop=recipe.crop)
-    return finish(network, optimizer, 1.0)
+    finished = finish(network, optimizer, 1.0)
+    journal.end()
+    return finished
 
 
 @torch.no_grad()
@@ -294,16 +322,6 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.rate)
     return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9, nesterov=True)
-
-
-def endless(n: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Indices of batch after batch; every image once per epoch, a fresh order each."""
-    order = torch.empty(0, dtype=torch.int64)
-    while True:
-        while len(order) < batch:
-            order = torch.cat([order, torch.randperm(n, generator=generator)])
-        yield order[:batch]
-        order = order[batch:]
 
 
 @torch.no_grad()

@@ -1,6 +1,8 @@
 """Images are decoded in a process that can do little, and each protection is needed."""
 
 import io
+import subprocess
+import threading
 
 import numpy as np
 import pytest
@@ -144,6 +146,16 @@ def test_a_forked_process_has_children_of_its_own(monkeypatch):
 
     for decoder in mine:
         decoder.close()
+
+
+def test_a_decoder_outlives_the_thread_that_first_asked(boot):
+    boot("")
+    first = threading.Thread(target=lambda: list(apart.decoded([SMALL])))
+    first.start()
+    first.join()
+    (decoder,) = apart.POOL.idle
+    with pytest.raises(subprocess.TimeoutExpired):
+        decoder.process.wait(0.5)
 
 
 def test_the_protocol_has_room_for_every_image():

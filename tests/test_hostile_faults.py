@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -115,7 +116,8 @@ def test_a_full_disk_of_the_cache_is_no_verdict(
 ):
     monkeypatch.setattr("audit.store.write_entry", full)
     code = command(model, *tiny_flags(data, tmp_path / "cache", tmp_path / "run"), "-q")
-    assert_refused(code, capsys.readouterr().err, ("CACHE_UNUSABLE",))
+    assert_refused(code, told := capsys.readouterr().err, ("CACHE_UNUSABLE",))
+    assert re.search(r"of about [\d,]+ bytes, but \S+cache gave 'No space left", told)
     assert not (tmp_path / "run").exists()
     assert not list((tmp_path / "cache").rglob("*.json"))
 

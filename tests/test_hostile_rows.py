@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -193,7 +194,7 @@ def worked(root, log, locked):
     if not locked:
         store.lock = lambda *_: nullcontext()
     jobs = [Job(kind="fit", label=str(i), params={"i": i}) for i in range(8)]
-    done = execute(jobs, None, store, Progress(quiet=True))
+    done = execute(jobs, SimpleNamespace(), store, Progress(quiet=True))
     assert all((o.arrays["x"] == OUTCOME.arrays["x"]).all() for o in done.outcomes.values())
     assert len(done.outcomes) == 8
 
@@ -215,16 +216,22 @@ def test_eight_audits_at_once_do_each_job_once(locked, tmp_path):
 
 # Workers
 
-HUNG = (
+PARSER = (
     "from audit.model import parsing as p; p.BOOT = p.BOOT.replace('; main()', "
     "'; import time, audit.model.child as c; c.answer = lambda *_: time.sleep(99); main()'); "
     "child = p.Parsing(p.Path(sys.argv[1])).child; time.sleep(2)"
 )
+DECODER = (
+    "import os; from audit.data import apart; list(apart.decoded([b'x'])); "
+    "(decoder,) = apart.POOL.idle; child = decoder.process; os.kill(child.pid, 19); time.sleep(0.5)"
+)
 
 
-def test_no_parser_outlives_an_audit_that_is_killed(tmp_path):
+@pytest.mark.parametrize("start", [PARSER, DECODER])
+def test_no_child_outlives_an_audit_that_is_killed(start, tmp_path):
+    """A parser that hangs, a decoder that is stopped."""
     (tmp_path / "m.pt").write_bytes(b"x")
-    code = f"import sys, time; {HUNG}; print(child.pid, flush=True); time.sleep(99)"
+    code = f"import sys, time; {start}; print(child.pid, flush=True); time.sleep(99)"
     audit = subprocess.Popen([sys.executable, "-c", code, tmp_path / "m.pt"], stdout=-1)
     child = Path("/proc") / audit.stdout.readline().decode().strip()
     audit.kill()

@@ -31,12 +31,12 @@ ALLOWED = {  # importer -> prefixes of what it may import of this project, besid
     "reports": set(),
     "baselines": set(),
     "audit/kernels": set(),
-    "audit/data": {"audit.record", "reports.text"},
-    "audit/model": {"audit.record", "reports.text"},
+    "audit/data": {"audit.parent", "audit.record", "reports.text"},
+    "audit/model": {"audit.parent", "audit.record", "reports.text"},
     "audit/checks": CHECKS | {"reports"},
     "audit/jobs": WORDS
     | {"baselines", "audit.kernels", "audit.model", "audit.data", "audit.store", "audit.stats"}
-    | {"audit.progress", "reports.text"},
+    | {"audit.drawer", "audit.progress", "reports.text"},
 }
 LIGHT = (
     "audit",

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, cast
@@ -154,21 +155,29 @@ def _exactly(source: IO[bytes], size: int) -> bytes:
 
 
 class Pool:
-    """Children that wait for work; a process that was forked begins with none."""
+    """Children that wait for work; a process that was forked begins with none.
+
+    All are started by one thread that lasts as long as the process, since they end with the thread
+    that started them.
+    """
 
     def __init__(self) -> None:
-        self.owner = os.getpid()
         self.lock = threading.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.owner = os.getpid()
         self.idle: list[Decoder] = []
+        self.starter = ThreadPoolExecutor(1, thread_name_prefix="starts decoders")
 
     @contextmanager
     def borrowed(self) -> Iterator[Decoder]:
         """A child for one request; one whose request was not finished is ended."""
         with self.lock:
             if self.owner != os.getpid():
-                self.owner, self.idle = os.getpid(), []
+                self._begin()
             decoder = self.idle.pop() if self.idle else None
-        decoder = decoder or Decoder()
+        decoder = decoder or self.starter.submit(Decoder).result()
         try:
             yield decoder
         except BaseException:

@@ -26,6 +26,7 @@ from audit.data.images import (
     pixel_digest,
     quiet_pillow,
 )
+from audit.parent import end_with_parent
 
 MEMORY = 3 * 2**30  # bytes of address space: an image of MAX_PIXELS with alpha takes 1.5
 SECONDS = 20.0  # of processor time for one image
@@ -39,6 +40,7 @@ FOUND, LARGE, PROBLEM = b"F", b"L", b"P"
 
 def limit() -> None:
     """Give up, for good, memory and the right to open files, sockets and processes."""
+    end_with_parent()
     sizes = {"AS": MEMORY, "FSIZE": 0, "CORE": 0, "NPROC": 0, "NOFILE": 0}
     for name, value in sizes.items():
         kind = getattr(resource, f"RLIMIT_{name}", None)

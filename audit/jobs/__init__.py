@@ -128,15 +128,18 @@ def do(job: Job, shop: Workshop, store: Store, progress: Progress, done: Done) -
     with store.lock(job.kind, job.key):
         outcome = store.get(job.kind, job.key)  # another audit may have done it meanwhile
         if outcome is None:
+            shop.drawer = store.drawer(job.kind, job.key)
             try:
                 outcome = KINDS[job.kind](job, shop, done.outcomes, progress.tick)
             except Exception as error:  # one job must not take the others with it
+                shop.drawer.empty()  # whatever it holds may be at fault
                 if isinstance(error, AuditError) and error.reason.startswith(INPUT):
                     raise  # the input is at fault: nothing can be judged
                 done.failures[job.key] = f"{job.label} failed: {why(error)}"
                 progress.say(done.failures[job.key])
                 return
             store.put(job.kind, job.key, outcome)
+            shop.drawer.empty()
     done.outcomes[job.key] = outcome
     done.seconds[job.key] = time.monotonic() - started
     progress.finish_job()

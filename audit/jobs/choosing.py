@@ -10,7 +10,6 @@ are never touched here.
 
 import dataclasses
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,6 +91,7 @@ class Bench:
         tick: Told the share that is done.
         expected: Training images that all trials together are expected to see.
         seen: Training images seen so far.
+        runs: Trainings begun so far.
     """
 
     null: Null
@@ -101,11 +101,16 @@ class Bench:
     tick: Tick
     expected: float = 1.0
     seen: float = 0.0
+    runs: int = 0
 
     def run(self, recipe: Recipe, seed: int, **branch: Any) -> nn.Module:
         """Train a fresh network."""
+        self.runs += 1
+        keeper = self.shop.drawer.part(self.runs, recipe, seed, branch.get("branches"))
         network = build(self.null, self.shop, seed)
-        return train(network, self.fit, recipe, seed=seed, progress=self.count, **branch)
+        return train(
+            network, self.fit, recipe, seed=seed, progress=self.count, keeper=keeper, **branch
+        )
 
     def count(self, n: float) -> None:
         """Report progress."""
@@ -166,7 +171,6 @@ def choose_network(bench: Bench, job: Job) -> Outcome:
     Returns:
         As `choose`, without the array `heldout`.
     """
-    started = time.monotonic()
     budget, first = int(job.params["images_seen"]), int(job.params["seed"])  # type: ignore[arg-type]
     seeds = range(first, first + int(job.params["rehearsals"]))  # type: ignore[arg-type]
     rates: list[float] = list(job.params["rates"])  # type: ignore[arg-type]
@@ -194,7 +198,7 @@ def choose_network(bench: Bench, job: Job) -> Outcome:
         "doublings": doublings,
         "discordance": found.discordance,
         "heldout_accuracy": found.curve[-1]["accuracy"],
-        "seconds": time.monotonic() - started,
+        "seconds": bench.shop.drawer.seconds(),
     }
     return Outcome(values, {"heldout_logits": found.logits[max(found.logits)][0].numpy()})
 

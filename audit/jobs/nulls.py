@@ -5,7 +5,6 @@ proves its blindness. The evaluation images are never touched.
 """
 
 import dataclasses
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,15 +53,16 @@ def fit(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) ->
         return fit_trivial(null, shop, chosen)
     if "recipe" not in chosen.values:
         return Outcome(dict(chosen.values))
-    started, seed = time.monotonic(), int(job.params["seed"])  # type: ignore[arg-type]
+    seed = int(job.params["seed"])  # type: ignore[arg-type]
     images, recipe = shop.images("train", null), Recipe(**chosen.values["recipe"])
     count = counter(recipe.images_seen, tick)
     network = build(null, shop, seed)
     try:
-        train(network, images, recipe, seed=seed, progress=count)
+        keeper = shop.drawer.part(recipe, seed)
+        train(network, images, recipe, seed=seed, progress=count, keeper=keeper)
     except Diverged:
         return Outcome({"status": "failed", "reason": "its training diverged"})
-    seconds = time.monotonic() - started
+    seconds = shop.drawer.seconds()
     proofs = prove(network, null, images)
     broken = [name for name, proof in proofs.items() if not proof["holds"]]
     sample = images.subset(torch.arange(0, len(images), max(1, len(images) // 2000)))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from audit.data.facts import Known, facts_of, groups_of
 from audit.data.fingerprints import Prints, fingerprints
+from audit.drawer import Drawer, Rows
 from audit.jobs.nulls import build, null_of, restore
 from audit.jobs.workshop import Tick, Workshop, counter
 from audit.record import AuditError
@@ -83,6 +84,7 @@ def forward(
     tick: Tick,
     *,
     keep: bool,
+    drawer: Drawer | None = None,
 ) -> Outcome:
     """Run a model over images.
 
@@ -93,25 +95,26 @@ def forward(
         shift: Pixels by which every image is rolled along both axes first.
         tick: Told the share that is done.
         keep: Whether the pre-logits are wanted.
+        drawer: Keeps what was computed so far; nothing is kept by default.
 
     Returns:
         Arrays `logits` (N, K) and, if they are wanted, `features` (N, D), float32.
     """
-    features: list[Tensor] = []
-    logits: list[Tensor] = []
-    count = counter(n, tick)
+    rows, count, seen = Rows(drawer or Drawer()), counter(n, tick), 0
     with torch.inference_mode():
         for images in parts:
             for index in torch.arange(len(images)).split(BATCH):
-                x = images.normalised(index)
-                hidden, scores = model(torch.roll(x, (shift, shift), (2, 3)) if shift else x)
-                features += [hidden.float()] if keep else []
-                logits.append(scores.float())
+                seen += len(index)
+                if seen > rows.done:
+                    x = images.normalised(index)
+                    hidden, scores = model(torch.roll(x, (shift, shift), (2, 3)) if shift else x)
+                    found = {"logits": scores.float()}
+                    rows.add(found | {"features": hidden.float()} if keep else found)
                 count(len(index))
-    if not torch.cat(logits).isfinite().all():
+    arrays = {name: tensor.numpy() for name, tensor in rows.whole().items()}
+    if not np.isfinite(arrays["logits"]).all():
         raise NotFinite("its outputs are not all finite numbers")
-    arrays = {"features": torch.cat(features).numpy()} if keep else {}
-    return Outcome({"status": "ok"}, arrays | {"logits": torch.cat(logits).numpy()})
+    return Outcome({"status": "ok"}, arrays)
 
 
 class NotFinite(Exception):
@@ -143,7 +146,8 @@ def subject_outputs(
         return features, logits[:, order]
 
     try:
-        return forward(run, parts, n, shift, tick, keep=not job.params["relocated"])
+        keep = not job.params["relocated"]
+        return forward(run, parts, n, shift, tick, keep=keep, drawer=shop.drawer)
     except NotFinite:
         if job.params["untrained"]:
             raise

@@ -7,7 +7,6 @@ each image and its mirror image. Near duplicates never stand on both sides of th
 """
 
 import math
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from audit.data import heldout_indices
+from audit.drawer import Drawer
 from audit.jobs.workshop import Tick, counter
 from audit.model.architecture import check_split, reinitialise_after, split
 from audit.model.cuts import Cut
 from audit.model.spec import ModelSpec
+from baselines.resume import Keeper
 from baselines.train import Data, Diverged, Images, Recipe, accuracy, predict, train
 
 RATE = 2e-3  # of AdamW, the recipe's; shares of it are tried at each cut
@@ -117,7 +118,9 @@ class Features:
         return Features(self.values, self.index[index], self.labels[index])
 
 
-def learn(curve: Curve, start: Start, seed: int, tick: Tick) -> Learned:
+def learn(
+    curve: Curve, start: Start, seed: int, tick: Tick, drawer: Drawer | None = None
+) -> Learned:
     """Choose a rate on held-out training images, then train on all of them.
 
     Args:
@@ -125,12 +128,13 @@ def learn(curve: Curve, start: Start, seed: int, tick: Tick) -> Learned:
         start: With what the network begins.
         seed: Of the fresh layers, the order of images and the augmentation.
         tick: Told the share that is done.
+        drawer: Keeps what was learned so far; nothing is kept by default.
 
     Raises:
         Diverged: If the training with the best rate did.
         ValueError: If there are fewer than 50 training images.
     """
-    began, n = time.monotonic(), len(curve.images)
+    n, drawer = len(curve.images), drawer or Drawer()
     if n < FEWEST:
         raise ValueError(f"{FEWEST} training images or more are needed, but there are {n}")
     features = None
@@ -144,7 +148,10 @@ def learn(curve: Curve, start: Start, seed: int, tick: Tick) -> Learned:
     count = counter(curve.budget * (1 + TRIAL * len(trials)), tick)
 
     def run(part: Tensor | None, rate: float, seen: int) -> nn.Module:
-        return train_once(curve, start, features, part, rate=rate, seen=seen, seed=seed, tick=count)
+        keeper = drawer.part(part is None, rate, seen, seed)
+        return train_once(
+            curve, start, features, part, rate=rate, seen=seen, seed=seed, tick=count, keeper=keeper
+        )
 
     scores: dict[float, float] = {}
     for rate in trials:
@@ -155,7 +162,7 @@ def learn(curve: Curve, start: Start, seed: int, tick: Tick) -> Learned:
             scores[rate] = 0.0
     best = max(scores, key=scores.__getitem__, default=rates[0])
     network = run(None, best, curve.budget)
-    return Learned(network, best, scores, time.monotonic() - began)
+    return Learned(network, best, scores, drawer.seconds())
 
 
 def train_once(
@@ -168,6 +175,7 @@ def train_once(
     seen: int,
     seed: int,
     tick: Callable[[float], None],
+    keeper: Keeper | None = None,
 ) -> nn.Module:
     """One network, from its beginning to the end of its budget.
 
@@ -180,6 +188,7 @@ def train_once(
         seen: Budget.
         seed: Of the fresh layers, the order of images and the augmentation.
         tick: Told the images of each step.
+        keeper: Keeps the state of the training; nothing is kept by default.
     """
     network = beginning(curve.spec, start, seed)
     trained, data = network, whole(curve.images, part)
@@ -188,7 +197,7 @@ def train_once(
     recipe = Recipe(
         images_seen=seen, rate=rate, weight_decay=WEIGHT_DECAY, augment="mirror", optimizer="adamw"
     )
-    train(trained, data, recipe, seed=seed, progress=tick)
+    train(trained, data, recipe, seed=seed, progress=tick, keeper=keeper)
     restore_norms(trained, data, seed)
     return network.eval()
 

@@ -98,7 +98,7 @@ def split_base(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: T
     side, seed = str(job.params["side"]), whole_number(job, "seed")
     curve = curve_of(job, shop, results, side)
     try:
-        learned = learn(curve, Start(), seed_for(seed, side), tick)
+        learned = learn(curve, Start(), seed_for(seed, side), tick, shop.drawer)
     except Diverged:
         return Outcome({"status": "failed", "reason": DIVERGED})
     state = learned.network.state_dict()
@@ -130,7 +130,7 @@ def split_network(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick
         donor = shop.subject.model
     start = Start(donor, shop.cuts[str(job.params["cut"])], frozen=not kind.endswith("_plus"))
     try:
-        learned = learn(curve, start, seed_for(seed, "network"), tick)
+        learned = learn(curve, start, seed_for(seed, "network"), tick, shop.drawer)
     except Diverged:
         return Outcome({"status": "failed", "reason": DIVERGED})
     errors = errors_on(learned.network, half(job, shop, "b").evaluation(shop))

@@ -32,7 +32,7 @@ def transfer(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
     images = shop.retraining_images(index)
     curve = Curve(spec, images, whole_number(job, "seen"), shares_of(job), groups)
     try:
-        learned = learn(curve, start, seed, tick)
+        learned = learn(curve, start, seed, tick, shop.drawer)
     except Diverged:
         return Outcome({"status": "failed", "reason": DIVERGED})
     errors = errors_on(learned.network, shop.evaluation_parts())

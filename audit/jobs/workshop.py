@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from audit.case import Null, Setup
 from audit.data import Dataset, decode, resize, subset
 from audit.data.dataset import Split
+from audit.drawer import Drawer
 from audit.record import AuditError
 from audit.store import Outcome
 from baselines.train import Images, statistics
@@ -50,6 +51,7 @@ class Workshop:
         decoded: Images as nulls see them; several audits of the same data may share it.
         others: Data sets beside the audited one, by use: "probe", "transfer".
         near: Groups of near duplicates found in these, by data set, split and images.
+        drawer: Where the job that is being done keeps what it has done so far.
     """
 
     dataset: Dataset
@@ -60,6 +62,7 @@ class Workshop:
     others: dict[str, Dataset] = field(default_factory=dict)
     all_cuts: "dict[str, Cut]" = field(default_factory=dict)
     near: dict[tuple[str, str, bytes], NDArray[np.int64]] = field(default_factory=dict)
+    drawer: Drawer = field(default_factory=Drawer)
     _evaluation: list[Images] = field(default_factory=list)
     _retraining: dict[tuple[str, bytes], Images] = field(default_factory=dict)
 

@@ -6,19 +6,17 @@ limits, parses, and prints JSON. Standard library only, so that it starts in a t
 
 import codecs
 import contextlib
-import ctypes
 import json
 import os
 import resource
-import signal
 import sys
 from typing import Any
 
 from audit.model.formats import parse
 from audit.model.refused import RefusedError, corrupt, unreadable
 from audit.model.stored import encoded
+from audit.parent import end_with_parent
 
-END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 MEMORY = 2**30  # bytes of address space
 SECONDS = 20  # of processor time, and one more for each SPEED bytes of the file
 SPEED = 100 * 2**20
@@ -38,8 +36,7 @@ def limit(size: int) -> None:
     Args:
         size: Of the file to be parsed, in bytes.
     """
-    with contextlib.suppress(OSError, AttributeError):  # not on this system
-        ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+    end_with_parent()
     for name in CODECS:
         codecs.lookup(name)  # loads a file, which is not possible later
     sizes = {

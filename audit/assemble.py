@@ -1,9 +1,9 @@
 """From an audit to its run folder: words for the subject, the data and the provenance."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -231,13 +231,20 @@ def null_facts(found: Audited) -> list[str]:
         )
         facts.append(
             f"{null.title}: {fitted['parameters']:,} parameters, {recipe['images_seen']:,} images "
-            f"seen, rate {recipe['rate']:g}, augmentation {recipe['augment']}, "
+            f"seen, rate {recipe['rate']:g}{after_diverging(chosen)}, augmentation "
+            f"{recipe['augment']}, "
             + (f"crops of {recipe['crop']} pixels first, " if recipe["crop"] else "")
             + f"{chosen['rehearsals']} rehearsed, held-out accuracy "
             f"{chosen['heldout_accuracy']:.3f}, budget doubled {chosen['doublings']} times; "
             f"{proofs or 'control, no proof needed'}"
         )
     return facts
+
+
+def after_diverging(chosen: Mapping[str, Any]) -> str:
+    """Why a null's rate is not the one that was chosen for it."""
+    rate = chosen.get("diverged_at")
+    return f" (a tenth of {rate:g}, at which it diverged)" if rate else ""
 
 
 def caveats(found: Audited, subject: "Subject", settings: Settings) -> list[str]:

@@ -4,8 +4,9 @@ Rates, training on crops first, and mirror images are tried at an eighth of the 
 images regularisation always loses, so more weight decay and augmentation are tried at the whole
 budget, where it overfits. The chosen recipe is rehearsed without the held-out images by as many
 networks as the audit has seeds, each finished at a quarter, half and the whole budget: their
-accuracies say whether the budget is adequate. If it is not, it is doubled. The evaluation images
-are never touched here.
+accuracies say whether the budget is adequate. If it is not, it is doubled. If a rehearsal diverges,
+all of them are done once more at a tenth of the rate, which must then reach what the short trials
+did. The evaluation images are never touched here.
 """
 
 import dataclasses
@@ -37,6 +38,8 @@ REHEARSAL = 1.4  # budgets that a rehearsal costs, with its branches
 WHILE_TRAINING = 0.004**2  # seed variance assumed when deciding on a larger budget
 OVERFIT = 0.1  # by which training accuracy must exceed held-out accuracy to regularise more
 AUGMENTED = ("bagnet", "sighted")  # coordinates are of the image as it is: no geometry on a torus
+EDGE = "its best learning rate lies at the edge of those tried"
+DIVERGED = "its training diverged"
 EXTENSIONS = 2  # rates tried beyond the grid while the best lies at its edge
 
 
@@ -44,7 +47,8 @@ def choose(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick)
     """Choose a null's recipe on held-out training images, and rehearse it.
 
     Returns:
-        Values: the recipe, trials, curve, status and reason. Arrays: `heldout` (m,) positions in
+        Values: the recipe, trials, curve, status and reason, and the rate at which it diverged, if
+        it did, before a tenth of that was taken. Arrays: `heldout` (m,) positions in
         the training split, `heldout_logits` (m, K) of the first network that has not seen them.
     """
     null = null_of(job, shop)
@@ -176,31 +180,53 @@ def choose_network(bench: Bench, job: Job) -> Outcome:
     rates: list[float] = list(job.params["rates"])  # type: ignore[arg-type]
     bench.expected = budget * (TRIAL * (len(rates) + 2) + REHEARSAL * len(seeds) + 0.1)
     recipe, trials, edge = choose_early(bench, first, budget, rates)
-    doublings = 0
+    tried = max(trial["heldout_accuracy"] for trial in trials)
+    reason, diverged_at = EDGE if edge else "", 0.0
     try:
-        recipe, found = regularise(bench, recipe, first, trials)
-        for seed in seeds[1:]:
-            rehearse(bench, recipe, seed, found)
-        while not found.adequacy.adequate and doublings < int(job.params["doublings"]):  # type: ignore[arg-type]
-            doublings += 1
-            recipe = dataclasses.replace(recipe, images_seen=2 * recipe.images_seen)
-            for seed in seeds:
-                found.add(recipe.images_seen, predict(bench.run(recipe, seed), bench.heldout))
+        try:
+            recipe, found = rehearse_all(bench, recipe, seeds, trials, job)
+        except Diverged:
+            diverged_at = recipe.rate
+            bench.expected += REHEARSAL * budget * len(seeds)
+            recipe = dataclasses.replace(recipe, rate=recipe.rate / 10)
+            recipe, found = rehearse_all(bench, recipe, seeds, trials, job)
     except Diverged:
-        return Outcome({"status": "failed", "reason": "its training diverged", "trials": trials})
+        return Outcome({"status": "failed", "reason": DIVERGED, "trials": trials})
+    if diverged_at and found.curve[-1]["accuracy"] < tried:
+        reason = f"{DIVERGED}, and a tenth of its rate learns less than a short trial did"
     values = {
-        "status": "failed" if edge else "ok",
-        "reason": "its best learning rate lies at the edge of those tried" if edge else "",
+        "status": "failed" if reason else "ok",
+        "reason": reason,
         "recipe": dataclasses.asdict(recipe),
         "trials": trials,
+        "diverged_at": diverged_at,
         "curve": found.curve,
         "rehearsals": len(seeds),
-        "doublings": doublings,
+        "doublings": round(math.log2(recipe.images_seen / budget)),
         "discordance": found.discordance,
         "heldout_accuracy": found.curve[-1]["accuracy"],
         "seconds": bench.shop.drawer.seconds(),
     }
     return Outcome(values, {"heldout_logits": found.logits[max(found.logits)][0].numpy()})
+
+
+def rehearse_all(
+    bench: Bench, recipe: Recipe, seeds: Sequence[int], trials: list[dict[str, Any]], job: Job
+) -> tuple[Recipe, Rehearsals]:
+    """Rehearse a recipe over seeds, with budgets doubled until they are adequate or too many.
+
+    Raises:
+        Diverged: If one of the networks does.
+    """
+    recipe, found = regularise(bench, recipe, seeds[0], trials)
+    for seed in seeds[1:]:
+        rehearse(bench, recipe, seed, found)
+    largest = recipe.images_seen * 2 ** int(job.params["doublings"])  # type: ignore[arg-type]
+    while not found.adequacy.adequate and recipe.images_seen < largest:
+        recipe = dataclasses.replace(recipe, images_seen=2 * recipe.images_seen)
+        for seed in seeds:
+            found.add(recipe.images_seen, predict(bench.run(recipe, seed), bench.heldout))
+    return recipe, found
 
 
 def rehearse(bench: Bench, recipe: Recipe, seed: int, found: Rehearsals) -> tuple[nn.Module, float]:

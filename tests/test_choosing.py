@@ -1,0 +1,84 @@
+"""How a null's recipe is chosen when training goes wrong."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from test_train import images
+
+from audit.assemble import after_diverging
+from audit.drawer import Drawer
+from audit.jobs import choosing
+from audit.jobs.choosing import Bench, choose_network
+from audit.ladder import make_null
+from audit.work import Job
+from baselines.train import Diverged
+
+BUDGET = 800
+GIVEN = {"images_seen": BUDGET, "seed": 0, "rehearsals": 2, "doublings": 1}
+JOB = Job(kind="choose", label="x", params=GIVEN | {"rates": [0.05, 0.1, 0.2]})
+
+
+@pytest.fixture
+def chosen(monkeypatch):
+    """A choice where training a network takes no time: `outcome` says how often it is right."""
+
+    def choose(outcome):
+        runs = []
+
+        def train(network, data, recipe, *, branches=(), on_branch=None, **_):
+            runs.append((recipe.images_seen, round(recipe.rate, 3)))
+            right = outcome(*runs[-1])
+            if right is None:
+                raise Diverged
+            for share in branches:
+                on_branch(share, right)
+            return right
+
+        def predict(right, data):
+            wrong = torch.arange(len(data)) >= right * len(data)
+            return torch.eye(2)[torch.where(wrong, 1 - data.labels, data.labels)]
+
+        monkeypatch.setattr(choosing, "train", train)
+        monkeypatch.setattr(choosing, "predict", predict)
+        monkeypatch.setattr(choosing, "accuracy", lambda right, data: right)
+        setup = SimpleNamespace(n_train=100, side=16, classes=("a", "b"), channels=1)
+        shop = SimpleNamespace(setup=setup, drawer=Drawer())
+        null = make_null("coordconv", 5, 16, claim=True)
+        bench = Bench(null, shop, images(100), images(100), lambda _: None)
+        return choose_network(bench, JOB).values, runs
+
+    return choose
+
+
+def test_what_diverges_in_rehearsal_is_rehearsed_at_a_tenth_of_the_rate(chosen):
+    values, runs = chosen(lambda seen, rate: None if seen == BUDGET and rate > 0.005 else 0.9)
+    assert (values["status"], values["reason"], values["diverged_at"]) == ("ok", "", 0.05)
+    assert values["recipe"]["rate"] == pytest.approx(0.005)
+    assert [run for run in runs if run[0] == BUDGET] == [
+        (BUDGET, 0.05),
+        (BUDGET, 0.005),
+        (BUDGET, 0.005),
+    ]
+    assert after_diverging(values) == " (a tenth of 0.05, at which it diverged)"
+
+
+def test_a_null_that_diverges_again_has_failed(chosen):
+    values, runs = chosen(lambda seen, rate: None if seen == BUDGET else 0.9)
+    assert (values["status"], values["reason"]) == ("failed", "its training diverged")
+    assert len([run for run in runs if run[0] == BUDGET]) == 2
+    assert "recipe" not in values
+
+
+def test_a_tenth_of_the_rate_that_learns_less_than_a_trial_is_a_failed_null(chosen):
+    """Else a crippled null would flatter the model."""
+    values, _ = chosen(lambda seen, rate: 0.8 if rate <= 0.005 else None if seen == BUDGET else 0.9)
+    assert values["status"] == "failed"
+    assert "learns less than a short trial" in values["reason"]
+
+
+def test_nothing_is_said_of_a_training_that_went_well(chosen):
+    values, _ = chosen(lambda seen, rate: 0.9)
+    assert (values["status"], values["diverged_at"], values["doublings"]) == ("ok", 0.0, 0)
+    assert after_diverging(values) == ""
+    assert after_diverging({}) == ""

@@ -173,6 +173,7 @@ def provenance(
         "date": time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(started)),
         "seed": str(found.setup.seed),
         "profile": str(found.setup.profile.model_dump()),
+        "device": found.device,
         "time": f"{duration(seconds)} ({seconds:.1f} s of wall time since the command began, "
         f"{found.seconds:.1f} s of it once model and data were loaded)",
         "peak memory": f"{peak_memory():.2f} GiB, of the process up to now",

@@ -22,6 +22,8 @@ from audit.threads import set_threads
 from reports.text import visible
 
 if TYPE_CHECKING:
+    import torch
+
     from audit.data import Dataset
     from audit.jobs.workshop import Decoded
     from audit.model.checkpoint import Subject
@@ -48,6 +50,7 @@ class Batch:
         beside: Data sets beside the audited one, by use.
         pins: SHA-256 that the models' files may have; empty for any.
         began: When the call began, in seconds since the epoch; 0 once an audit has counted it.
+        device: That networks run on; None: the processor.
     """
 
     settings: Settings
@@ -64,6 +67,7 @@ class Batch:
     beside: "dict[str, Dataset]" = field(default_factory=dict)
     pins: tuple[str, ...] = ()
     began: float = 0.0
+    device: "torch.device | None" = None
 
 
 def open_batch(
@@ -78,13 +82,14 @@ def open_batch(
 
     Args:
         settings: As resolved.
-        options: `policy`, `threads`, `no_cache`, `cache` of this call, perhaps `model_sha256`.
+        options: `policy`, `threads`, `no_cache`, `cache` of this call, perhaps `model_sha256` and
+            `device`.
         progress: Told what happens.
         models: How many will be audited.
         writing: Whether a cache that does not exist is made.
 
     Raises:
-        AuditError: If policy, reference run, nulls or cache cannot be used.
+        AuditError: If policy, reference run, nulls, device or cache cannot be used.
     """
     began = time.time()
     policy = chosen_policy(settings, options["policy"])
@@ -93,17 +98,20 @@ def open_batch(
     if settings.max_time is not None:
         parse_limit(settings)  # refuses nonsense before any work
     set_threads(options["threads"])
+    from audit.device import chosen_device, idle_gpu
     from audit.nulls_folder import read_nulls
     from audit.store import Store, default_cache
 
+    device = chosen_device(options.get("device") or "cpu")
+    if idle := idle_gpu(device):
+        progress.say(idle)
     with settings.placing("nulls", "NULLS_"):
         fitted = None if settings.nulls is None else read_nulls(settings.nulls)
     root = None if options["no_cache"] else options["cache"] or default_cache()
     store = Store(root if writing or (root is not None and root.is_dir()) else None)
     pins = options.get("model_sha256", ())
-    batch = Batch(
-        settings, policy, reference, store, fitted, progress, models, pins=pins, began=began
-    )
+    batch = Batch(settings, policy, reference, store, fitted, progress, models)
+    batch.pins, batch.began, batch.device = pins, began, device
     fixed_profile(batch)
     return batch
 
@@ -151,6 +159,7 @@ def audit_one(
         beside=batch.beside,
         names=names_of(batch.settings),
         transfer_classes=batch.settings.transfer_classes,
+        device=batch.device,
     )
     require_unchanged(subject)
     dataset.eval.require_unchanged()

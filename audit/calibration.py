@@ -43,21 +43,24 @@ class Speed(Word):
     other: float = FIRST_GUESS
 
 
-def measure_speed(setup: Setup, subject: "Subject | None") -> Speed:
+def measure_speed(
+    setup: Setup, subject: "Subject | None", device: "torch.device | None" = None
+) -> Speed:
     """Time a few training steps of a null and of the model; takes about three seconds.
 
     Args:
         setup: Decides the null: its kind, size and side.
         subject: The model; None: only nulls.
+        device: That the jobs run on; the processor by default.
     """
     null = setup.null("bagnet", setup.gating_q)
     return Speed(
-        null=FIRST_GUESS if null is None else null_step(setup, MOMENT),
-        subject=FIRST_GUESS if subject is None else subject_step(subject, MOMENT) / STEP,
+        null=FIRST_GUESS if null is None else null_step(setup, MOMENT, device),
+        subject=FIRST_GUESS if subject is None else subject_step(subject, MOMENT, device) / STEP,
     )
 
 
-def null_step(setup: Setup, moment: float) -> float:
+def null_step(setup: Setup, moment: float, device: "torch.device | None" = None) -> float:
     """Seconds that a null takes to learn from one image."""
     import torch
 
@@ -76,12 +79,12 @@ def null_step(setup: Setup, moment: float) -> float:
             in_chans=setup.channels,
             width=width,
             blocks=blocks,
-        )
+        ).to(device)
         recipe = Recipe(images_seen=len(data), rate=SMALL_RATE)
         return timed(lambda: images_learned(network, data, recipe), moment)
 
 
-def subject_step(subject: "Subject", moment: float) -> float:
+def subject_step(subject: "Subject", moment: float, device: "torch.device | None" = None) -> float:
     """Seconds that a network like the model takes to learn from one image, in large batches.
 
     Where a round of a small batch is long already, the network is large, and a larger batch would
@@ -93,7 +96,7 @@ def subject_step(subject: "Subject", moment: float) -> float:
 
     spec, view = subject.spec, subject.preprocessing
     with torch.random.fork_rng(devices=[]):
-        network, each = spec.build(0), 0.0
+        network, each = spec.build(0).to(device), 0.0
         for batch in BATCHES:
             data = noise(batch, view.in_chans, view.img_size, spec.num_classes)
             recipe = Recipe(batch, SMALL_RATE, augment="mirror", batch=batch, optimizer="adamw")

@@ -127,7 +127,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.exceptions.Abort):
-        resumed = "what is finished is kept: the same command continues"
+        resumed = "what is done is kept: the same command continues"
         print(f"audit: stopped; {resumed}", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
@@ -165,7 +165,7 @@ def crash(error: Exception) -> None:
 
 def stop(number: int, frame: FrameType | None) -> None:
     """SIGTERM: end like an interrupt, with its own code."""
-    print("audit: stopped; what is finished is kept: the same command continues", file=sys.stderr)
+    print("audit: stopped; what is done is kept: the same command continues", file=sys.stderr)
     os._exit(128 + number)
 
 

@@ -10,13 +10,21 @@ from audit.record import AuditError
 from audit.settings import Settings, chosen_profile
 
 if TYPE_CHECKING:
+    import torch
+
     from audit.data import Dataset
     from audit.store import Store
 
 SAMPLE = 500  # images whose size is looked at
 
 
-def fit_nulls(settings: Settings, out: Path, store: "Store", progress: Progress) -> str:
+def fit_nulls(
+    settings: Settings,
+    out: Path,
+    store: "Store",
+    progress: Progress,
+    device: "torch.device | None" = None,
+) -> str:
     """Fit what is not in the cache yet, and write the folder.
 
     Args:
@@ -24,6 +32,7 @@ def fit_nulls(settings: Settings, out: Path, store: "Store", progress: Progress)
         out: Must not exist.
         store: The ordinary cache: after a finished audit nothing is left to fit.
         progress: Told what happens.
+        device: That the networks learn on; the processor by default.
 
     Returns:
         SHA-256 of the manifest.
@@ -37,6 +46,7 @@ def fit_nulls(settings: Settings, out: Path, store: "Store", progress: Progress)
     from audit.jobs.workshop import Workshop
     from audit.nulls_folder import null_jobs, write_nulls
     from audit.setup import set_up_nulls, training
+    from baselines.device import PROCESSOR
 
     profile, dataset = chosen_profile(settings), load_training_data(settings)
     side, said = side_of(settings, dataset)
@@ -47,7 +57,8 @@ def fit_nulls(settings: Settings, out: Path, store: "Store", progress: Progress)
     )
     setup = set_up_nulls(known, profile, settings.seed, dataset)
     jobs = null_jobs(setup)
-    done = execute(jobs, Workshop(dataset, None, setup), store, progress)
+    shop = Workshop(dataset, None, setup, device=device or PROCESSOR)
+    done = execute(jobs, shop, store, progress)
     if done.failures:
         raise AuditError(
             "NULLS_NOT_FITTED",

@@ -105,7 +105,7 @@ def plan_for(
 
     setup, jobs = jobs_for(batch, subject, dataset, classes, profile)
     if not speed:
-        speed.append(measure_speed(setup, subject))
+        speed.append(measure_speed(setup, subject, batch.device))
     given = batch.fitted.outcomes if batch.fitted else {}
 
     def known(job: "Job") -> bool:

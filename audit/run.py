@@ -22,8 +22,11 @@ from audit.reference import Reference, digests, measured_against, require_same_d
 from audit.setup import set_up
 from audit.store import Store, default_cache
 from audit.work import Job, merged
+from baselines.device import PROCESSOR
 
 if TYPE_CHECKING:
+    import torch
+
     from audit.data import Dataset
     from audit.model.checkpoint import Subject
 
@@ -42,6 +45,7 @@ class Audited:
         case: The evidence.
         seconds: Of the audit, once model and data were loaded.
         fitted: The folder that the nulls came from, if they did.
+        device: That networks ran on, by name.
     """
 
     setup: Setup
@@ -53,6 +57,7 @@ class Audited:
     case: Case
     seconds: float
     fitted: Fitted | None = None
+    device: str = "cpu"
 
 
 def audit(
@@ -72,6 +77,7 @@ def audit(
     beside: "Mapping[str, Dataset] | None" = None,
     names: Mapping[str, str] | None = None,
     transfer_classes: tuple[str, ...] = (),
+    device: "torch.device | None" = None,
 ) -> Audited:
     """Audit one model on one data set.
 
@@ -92,10 +98,11 @@ def audit(
         beside: Data sets beside the audited one, by use: "probe", "transfer".
         names: Their names for people.
         transfer_classes: The half of the classes that is A in the transfer experiment.
+        device: That networks run on; the processor by default.
 
     Raises:
-        AuditError: If model and data do not fit together, the images are too small, or the
-            reference run was made on other data.
+        AuditError: If model and data do not fit together, the images are too small, the reference
+            run was made on other data, or the device computes something else.
     """
     started, progress = time.monotonic(), progress or Progress(quiet=True)
     if reference is not None:
@@ -120,7 +127,9 @@ def audit(
         decoded={} if decoded is None else decoded,
         others=dict(beside or {}),
         all_cuts=cuts,
+        device=device or PROCESSOR,
     )
+    shop.require_device()
     jobs = all_jobs(setup)
     done = execute(jobs, shop, store, progress, fitted.outcomes if fitted else None)
     case = make_case(setup, done)
@@ -135,7 +144,10 @@ def audit(
         measurements[REFERENCE] = measured_against(reference, measurements, case, paths)
     findings = judge([m for found in measurements.values() for m in found], policy)
     seconds = time.monotonic() - started
-    return Audited(setup, measurements, findings, crashed, done, jobs, case, seconds, fitted)
+    ran_on = str(shop.device)
+    return Audited(
+        setup, measurements, findings, crashed, done, jobs, case, seconds, fitted, ran_on
+    )
 
 
 def all_jobs(setup: Setup) -> list[Job]:

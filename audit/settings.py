@@ -30,7 +30,9 @@ ELSEWHERE = {  # flags that are no settings, or go by another name
     "quick": "It is `profile: quick` in a file.",
     **{
         flag: f"It is a flag only: --{flag.replace('_', '-')}."
-        for flag in ("threads", "quiet", "json", "out", "no_cache", "exit_zero", "config")
+        for flag in (
+            *("threads", "device", "quiet", "json", "out", "no_cache", "exit_zero", "config"),
+        )
     },
 }
 SMALLEST = {  # of the fields of the profile; below, nothing could be measured

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.coordinates import Window
+from baselines.device import PROCESSOR, called
 from baselines.resume import Batches, Journal, Keeper
 
 WARM_UP = 0.05  # of the steps at a constant rate
@@ -187,7 +188,7 @@ def train(
 
     Args:
         network: Maps what `data.batch` gives to (B, K) logits; parameters that take no gradient
-            stay as they are.
+            stay as they are. It is trained on the device that it is on.
         data: All of it is used; nothing is held out here.
         recipe: See `Recipe`.
         seed: Decides the order of images, the augmentation and what the network itself draws, not
@@ -230,8 +231,8 @@ def _train(
             for group in opt.param_groups:
                 group["lr"] = rate
             index = next(batches)
-            logits = net(*inputs(data, index, recipe.augment, generator, crop))
-            loss = F.cross_entropy(logits, data.labels[index])
+            logits = called(net, *inputs(data, index, recipe.augment, generator, crop))
+            loss = F.cross_entropy(logits, data.labels[index].to(logits.device))
             if not torch.isfinite(loss):
                 raise Diverged
             opt.zero_grad(set_to_none=True)
@@ -273,7 +274,7 @@ def require_finite(network: nn.Module, data: Data) -> None:
         Diverged: If its logits of some of the data are not finite.
     """
     some = torch.arange(min(64, len(data)))
-    if not network(data.normalised(some)).isfinite().all():
+    if not called(network, data.normalised(some)).isfinite().all():
         raise Diverged
 
 
@@ -326,12 +327,16 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 @torch.no_grad()
 def predict(network: nn.Module, data: Still, batch: int = 256) -> Tensor:
-    """Logits (N, K), float32, in eval mode; what needs too much memory is tried in halves once."""
+    """Logits (N, K), float32, in eval mode, on the processor wherever the network is.
+
+    What needs too much memory is tried in halves once.
+    """
     network.eval()
     every = torch.arange(len(data))
 
     def run(size: int) -> Tensor:
-        return torch.cat([network(data.normalised(i)).float() for i in every.split(size)])
+        parts = (called(network, data.normalised(index)) for index in every.split(size))
+        return torch.cat([logits.float().to(PROCESSOR) for logits in parts])
 
     try:
         return run(batch)
@@ -343,7 +348,8 @@ def predict(network: nn.Module, data: Still, batch: int = 256) -> Tensor:
 
 def is_memory(error: BaseException) -> bool:
     """Whether something did not fit into memory: torch says so in a RuntimeError's words."""
-    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+    kinds = MemoryError, torch.OutOfMemoryError
+    return isinstance(error, kinds) or "can't allocate memory" in str(error)
 
 
 def accuracy(network: nn.Module, data: Still) -> float:

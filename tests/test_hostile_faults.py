@@ -111,6 +111,17 @@ def test_a_full_disk_leaves_no_report_and_says_so(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [(), ("--out", "run")])
+@pytest.mark.parametrize("models", [1, 2])
+def test_a_place_that_takes_no_report_is_said_before_any_work(
+    words, models, model, command, capsys, monkeypatch
+):
+    monkeypatch.setattr("audit.folder.tempfile.mkdtemp", full)
+    monkeypatch.setattr("audit.commands.run.open_batch", lambda *_, **__: pytest.fail("work"))
+    code = command(*[model] * models, "--data", "nowhere", *words)
+    assert_refused(code, capsys.readouterr().err, ("OUT_UNUSABLE",))
+
+
 def test_a_full_disk_of_the_cache_is_no_verdict(
     data, model, command, capsys, tmp_path, monkeypatch
 ):

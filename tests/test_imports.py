@@ -36,7 +36,7 @@ ALLOWED = {  # importer -> prefixes of what it may import of this project, besid
     "audit/checks": CHECKS | {"reports"},
     "audit/jobs": WORDS
     | {"baselines", "audit.kernels", "audit.model", "audit.data", "audit.store", "audit.stats"}
-    | {"audit.drawer", "audit.progress", "reports.text"},
+    | {"audit.device", "audit.drawer", "audit.progress", "reports.text"},
 }
 LIGHT = (
     "audit",

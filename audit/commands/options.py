@@ -125,12 +125,14 @@ PROFILE = together(
     option("--seed", type=click.IntRange(min=0), help="Of everything random [0]."),
 )
 THREADS = option("--threads", type=COUNT, help="Processor threads [as many as are free].")
+DEVICE = option("--device", help="Where networks run: cuda or cuda:1 for a GPU [cpu].")
 QUIET = option("-q", "--quiet", is_flag=True, default=None, help="No progress.")
 PLACE = together(
     path_option("--config", "Configuration [audit.yaml, if there is one]."),
     path_option("--cache", "Where trained nulls and other results are kept."),
     option("--no-cache", is_flag=True, default=None, help="Keep nothing between runs."),
     THREADS,
+    DEVICE,
     QUIET,
 )
 MODEL = together(
@@ -184,7 +186,7 @@ def resolve(flags: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
         flags["profile"] = "quick"
     flags["changes"] = dict(flags["changes"]) or None
     flags["model_kwargs"] = dict(flags.get("model_kwargs", ())) or None
-    for key in ("policy", "no_cache", "cache", "threads"):
+    for key in ("policy", "no_cache", "cache", "threads", "device"):
         flags.setdefault(key, None)
     given = {key: flags[key] for key in SETTINGS if key in flags}
     return load_settings(config, given), {k: v for k, v in flags.items() if k not in SETTINGS}

@@ -1,5 +1,6 @@
 """`audit model.pt --data DIR`: the main job; several models in one call share the nulls."""
 
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,8 @@ from audit.threads import set_threads
 
 if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
+
+USUAL = Path("audit-runs")  # where reports go unless --out says otherwise
 
 
 @click.command("run")
@@ -98,8 +101,7 @@ def audit_files(
     Returns:
         The report and its folder.
     """
-    if options["out"] is not None:
-        claim_folder(options["out"])
+    claim_folder(options["out"] or USUAL / secrets.token_hex(8))
     batch = open_batch(settings, options, progress)
     return audit_one(batch, model_path, command=command, out=lambda s: options["out"] or named(s))
 
@@ -109,9 +111,8 @@ def audit_several(
 ) -> list[tuple[Path, Result]]:
     """Audit one model after the other; one that is refused does not stop the others."""
     names = unique([path.stem for path in models])
-    if options["out"] is not None:
-        for name in names:
-            claim_folder(options["out"] / name)
+    for name in names:
+        claim_folder((options["out"] or USUAL / secrets.token_hex(8)) / name)
     batch = open_batch(settings, options, progress, len(models))
     results: list[tuple[Path, Result]] = []
     for path, name in zip(models, names, strict=True):
@@ -141,10 +142,10 @@ def folder_for(out: Path | None, name: str) -> "Callable[[Subject], Path]":
 def named(subject: "Subject") -> Path:
     """The run folder by time, name and digest; numbered if there is one already."""
     stem = time.strftime("%Y%m%d-%H%M%S") + f"-{subject.name}-{subject.weights_digest[:8]}"
-    path, number = Path("audit-runs") / stem, 1
+    path, number = USUAL / stem, 1
     while path.exists():
         number += 1
-        path = Path("audit-runs") / f"{stem}-{number}"
+        path = USUAL / f"{stem}-{number}"
     return path
 
 

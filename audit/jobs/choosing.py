@@ -111,7 +111,7 @@ class Bench:
         """Train a fresh network."""
         self.runs += 1
         keeper = self.shop.drawer.part(self.runs, recipe, seed, branch.get("branches"))
-        network = build(self.null, self.shop, seed)
+        network = self.shop.placed(build(self.null, self.shop, seed))
         return train(
             network, self.fit, recipe, seed=seed, progress=self.count, keeper=keeper, **branch
         )

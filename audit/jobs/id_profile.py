@@ -24,6 +24,7 @@ from audit.model.cuts import Cut
 from audit.model.sibling_cuts import sibling_cuts
 from audit.store import Outcome
 from audit.work import Job
+from baselines.device import device_of
 from baselines.sibling import Sibling
 from baselines.train import Images
 
@@ -61,7 +62,7 @@ def id_profile(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: T
     subject = shop.subject
     cuts = tuple(shop.all_cuts.values())
     model = subject.spec.build(seed) if job.params["untrained"] else subject.model
-    model = model.eval().to(memory_format=torch.channels_last)
+    model = shop.placed(model.eval().to(memory_format=torch.channels_last))
     return profile(model, cuts, shop.subject_parts("eval", index), len(index), tick)
 
 
@@ -123,7 +124,9 @@ def collect(
         kept[name].add(values)
 
     given: list[Tensor] = []
-    for values in at_cuts(network, cuts, remembered(batches(parts), given.append)):
+    device = device_of(network)
+    placed = (x.to(device) for x in remembered(batches(parts), given.append))
+    for values in at_cuts(network, cuts, placed):
         x = given.pop()
         keep(INPUT, x)
         for name, value in values.items():

@@ -59,9 +59,12 @@ def fit(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) ->
     network = build(null, shop, seed)
     try:
         keeper = shop.drawer.part(recipe, seed)
-        train(network, images, recipe, seed=seed, progress=count, keeper=keeper)
+        placed = shop.placed(network)
+        train(placed, images, recipe, seed=seed, progress=count, keeper=keeper)
     except Diverged:
         return Outcome({"status": "failed", "reason": "its training diverged"})
+    network.load_state_dict(placed.state_dict())
+    network.eval().to(memory_format=torch.channels_last)
     seconds = shop.drawer.seconds()
     proofs = prove(network, null, images)
     broken = [name for name, proof in proofs.items() if not proof["holds"]]

@@ -15,6 +15,7 @@ from audit.jobs.workshop import Tick, Workshop, counter
 from audit.record import AuditError
 from audit.store import Outcome
 from audit.work import Job, merged
+from baselines.device import PROCESSOR
 from baselines.linear import FEATURES, Linear, choose_strength, fit_linear, log_softmax
 from baselines.sibling import STRIDE
 from baselines.train import Images
@@ -108,8 +109,10 @@ def forward(
                 if seen > rows.done:
                     x = images.normalised(index)
                     hidden, scores = model(torch.roll(x, (shift, shift), (2, 3)) if shift else x)
-                    found = {"logits": scores.float()}
-                    rows.add(found | {"features": hidden.float()} if keep else found)
+                    found = {"logits": scores.float().to(PROCESSOR)}
+                    if keep:
+                        found["features"] = hidden.float().to(PROCESSOR)
+                    rows.add(found)
                 count(len(index))
     arrays = {name: tensor.numpy() for name, tensor in rows.whole().items()}
     if not np.isfinite(arrays["logits"]).all():
@@ -136,13 +139,13 @@ def subject_outputs(
     model = subject.model
     if job.params["untrained"]:
         model = subject.spec.build(int(job.params["seed"]))  # type: ignore[arg-type]
-    model = model.eval().to(memory_format=torch.channels_last)
+    model = shop.placed(model.eval().to(memory_format=torch.channels_last))
     shift = quarter(subject.preprocessing.img_size) if job.params["relocated"] else 0
     parts, n = shop.evaluation_parts(), len(shop.dataset.eval)
     order = list(shop.setup.order) or slice(None)
 
     def run(x: Tensor) -> tuple[Tensor, Tensor]:
-        features, logits = outputs(model, x)
+        features, logits = outputs(model, x.to(shop.device))
         return features, logits[:, order]
 
     try:

@@ -16,6 +16,7 @@ from audit.jobs.outputs import needed
 from audit.jobs.workshop import Tick, Workshop
 from audit.store import Outcome
 from audit.work import Job
+from baselines.device import PROCESSOR
 from baselines.sibling import STRIDE, Sibling
 
 PER_GROUP = 8
@@ -97,13 +98,13 @@ def lost_by_subject(
     """
     from audit.model.architecture import outputs
 
-    model, view = shop.subject.model.eval(), shop.subject.preprocessing
+    model, view = shop.placed(shop.subject.model.eval()), shop.subject.preprocessing
     order = list(shop.setup.order) or slice(None)
     images = shop.subject_images("eval", np.array(chosen, dtype=np.int64))
     whole = view.img_size / view.crop_pct  # side of what the null sees, in the subject's pixels
     patch = patch_side((null.q or 0) * whole / null.side, view.img_size)
     maps = occlusions(
-        lambda x: outputs(model, x)[1][:, order],
+        lambda x: outputs(model, x.to(shop.device))[1][:, order].to(PROCESSOR),
         images.normalised(torch.arange(len(images))),
         logits[chosen].argmax(axis=1),
         patch,

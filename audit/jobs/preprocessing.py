@@ -90,7 +90,7 @@ def preprocessing(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick
     own = Alternative("as_is", "", subject.preprocessing)
     ways = [own, *alternatives(subject.preprocessing, colour=not shop.dataset.grey)]
     order, geometry, rows = list(shop.setup.order) or slice(None), None, []
-    model = subject.model.eval().to(memory_format=torch.channels_last)
+    model = shop.placed(subject.model.eval().to(memory_format=torch.channels_last))
     for done, way in enumerate(ways):
         if (way.view.crop_pct, way.view.interpolation) != geometry:
             geometry = (way.view.crop_pct, way.view.interpolation)

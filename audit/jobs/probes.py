@@ -171,7 +171,7 @@ def read(
         count: Told the images that are done: run once, or read out.
         pixels: Whether the pixels are read out, too.
     """
-    network = network.eval().to(memory_format=torch.channels_last)
+    network = shop.placed(network.eval().to(memory_format=torch.channels_last))
     done = Read()
     parts = features(shop, network, cuts, given.train, count, pixels=pixels)
     layers = gathered(parts, len(given.train))

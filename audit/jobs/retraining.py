@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from audit.data import heldout_indices
+from audit.device import on_device
 from audit.drawer import Drawer
 from audit.jobs.workshop import Tick, counter
 from audit.model.architecture import check_split, reinitialise_after, split
 from audit.model.cuts import Cut
 from audit.model.spec import ModelSpec
+from baselines.device import PROCESSOR, called, moved
 from baselines.resume import Keeper
 from baselines.train import Data, Diverged, Images, Recipe, accuracy, predict, train
 
@@ -44,6 +46,7 @@ class Curve:
         budget: Training images seen by each network.
         shares: Shares of `RATE` that are tried.
         groups: (N,) equal for near duplicates among the images; None: there are none.
+        device: That the networks learn on.
     """
 
     spec: ModelSpec
@@ -51,6 +54,7 @@ class Curve:
     budget: int
     shares: tuple[float, ...]
     groups: NDArray[np.int64] | None = None
+    device: torch.device = PROCESSOR
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ def learn(
         raise ValueError(f"{FEWEST} training images or more are needed, but there are {n}")
     features = None
     if start.frozen and start.cached and start.donor and start.cut and start.cut.traced:
-        features = prefix_features(start.donor, start.cut, curve.images)
+        features = prefix_features(start.donor, start.cut, curve.images, curve.device)
     groups = np.arange(n) if curve.groups is None else curve.groups
     parts = heldout_indices(curve.images.labels.numpy(), groups, seed)
     kept, held = (torch.from_numpy(part) for part in parts)
@@ -190,7 +194,7 @@ def train_once(
         tick: Told the images of each step.
         keeper: Keeps the state of the training; nothing is kept by default.
     """
-    network = beginning(curve.spec, start, seed)
+    network = on_device(beginning(curve.spec, start, seed), curve.device)
     trained, data = network, whole(curve.images, part)
     if features is not None and start.cut is not None:
         trained, data = split(network, start.cut)[1], whole(features, part)
@@ -240,16 +244,18 @@ def within_memory(cuts: Sequence[Cut], wanted: int) -> int:
     return min(wanted, max(LEAST, MEMORY // bytes_per_image(cuts)))
 
 
-def prefix_features(donor: nn.Module, cut: Cut, images: Images) -> Features:
+def prefix_features(
+    donor: nn.Module, cut: Cut, images: Images, device: torch.device = PROCESSOR
+) -> Features:
     """Run the prefix once over each image and its mirror image, in eval mode."""
     check_split(donor, cut, images.normalised(torch.arange(2)))
-    prefix, every = split(donor, cut)[0], torch.arange(len(images))
+    prefix, every = split(on_device(donor, device), cut)[0], torch.arange(len(images))
     stored: list[Tensor] = []
     with torch.no_grad():
         for index in every.split(128):
             x = images.normalised(index)
             for view, batch in enumerate((x, x.flip(3))):
-                found = prefix(batch)
+                found = moved(prefix(batch.to(device)), PROCESSOR)
                 stored = stored or [room_for(value, len(images)) for value in found]
                 for values, value in zip(stored, found, strict=True):
                     values[view, index] = value
@@ -285,7 +291,7 @@ def restore_norms(network: nn.Module, data: Data, seed: int) -> None:
     with torch.no_grad():
         for index in torch.randperm(len(data), generator=generator)[:2000].split(200):
             if norms and len(index) > 1:
-                network(data.batch(index, "mirror", generator))
+                called(network, data.batch(index, "mirror", generator))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()

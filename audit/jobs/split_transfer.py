@@ -22,6 +22,7 @@ from audit.jobs.workshop import Tick, Workshop
 from audit.model.spec import ModelSpec
 from audit.store import Outcome
 from audit.work import Job
+from baselines.device import PROCESSOR
 from baselines.train import Diverged, Images
 
 SEEDS = {"a": 1, "b": 2, "network": 3, "untrained": 4}  # apart: no fresh layer repeats a base's
@@ -85,7 +86,8 @@ def curve_of(job: Job, shop: Workshop, results: Mapping[str, Outcome], side: str
     images = own.relabelled(shop.retraining_images(index, own.of))
     spec = replace(shop.subject.spec, num_classes=len(own.classes))
     tied = train_groups(job, shop, results, own.of, index)
-    return Curve(spec, images, whole_number(job, "seen"), shares_of(job), tied)
+    seen = whole_number(job, "seen")
+    return Curve(spec, images, seen, shares_of(job), tied, shop.device)
 
 
 def split_base(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
@@ -102,7 +104,9 @@ def split_base(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: T
     except Diverged:
         return Outcome({"status": "failed", "reason": DIVERGED})
     state = learned.network.state_dict()
-    arrays = {WEIGHTS + name: value.contiguous().numpy() for name, value in state.items()}
+    arrays = {
+        WEIGHTS + name: value.to(PROCESSOR).contiguous().numpy() for name, value in state.items()
+    }
     own = half(job, shop, side)
     errors = errors_on(learned.network, own.evaluation(shop))
     positions = own.positions(shop, "eval")

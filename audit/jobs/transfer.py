@@ -30,7 +30,7 @@ def transfer(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
     donor = spec.build(seed + 1) if mode == "untrained" else shop.subject.model
     start = Start(donor, shop.cuts[str(job.params["cut"])], frozen=mode != "tuned")
     images = shop.retraining_images(index)
-    curve = Curve(spec, images, whole_number(job, "seen"), shares_of(job), groups)
+    curve = Curve(spec, images, whole_number(job, "seen"), shares_of(job), groups, shop.device)
     try:
         learned = learn(curve, start, seed, tick, shop.drawer)
     except Diverged:

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from audit.case import Null, Setup
 from audit.data import Dataset, decode, resize, subset
 from audit.data.dataset import Split
+from audit.device import on_device, require_agreement
 from audit.drawer import Drawer
 from audit.record import AuditError
 from audit.store import Outcome
+from baselines.device import PROCESSOR
 from baselines.train import Images, statistics
 
 if TYPE_CHECKING:
@@ -52,6 +55,7 @@ class Workshop:
         others: Data sets beside the audited one, by use: "probe", "transfer".
         near: Groups of near duplicates found in these, by data set, split and images.
         drawer: Where the job that is being done keeps what it has done so far.
+        device: That networks are trained on and the subject runs on.
     """
 
     dataset: Dataset
@@ -63,6 +67,7 @@ class Workshop:
     all_cuts: "dict[str, Cut]" = field(default_factory=dict)
     near: dict[tuple[str, str, bytes], NDArray[np.int64]] = field(default_factory=dict)
     drawer: Drawer = field(default_factory=Drawer)
+    device: torch.device = PROCESSOR
     _evaluation: list[Images] = field(default_factory=list)
     _retraining: dict[tuple[str, bytes], Images] = field(default_factory=dict)
 
@@ -71,6 +76,24 @@ class Workshop:
         """The loaded model."""
         assert self.model is not None, "jobs of nulls do not ask for the model"
         return self.model
+
+    def placed(self, network: nn.Module) -> nn.Module:
+        """A network where it is to run: on the processor itself, elsewhere a copy."""
+        return on_device(network, self.device)
+
+    def require_device(self) -> None:
+        """Make sure that the device computes for the subject what the processor does.
+
+        Raises:
+            AuditError: DEVICE_WRONG.
+        """
+        from audit.model.architecture import outputs
+
+        if self.device != PROCESSOR:
+            few = np.arange(min(4, len(self.dataset.eval)))
+            x = self.subject_images("eval", few).normalised(torch.from_numpy(few))
+            network = self.subject.model.eval()
+            require_agreement(network, lambda net, x: outputs(net, x)[1], x, self.device)
 
     def split(self, name: str, of: str = AUDITED) -> Split:
         """The split "train" or "eval" of the audited data set, or of one beside it."""

@@ -1,0 +1,94 @@
+"""The device that networks run on, and whether it computes what the processor computes."""
+
+import copy
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from audit.record import AuditError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+CLOSE = 0.01  # of the spread of logits: what rounding in 32 bits never reaches
+
+
+def chosen_device(name: str) -> "torch.device":
+    """The device of a setting: "cpu", "cuda", or "cuda:1" for the second GPU.
+
+    In 32 bits it is held to these: no shorter products, which would be rounded a thousand times as
+    coarsely.
+
+    Raises:
+        AuditError: DEVICE_UNUSABLE.
+    """
+    import torch
+
+    if name == "cpu":
+        return torch.device("cpu")
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or (number and not number.isdecimal()):
+        raise _unusable(name, "that is neither cpu nor cuda nor cuda with a number, such as cuda:1")
+    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= seen:
+        raise _unusable(name, f"torch sees {seen} here. Look at its driver and at its build")
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return torch.device(name)
+
+
+def _unusable(name: str, why: str) -> AuditError:
+    return AuditError(
+        "DEVICE_UNUSABLE",
+        f"--device needs cpu or a GPU that torch can use, but got {name!r}: {why}. Without "
+        "--device everything runs on the processor.",
+    )
+
+
+def idle_gpu(device: "torch.device") -> str:
+    """What to say where a GPU is left idle; empty where there is none."""
+    import torch
+
+    if device.type != "cpu" or not torch.cuda.is_available():
+        return ""
+    return "everything runs on the processor; --device cuda uses the GPU"
+
+
+def on_device(network: "nn.Module", device: "torch.device") -> "nn.Module":
+    """A copy of a network on a device; on the processor the network itself."""
+    return network if device.type == "cpu" else copy.deepcopy(network).to(device)
+
+
+def require_agreement(
+    network: "nn.Module",
+    run: "Callable[[nn.Module, Tensor], Tensor]",
+    x: "Tensor",
+    device: "torch.device",
+) -> None:
+    """Make sure that a device computes what the processor does, on a few images.
+
+    Args:
+        network: On the processor, in eval mode.
+        run: Gives its logits.
+        x: (B, C, H, W).
+        device: Where it is going to run.
+
+    Raises:
+        AuditError: DEVICE_WRONG if logits differ by more than 1 % of their spread.
+    """
+    import torch
+
+    if device.type == "cpu":
+        return
+    with torch.no_grad():
+        here = run(network, x)
+        there = run(on_device(network, device), x.to(device)).to("cpu")
+    allowed = CLOSE * max(float(here.std()), 1e-6)
+    worst = float((here - there).abs().max())
+    if not worst <= allowed:
+        raise AuditError(
+            "DEVICE_WRONG",
+            f"an audit needs a device that computes what the processor does, but the logits on "
+            f"{device} differ by {worst:.2g}, where {allowed:.2g} is allowed. Look at its driver, "
+            "or leave out --device.",
+        )

@@ -43,7 +43,7 @@ def chosen(monkeypatch):
         monkeypatch.setattr(choosing, "predict", predict)
         monkeypatch.setattr(choosing, "accuracy", lambda right, data: right)
         setup = SimpleNamespace(n_train=100, side=16, classes=("a", "b"), channels=1)
-        shop = SimpleNamespace(setup=setup, drawer=Drawer())
+        shop = SimpleNamespace(setup=setup, drawer=Drawer(), placed=lambda network: network)
         null = make_null("coordconv", 5, 16, claim=True)
         bench = Bench(null, shop, images(100), images(100), lambda _: None)
         return choose_network(bench, JOB).values, runs

@@ -121,6 +121,7 @@ def test_evaluation_images_alone(planted: Dataset):
     assert len(facts.eval_groups) == 156
 
 
+@pytest.mark.slow
 def test_embedded_garments_are_no_leaks():
     """Alike in silhouette, thousands of candidates by hash: none is the same picture."""
     facts = data_facts(load_embedded())

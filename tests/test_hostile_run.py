@@ -85,7 +85,7 @@ def test_what_does_not_fit_is_tried_once_with_a_smaller_batch():
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return torch.zeros(len(x), 2)
 
-    net.eval = lambda: net
+    net.eval, net.parameters = lambda: net, lambda: iter(())
     assert predict(net, images(), batch=64).shape == (64, 2)
     assert sizes == [64, 32, 32]
 
@@ -138,7 +138,7 @@ def test_a_clock_that_is_set_back_gives_no_negative_time(monkeypatch):
     monkeypatch.setattr(assemble, "sibling_words", lambda _: "")
     monkeypatch.setattr(assemble, "others_described", lambda _: {})
     setup = SimpleNamespace(seed=0, profile=SimpleNamespace(model_dump=dict))
-    found = SimpleNamespace(setup=setup, fitted=None, seconds=1.0, jobs=[],
+    found = SimpleNamespace(setup=setup, fitted=None, seconds=1.0, jobs=[], device="cpu",
                             done=SimpleNamespace(reused=[]))  # fmt: skip
     told = assemble.provenance(found, None, None, time.time())
     assert "-" not in told["time"]

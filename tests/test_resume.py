@@ -66,7 +66,7 @@ def equal(one, other):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "make", "every"), [(SGD, sibling, 3), (SGD, Dropping, 5), (ADAM, sibling, 5)]
+    ("recipe", "make", "every"), [(SGD, sibling, 4), (SGD, Dropping, 9), (ADAM, sibling, 9)]
 )
 def test_a_stop_at_any_step_changes_no_bit(recipe, make, every):
     steps, whole = run(recipe, make=make)

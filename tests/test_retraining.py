@@ -116,7 +116,7 @@ def test_the_model_s_own_curve_knows_its_near_duplicates(monkeypatch):
     known = {requests.train_facts(setup).key: Outcome({}, {"train_groups": np.arange(100) // 8})}
     shop = SimpleNamespace(
         cuts={"head": cut_at("head")}, subject=SimpleNamespace(spec=SPEC, model=None),
-        some=lambda *_: index, retraining_images=lambda _: images(), drawer=None,
+        some=lambda *_: index, retraining_images=lambda _: images(), drawer=None, device=None,
     )  # fmt: skip
     executor.transfer(
         transfer_requests.own_network(setup, setup.cuts[0], "tuned"), shop, known, quiet

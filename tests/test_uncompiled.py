@@ -23,6 +23,7 @@ def test_an_inspection_does_not_load_the_compiler(model):
     assert said(code) == "False"
 
 
+@pytest.mark.slow
 def test_what_asks_for_more_than_its_decorators_gets_the_compiler():
     code = (
         "import sys; from audit.model.uncompiled import without_compiler as without\n"

@@ -35,6 +35,9 @@ class Away(torch.Tensor):
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         return dispatched(func, args, kwargs or {})
 
+    def tolist(self):
+        return self.inner.tolist()  # torch itself refuses this for classes like this one
+
 
 class Accelerator(TorchDispatchMode):
     """Within this, the device is there."""
@@ -58,6 +61,8 @@ def dispatched(func, args, kwargs):
     mixed = [leaf for leaf in tensors if not isinstance(leaf, Away) and leaf.dim()]
     if away and mixed and name not in MIXING:
         raise Mixed(f"{name} needs all tensors on one device")
+    if any(leaf.device == AWAY for leaf in mixed):
+        raise Mixed(f"{name} got a tensor without values: it was made where nobody sees it")
     devices = [torch.device(leaf) for leaf in leaves if isinstance(leaf, torch.device)]
     held = tree_map(here, (args, kwargs))
     found = func(*held[0], **held[1])

@@ -233,7 +233,10 @@ CARRIES = {  # networks that carry their grid, tables of positions or the number
 }
 
 
-@pytest.mark.parametrize("name", CARRIES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n == "twins_svt_small" else n for n in CARRIES],
+)
 def test_what_follows_from_the_size_of_the_input_need_not_cross(name):
     spec = ModelSpec(name, CARRIES[name], 3, 3, 64)
     model, x = spec.build(0), torch.randn(3, 3, 64, 64)

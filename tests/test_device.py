@@ -21,6 +21,10 @@ from audit.device import chosen_device, on_device, require_agreement
 from audit.jobs import KINDS
 from audit.jobs.retraining import Curve, Start, learn
 from audit.jobs.workshop import Workshop
+from audit.kernels.gram import gram
+from audit.kernels.neighbours import nearest
+from audit.kernels.probes import basis_of
+from audit.kernels.twonn import intrinsic_dimension
 from audit.model.checkpoint import load_subject
 from audit.record import AuditError
 from audit.setup import set_up
@@ -101,6 +105,29 @@ def test_the_model_runs_there(data, model):
             for name, values in one.arrays.items():
                 np.testing.assert_allclose(other.arrays[name], values, rtol=1e-3, atol=1e-4)
     assert there.operations
+
+
+KERNELS = {
+    "neighbours": lambda x: nearest(x, 3).distances,
+    "dimension": intrinsic_dimension,
+    "gram": lambda x: gram([x], len(x), x.device).products,
+    "read-outs": lambda x: basis_of(x).variance,
+}
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("shape", [(300, 4), (700, 40)])
+def test_kernels_work_where_the_points_are(kernel, shape):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    here = KERNELS[kernel](x)
+    with accelerator() as there:
+        found = KERNELS[kernel](x.to(AWAY))
+        found = found.to("cpu") if isinstance(found, torch.Tensor) else found
+    assert len(there.operations) > 5
+    if kernel == "dimension":
+        assert found == here
+    else:
+        torch.testing.assert_close(found, here)
 
 
 def test_without_moving_what_it_is_given_a_network_says_so(monkeypatch):

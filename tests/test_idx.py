@@ -91,6 +91,7 @@ def test_embedded_data_are_small_and_licensed():
     assert "Copyright © 2017 Zalando SE" in text
 
 
+@pytest.mark.slow
 def test_embedded_data_as_a_folder(tmp_path: Path):
     write_embedded_folder(tmp_path / "demo")
     first = next((tmp_path / "demo" / "val" / "Bag").iterdir())

@@ -8,8 +8,8 @@ from torch import nn
 from baselines.resume import Batches
 from baselines.train import Recipe, train
 
-SGD = Recipe(images_seen=640, batch=64, rate=0.01, crop=8, augment="mirror")
-ADAM = Recipe(images_seen=640, batch=64, rate=1e-3, optimizer="adamw", augment="mirror")
+SGD = Recipe(images_seen=448, batch=64, rate=0.01, crop=8, augment="mirror")
+ADAM = Recipe(images_seen=448, batch=64, rate=1e-3, optimizer="adamw", augment="mirror")
 
 
 class Stop(Exception):

@@ -168,7 +168,7 @@ def intrinsic_dimension(
         return _refused(cloud, reason)
     whole = CurvePoint(len(cloud.x), value, low, high)
     curve = (whole, *scale_curve(cloud.x, fractions, seed, margin))
-    r2, r4 = cloud.found.distances[:, [1, 3]].cpu().numpy().T
+    _, r2, _, r4 = cloud.found.distances.cpu().numpy().T
     second = gride(np.log(r4 / r2))
     n, copies = len(cloud.x), cloud.duplicates
     return IdEstimate(value, low, high, n, copies, second, curve, tuple(logs.tolist()), "")

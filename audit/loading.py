@@ -1,5 +1,6 @@
 """The model and the data that the settings name."""
 
+import contextlib
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,14 +55,19 @@ def load_data(
             "an audit needs the data that the model is meant for, but none were named. Give "
             "--data DIR with train/ and val/ inside, or --train-data and --eval-data.",
         )
-    return load_dataset(
-        settings.data,
-        train=settings.train_data,
-        evaluation=settings.eval_data,
-        max_bad_images=settings.max_bad_images,
-        classes=classes,
-        training=training,
-    )
+    with contextlib.ExitStack() as places:
+        for name in ("data", "train_data", "eval_data"):
+            path = getattr(settings, name)
+            if path is not None and not path.exists():
+                places.enter_context(settings.placing(name, "DATA_NOT_FOUND"))
+        return load_dataset(
+            settings.data,
+            train=settings.train_data,
+            evaluation=settings.eval_data,
+            max_bad_images=settings.max_bad_images,
+            classes=classes,
+            training=training,
+        )
 
 
 def load_training_data(settings: Settings) -> "Dataset":

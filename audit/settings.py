@@ -139,7 +139,7 @@ class Settings(Word):
     _places: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def place(self, name: str) -> str:
-        """Where the user says a setting that is a path: file and line, or the flag."""
+        """Where the user says a setting: file and line, or the flag."""
         return self._places.get(name, f"`--{name.replace('_', '-')}`")
 
     @contextmanager
@@ -199,9 +199,9 @@ def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
         parse_policy(policy_of(settings), base=load_policy(), where=where)
     if path is None:
         return settings
-    named = [name for name in PATHS if name in raw and name not in given]
+    named = [name for name in (*PATHS, "profile") if name in raw and name not in given]
     placed = settings.model_copy(
-        update={name: path.parent / getattr(settings, name) for name in named}
+        update={name: path.parent / getattr(settings, name) for name in named if name in PATHS}
     )
     placed._places.update({name: where.place((name,)) for name in named})
     return placed
@@ -276,7 +276,8 @@ def chosen_profile(settings: Settings) -> Profile:
                 f"cannot use {visible(repr(value), 60)} for '{key}', which needs "
                 + ("true or false." if wanted is bool else f"{bounds}."),
             )
-    return profile(settings.profile, **settings.changes)
+    with settings.placing("profile", "PROFILE_"):
+        return profile(settings.profile, **settings.changes)
 
 
 def policy_of(settings: Settings) -> dict[str, Any]:

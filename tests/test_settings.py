@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from audit.loading import load_data
 from audit.record import AuditError
 from audit.settings import PATHS, Settings, chosen_policy, chosen_profile, load_settings
 
@@ -24,6 +25,20 @@ def test_settings_name_file_and_line(tmp_path):
         (tmp_path / "audit.yaml").write_text(written)
         with pytest.raises(AuditError, match=message):
             load_settings(tmp_path / "audit.yaml", {})
+
+
+@pytest.mark.parametrize(("written", "use", "message"), [
+    ("seed: 1\nprofile: quik", chosen_profile, "PROFILE_UNKNOWN: .*yaml, line 2: the profile must"),
+    ("# x\ndata: x", load_data, "DATA_NOT_FOUND: .*audit.yaml, line 2: the audit needs a folder"),
+    ("seed: 1\neval_data: x", load_data, "DATA_NOT_FOUND: .*audit.yaml, line 2: the audit"),
+])  # fmt: skip
+def test_what_is_noticed_later_names_the_line_too(written, use, message, tmp_path):
+    (tmp_path / "audit.yaml").write_text(written)
+    with pytest.raises(AuditError, match=message):
+        use(load_settings(tmp_path / "audit.yaml", {}))
+    name = written.rpartition("\n")[2].partition(":")[0]
+    with pytest.raises(AuditError, match=r"^\w+: the "):  # a flag has no line
+        use(load_settings(tmp_path / "audit.yaml", {name: Path("y") if name != "profile" else "y"}))
 
 
 @pytest.mark.parametrize(("changes", "message"), [

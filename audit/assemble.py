@@ -173,7 +173,8 @@ def provenance(
         "date": time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(started)),
         "seed": str(found.setup.seed),
         "profile": str(found.setup.profile.model_dump()),
-        "device": found.device,
+        "device": found.device
+        + (", but for what came from the cache" if found.done.reused else ""),
         "time": f"{duration(seconds)} ({seconds:.1f} s of wall time since the command began, "
         f"{found.seconds:.1f} s of it once model and data were loaded)",
         "peak memory": f"{peak_memory():.2f} GiB, of the process up to now",
@@ -232,14 +233,20 @@ def null_facts(found: Audited) -> list[str]:
         )
         facts.append(
             f"{null.title}: {fitted['parameters']:,} parameters, {recipe['images_seen']:,} images "
-            f"seen, rate {recipe['rate']:g}{after_diverging(chosen)}, augmentation "
-            f"{recipe['augment']}, "
+            f"seen{on_another(fitted)}, rate {recipe['rate']:g}{after_diverging(chosen)}, "
+            f"augmentation {recipe['augment']}, "
             + (f"crops of {recipe['crop']} pixels first, " if recipe["crop"] else "")
             + f"{chosen['rehearsals']} rehearsed, held-out accuracy "
             f"{chosen['heldout_accuracy']:.3f}, budget doubled {chosen['doublings']} times; "
             f"{proofs or 'control, no proof needed'}"
         )
     return facts
+
+
+def on_another(fitted: Mapping[str, Any]) -> str:
+    """The device on which a null was trained, if that was not the processor."""
+    device = fitted.get("device", "cpu")
+    return "" if device == "cpu" else f" on {device}"
 
 
 def after_diverging(chosen: Mapping[str, Any]) -> str:

@@ -90,7 +90,9 @@ def clear(root: Path) -> int:
     for kind in VERSIONS:
         for pattern in (KEY, LEFT):
             freed += sum(remove(folder) for folder in list(entries(root, kind, pattern)))
-    freed += sum(remove(folder) for folder in list(entries(root, UNFINISHED, OPEN)))
+    for folder in list(entries(root, UNFINISHED, OPEN)):
+        freed += size(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # an audit that runs may be quicker
     locks = root / "locks"
     if locks.is_dir() and not locks.is_symlink():
         for path in locks.iterdir():

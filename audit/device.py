@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CLOSE = 0.01  # of the spread of logits: what rounding in 32 bits never reaches
+LEARNED = 0.05  # likewise, after a few steps of training
+STEPS, BATCH = 8, 16  # of these
 
 
 def chosen_device(name: str) -> "torch.device":
@@ -65,7 +67,7 @@ def require_agreement(
     x: "Tensor",
     device: "torch.device",
 ) -> None:
-    """Make sure that a device computes what the processor does, on a few images.
+    """Make sure that a network gives on a device what it gives on the processor.
 
     Args:
         network: On the processor, in eval mode.
@@ -78,17 +80,45 @@ def require_agreement(
     """
     import torch
 
-    if device.type == "cpu":
-        return
     with torch.no_grad():
         here = run(network, x)
         there = run(on_device(network, device), x.to(device)).to("cpu")
-    allowed = CLOSE * max(float(here.std()), 1e-6)
+    _require_close(here, there, CLOSE, f"the logits on {device}")
+
+
+def require_learning(device: "torch.device") -> None:
+    """Make sure that a small network learns on a device what it learns on the processor.
+
+    Raises:
+        AuditError: DEVICE_WRONG if its logits after a few steps differ by more than 5 % of their
+            spread.
+    """
+    import torch
+
+    from baselines.sibling import Sibling
+    from baselines.train import Images, Recipe, predict, statistics, train
+
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (64, 1, 17, 17), dtype=torch.uint8, generator=generator)
+    recipe = Recipe(images_seen=STEPS * BATCH, batch=BATCH, rate=0.05)
+    data = Images(pixels, torch.arange(64) % 4, *statistics(pixels))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        fresh = Sibling("sighted", q=9, num_classes=4, in_chans=1, width=32, blocks=1)
+    here, there = (
+        predict(train(on_device(copy.deepcopy(fresh), place), data, recipe, seed=0), data)
+        for place in (torch.device("cpu"), device)
+    )
+    _require_close(here, there, LEARNED, f"what a small network learns on {device}")
+
+
+def _require_close(here: "Tensor", there: "Tensor", share: float, what: str) -> None:
+    allowed = share * max(float(here.std()), 1e-6)
     worst = float((here - there).abs().max())
     if not worst <= allowed:
         raise AuditError(
             "DEVICE_WRONG",
-            f"an audit needs a device that computes what the processor does, but the logits on "
-            f"{device} differ by {worst:.2g}, where {allowed:.2g} is allowed. Look at its driver, "
-            "or leave out --device.",
+            "an audit needs a device that computes what the processor does, but by "
+            f"{what} logits are off by {worst:.2g}, where {allowed:.2g} is allowed. Look at its "
+            "driver, or leave out --device.",
         )

@@ -6,7 +6,6 @@ the job's result is stored. What cannot be kept, as on a full disk or of a very 
 done again instead.
 """
 
-import contextlib
 import hashlib
 import shutil
 import time
@@ -23,15 +22,20 @@ UNFINISHED = "unfinished"
 EVERY = 30.0  # seconds between two times that the state of one part is kept
 SHORT = 5.0  # seconds; what took less is not worth keeping
 SHARE = 20.0  # times as long as keeping took, it is not done again
-LARGEST = 3 * 2**27  # bytes of one state; larger ones would take too much memory to write
+LARGEST = 3 * 2**27  # bytes of one state; to write it takes twice that of memory
 SECONDS = "seconds"  # of work that a file stands for, all files of its drawer counted
 
 
 class Drawer:
-    """The unfinished parts of one job; `Drawer(None)` keeps nothing."""
+    """The unfinished parts of one job; `Drawer(None)` keeps nothing.
 
-    def __init__(self, folder: Path | None = None):
-        self.folder = folder
+    Args:
+        folder: Where they lie.
+        device: That the job is done on; what was done on another one is not taken up.
+    """
+
+    def __init__(self, folder: Path | None = None, device: str = "cpu"):
+        self.folder, self.device = folder, device
         self.earlier, self.opened = 0.0, time.monotonic()
 
     def seconds(self) -> float:
@@ -40,7 +44,8 @@ class Drawer:
 
     def part(self, *what: object) -> "Part":
         """A part of the job, named by all that determines it."""
-        return Part(self, hashlib.sha256(repr(what).encode()).hexdigest()[:40])
+        named = repr((self.device, *what)).encode()
+        return Part(self, hashlib.sha256(named).hexdigest()[:40])
 
     def load(self, name: str) -> "dict[str, Tensor] | None":
         """The tensors of a part, or None if there are none or the file is damaged."""
@@ -61,18 +66,25 @@ class Drawer:
         return found
 
     def save(self, name: str, tensors: "dict[str, Tensor]") -> None:
-        """Keep a part, whole or not at all."""
+        """Keep a part, whole or not at all; whatever fails here must not fail the job."""
+        if self.folder is None or sum(x.nbytes for x in tensors.values()) > LARGEST:
+            return
+        try:
+            self._write(self.folder, name, tensors)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
+            return
+
+    def _write(self, folder: Path, name: str, tensors: "dict[str, Tensor]") -> None:
         import torch
         from safetensors.torch import save
 
-        if self.folder is None or sum(x.nbytes for x in tensors.values()) > LARGEST:
-            return
         now = torch.tensor(self.seconds(), dtype=torch.float64)
         found = {key: value.contiguous() for key, value in tensors.items()} | {SECONDS: now}
         content = save(found)
-        with contextlib.suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomic(self.folder / name, hashlib.sha256(content).digest() + content)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomic(folder / name, hashlib.sha256(content).digest(), content)
 
     def empty(self) -> None:
         """The job is done, or must begin anew."""
@@ -110,15 +122,19 @@ class Part:
 class Rows:
     """Rows of results that come in order, kept piece by piece.
 
+    Args:
+        drawer: Keeps them.
+        what: All that decides how they are divided, such as the size of a batch.
+
     Attributes:
         done: Rows so far, those that were kept before the stop counted.
     """
 
-    def __init__(self, drawer: Drawer):
-        self.drawer, self.done = drawer, 0
+    def __init__(self, drawer: Drawer, *what: object):
+        self.drawer, self.what, self.done = drawer, what, 0
         self.pieces: list[dict[str, Tensor]] = []
         self.open = 0  # pieces that are kept; those behind are not yet
-        self.place = drawer.part("rows", 0)
+        self.place = drawer.part("rows", *what, 0)
         while found := self.place.load():
             self._take(found)
             self._close()
@@ -138,7 +154,7 @@ class Rows:
         self.done += len(next(iter(found.values())))
 
     def _close(self) -> None:
-        self.open, self.place = len(self.pieces), self.drawer.part("rows", self.done)
+        self.open, self.place = len(self.pieces), self.drawer.part("rows", *self.what, self.done)
 
 
 def joined(pieces: "list[dict[str, Tensor]]") -> "dict[str, Tensor]":

@@ -38,8 +38,8 @@ def fit_nulls(
         SHA-256 of the manifest.
 
     Raises:
-        AuditError: OUT_EXISTS, OUT_UNUSABLE, NULLS_NOT_FITTED if a job failed, and what loading
-            the data raises.
+        AuditError: OUT_EXISTS, OUT_UNUSABLE, NULLS_NOT_FITTED if a job failed, DEVICE_WRONG, and
+            what loading the data raises.
     """
     claim_folder(out)
     from audit.jobs import execute
@@ -58,6 +58,7 @@ def fit_nulls(
     setup = set_up_nulls(known, profile, settings.seed, dataset)
     jobs = null_jobs(setup)
     shop = Workshop(dataset, None, setup, device=device or PROCESSOR)
+    shop.require_device()
     done = execute(jobs, shop, store, progress)
     if done.failures:
         raise AuditError(

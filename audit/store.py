@@ -91,9 +91,9 @@ class Store:
             return key in self.memory
         return (self.root / kind / key / "manifest.json").is_file()
 
-    def drawer(self, kind: str, key: str) -> Drawer:
-        """Where a job keeps what it has done so far; its lock is to be held."""
-        return Drawer(self.root / UNFINISHED / f"{kind}-{key}" if self.root else None)
+    def drawer(self, kind: str, key: str, device: str = "cpu") -> Drawer:
+        """Where a job keeps what it has done so far on a device; its lock is to be held."""
+        return Drawer(self.root / UNFINISHED / f"{kind}-{key}" if self.root else None, device)
 
     def put(self, kind: str, key: str, outcome: Outcome) -> None:
         """Store an outcome; the entry appears whole or not at all."""

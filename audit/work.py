@@ -19,7 +19,7 @@ VERSIONS = {  # raise one where a kind's result changes; old entries of the stor
     "preprocessing": 1,
     "probes": 3,
     "statistics": 2,
-    "choose": 6,
+    "choose": 7,
     "fit": 3,
     "stack": 3,
     "null_outputs": 1,

@@ -2,7 +2,8 @@
 
 A run is replayed: the steps that were done before the stop are counted and skipped, and behind the
 last of them weights, momenta and random states are put back. What follows is then the same, bit by
-bit, as if nothing had happened.
+bit, as if nothing had happened, on the processor with as many threads. (A GPU rounds as it likes,
+and draws dropout anew.)
 """
 
 from collections.abc import Callable
@@ -90,6 +91,7 @@ class Journal:
             self.batches.order = self.kept["order"]
             self.batches.generator.set_state(self.kept["generator"])
             torch.set_rng_state(self.kept["global"])
+            self.kept = self.finished
         return True
 
     def stepped(self, net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -103,39 +105,46 @@ class Journal:
         prefix = f"{BRANCH}{share:g}."
         known = part(self.kept, prefix)
         if known:
-            net.load_state_dict(known)
+            net.load_state_dict(known, strict=False)
         elif self.keeper:
-            self.finished |= named(net.state_dict(), prefix)
+            self.finished |= named(distinct(net), prefix)
 
     def end(self) -> None:
         """The training is done; the weights are all that matters now."""
         if self.keeper and self.steps > self.before:
-            self.keeper.save(lambda: self.state(self.network, self.optimizer), last=True)
+            self.keeper.save(lambda: self.state(self.network, None), last=True)
 
-    def state(self, net: nn.Module, optimizer: torch.optim.Optimizer) -> Tensors:
-        """All that decides what follows."""
+    def state(self, net: nn.Module, optimizer: torch.optim.Optimizer | None) -> Tensors:
+        """All that decides what follows; without an optimiser, nothing does."""
         found = {
             "steps": torch.tensor(self.steps),
             "order": self.batches.order,
             "generator": self.batches.generator.get_state(),
             "global": torch.get_rng_state(),
         }
-        found |= named(taken(self.network, self.optimizer), TRUNK) | self.finished
+        own = taken(self.network, self.optimizer if optimizer else None)
+        found |= named(own, TRUNK) | self.finished
         return found if net is self.network else found | named(taken(net, optimizer), COPY)
 
 
-def taken(net: nn.Module, optimizer: torch.optim.Optimizer) -> Tensors:
+def distinct(net: nn.Module) -> Tensors:
+    """Parameters and buffers by name, each once: parts of a network that is split share them."""
+    found = {id(value): name for name, value in reversed(net.state_dict(keep_vars=True).items())}
+    return {name: value for name, value in net.state_dict().items() if name in {*found.values()}}
+
+
+def taken(net: nn.Module, optimizer: torch.optim.Optimizer | None) -> Tensors:
     """Weights, buffers and momenta by name."""
-    state = optimizer.state_dict()["state"]
+    state = optimizer.state_dict()["state"] if optimizer else {}
     momenta = {f"{place}.{name}": value for place in state for name, value in state[place].items()}
-    return named(net.state_dict(), WEIGHTS) | named(
+    return named(distinct(net), WEIGHTS) | named(
         {name: value for name, value in momenta.items() if isinstance(value, Tensor)}, MOMENTA
     )
 
 
 def put_back(net: nn.Module, optimizer: torch.optim.Optimizer, found: Tensors) -> None:
     """The inverse of `taken`; momenta take the strides of their parameters, as they had them."""
-    net.load_state_dict(part(found, WEIGHTS))
+    net.load_state_dict(part(found, WEIGHTS), strict=False)  # each once is all of them
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.state.clear()
     for key, value in part(found, MOMENTA).items():
@@ -147,7 +156,7 @@ def put_back(net: nn.Module, optimizer: torch.optim.Optimizer, found: Tensors) -
 
 def fits(kept: Tensors, network: nn.Module) -> bool:
     """Whether what was kept is of a network with the same names and shapes."""
-    own = {name: value.shape for name, value in network.state_dict().items()}
+    own = {name: value.shape for name, value in distinct(network).items()}
     weights = {name: value.shape for name, value in part(kept, TRUNK + WEIGHTS).items()}
     return own == weights and {"steps", "order", "generator", "global"} <= set(kept)
 

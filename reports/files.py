@@ -2,10 +2,11 @@
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, *data: bytes) -> None:
     """Write a file whole or not at all; until then, an older file stays as it was.
 
     The bytes go to a temporary name in the same folder and to the disk, then the name is moved
@@ -13,7 +14,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
     Args:
         path: The file. Its folder must exist.
-        data: The whole content.
+        data: The whole content, in one part or several.
 
     Raises:
         OSError: If it cannot be written; the message names the path and the bytes needed. The
@@ -26,7 +27,8 @@ def write_atomic(path: Path, data: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         reason = os.strerror(error.errno) if error.errno else "unknown reason"
-        message = f"writing {len(data):,} bytes failed ({reason}), older content is intact"
+        size = sum(map(len, data))
+        message = f"writing {size:,} bytes failed ({reason}), older content is intact"
         raise OSError(error.errno, message, str(path)) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -34,11 +36,12 @@ def write_atomic(path: Path, data: bytes) -> None:
     _flush_folder(path.parent)
 
 
-def _write_through(path: Path, data: bytes) -> None:
+def _write_through(path: Path, data: Sequence[bytes]) -> None:
     """Create `path` with the user's usual permissions, and wait for the disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+        for part in data:
+            file.write(part)
         file.flush()
         os.fsync(file.fileno())
 

@@ -74,7 +74,27 @@ def test_a_tenth_of_the_rate_that_learns_less_than_a_trial_is_a_failed_null(chos
     """Else a crippled null would flatter the model."""
     values, _ = chosen(lambda seen, rate: 0.8 if rate <= 0.005 else None if seen == BUDGET else 0.9)
     assert values["status"] == "failed"
-    assert "learns less than a short trial" in values["reason"]
+    assert "learns less than it had before" in values["reason"]
+
+
+def test_a_network_that_was_better_before_another_diverged_is_the_mark(chosen):
+    """The second seed bursts; what the first reached was no short trial."""
+    whole = iter([0.95, None])
+
+    def outcome(seen, rate):
+        if rate < 0.05:
+            return 0.8
+        return next(whole) if seen == BUDGET else 0.7
+
+    values, _ = chosen(outcome)
+    assert values["diverged_at"] > 0
+    assert values["status"] == "failed"
+
+
+def test_where_every_rate_diverges_no_other_is_guessed(chosen):
+    values, runs = chosen(lambda seen, rate: None)
+    assert (values["status"], values["reason"]) == ("failed", "its training diverged")
+    assert min(rate for _, rate in runs) == 0.05
 
 
 def test_nothing_is_said_of_a_training_that_went_well(chosen):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import test_retraining
 import torch
-from accelerator import AWAY, Mixed, accelerator
+from accelerator import AWAY, Accelerator, Away, Mixed, accelerator
 from conftest import make_folder, tiny_flags
 from test_hostile_checkpoints import assert_refused
 from test_retraining import SPEC, cut_at, quiet
@@ -17,7 +17,7 @@ from audit import device as devices
 from audit import id_requests, requests
 from audit.config import PROFILES
 from audit.data import load_dataset
-from audit.device import chosen_device, on_device, require_agreement
+from audit.device import chosen_device, on_device, require_agreement, require_learning
 from audit.jobs import KINDS
 from audit.jobs.retraining import Curve, Start, learn
 from audit.jobs.workshop import Workshop
@@ -206,6 +206,33 @@ def test_a_device_that_computes_something_else_is_refused(wrong, monkeypatch):
 def test_a_gpu_that_is_left_idle_is_named(gpu, device, said, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     assert ("--device cuda" in devices.idle_gpu(torch.device(device))) == said
+
+
+class Faulty(Accelerator):
+    """A device that loses what convolutions should learn."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = super().__torch_dispatch__(func, types, args, kwargs)
+        if func._schema.name == "aten::convolution_backward" and isinstance(found[1], Away):
+            found[1].inner.zero_()
+        return found
+
+
+def test_a_device_on_which_nothing_is_learned_is_refused():
+    network, x = sibling().eval(), torch.rand(4, 1, 16, 16)
+    with accelerator():
+        require_learning(AWAY)
+    with Faulty():
+        require_agreement(network, lambda net, x: net(x), x, AWAY)  # it runs as it should
+        with pytest.raises(AuditError, match=r"DEVICE_WRONG.*learns"):
+            require_learning(AWAY)
+
+
+def test_nulls_are_not_fitted_on_a_device_that_does_not_learn(data, command, capsys, monkeypatch):
+    monkeypatch.setattr(devices, "chosen_device", lambda name: AWAY)
+    with Faulty():
+        code = command("nulls", "fit", "--data", data, "-o", "nulls", "--no-cache", "-q")
+    assert_refused(code, capsys.readouterr().err, ("DEVICE_WRONG",))
 
 
 def test_memory_of_a_gpu_is_memory():

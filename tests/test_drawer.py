@@ -5,14 +5,17 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+import test_retraining
 import torch
 from test_hostile_faults import full, killed_at
+from test_retraining import SPEC, cut_at
 from test_train import images, sibling
 
 from audit import drawer as drawers
 from audit.drawer import Drawer, Rows
 from audit.jobs import KINDS, execute
 from audit.jobs.outputs import NotFinite, forward
+from audit.jobs.retraining import Curve, Start, learn
 from audit.jobs.workshop import Workshop
 from audit.progress import Progress
 from audit.store import Outcome, Store
@@ -138,6 +141,55 @@ def test_a_training_that_was_stopped_goes_on(tmp_path, eager, monkeypatch):
     assert list((root / "unfinished").iterdir()) == []
 
 
+@pytest.mark.parametrize(("frozen", "cached"), [(True, True), (True, False), (False, False)])
+def test_what_lies_behind_a_cut_goes_on(frozen, cached, tmp_path, eager):
+    """The two graphs of a network that is split share their weights, which are kept once."""
+    start = Start(SPEC.build(1), cut_at("layer3"), frozen, cached)
+    curve = Curve(SPEC, test_retraining.images(), 300, (1.0, 0.3))
+    ticks = []
+    whole = learn(curve, start, 5, ticks.append)
+    for stop in range(1, len(ticks) + 1, 3):
+        drawer, told = tmp_path / f"{stop}", []
+
+        def stopping(share, told=told, stop=stop):
+            told.append(share)
+            if len(told) == stop:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            learn(curve, start, 5, stopping, Drawer(drawer))
+        assert list(drawer.iterdir())
+        again = learn(curve, start, 5, told.append, Drawer(drawer))
+        assert again.trials == whole.trials
+        one, other = again.network.state_dict(), whole.network.state_dict()
+        assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+@pytest.mark.parametrize("error", [OSError, MemoryError, RuntimeError, BaseException])
+def test_what_cannot_be_kept_is_done_again_instead(error, tmp_path, monkeypatch):
+    def refusing(*_):
+        raise error
+
+    monkeypatch.setattr("safetensors.torch.save", refusing)
+    Drawer(tmp_path / "d").save("a", X)
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_stop_while_it_is_kept_is_a_stop(tmp_path, monkeypatch):
+    def stopping(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("safetensors.torch.save", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        Drawer(tmp_path / "d").save("a", X)
+
+
+def test_what_another_device_did_is_not_taken_up(tmp_path, eager):
+    Drawer(tmp_path).part(1).save(lambda: X)
+    assert Drawer(tmp_path).part(1).load()
+    assert Drawer(tmp_path, "cuda:0").part(1).load() is None
+
+
 def test_what_may_be_at_fault_is_not_kept(tmp_path, eager, monkeypatch):
     def failing(job, shop, results, tick):
         shop.drawer.save("a", X)
@@ -178,7 +230,7 @@ def test_a_pass_over_the_images_goes_on(tmp_path, eager):
 
 
 def test_rows_that_were_kept_are_still_held_to_be_finite(tmp_path, eager):
-    rows = Rows(Drawer(tmp_path))
+    rows = Rows(Drawer(tmp_path), 500, 128)
     rows.add({"logits": torch.full((128, 2), torch.nan), "features": torch.zeros(128, 1)})
     with pytest.raises(NotFinite):
         outputs(Drawer(tmp_path))

@@ -128,7 +128,7 @@ def do(job: Job, shop: Workshop, store: Store, progress: Progress, done: Done) -
     with store.lock(job.kind, job.key):
         outcome = store.get(job.kind, job.key)  # another audit may have done it meanwhile
         if outcome is None:
-            shop.drawer = store.drawer(job.kind, job.key)
+            shop.drawer = store.drawer(job.kind, job.key, str(shop.device))
             try:
                 outcome = KINDS[job.kind](job, shop, done.outcomes, progress.tick)
             except Exception as error:  # one job must not take the others with it

@@ -5,8 +5,8 @@ images regularisation always loses, so more weight decay and augmentation are tr
 budget, where it overfits. The chosen recipe is rehearsed without the held-out images by as many
 networks as the audit has seeds, each finished at a quarter, half and the whole budget: their
 accuracies say whether the budget is adequate. If it is not, it is doubled. If a rehearsal diverges,
-all of them are done once more at a tenth of the rate, which must then reach what the short trials
-did. The evaluation images are never touched here.
+all of them are done once more at a tenth of the rate, which must then reach what any network of
+this null had reached. The evaluation images are never touched here.
 """
 
 import dataclasses
@@ -96,6 +96,7 @@ class Bench:
         expected: Training images that all trials together are expected to see.
         seen: Training images seen so far.
         runs: Trainings begun so far.
+        best: The highest accuracy on the held-out images of any network so far.
     """
 
     null: Null
@@ -106,6 +107,7 @@ class Bench:
     expected: float = 1.0
     seen: float = 0.0
     runs: int = 0
+    best: float = 0.0
 
     def run(self, recipe: Recipe, seed: int, **branch: Any) -> nn.Module:
         """Train a fresh network."""
@@ -115,6 +117,11 @@ class Bench:
         return train(
             network, self.fit, recipe, seed=seed, progress=self.count, keeper=keeper, **branch
         )
+
+    def note(self, reached: float) -> float:
+        """Remember the best accuracy."""
+        self.best = max(self.best, reached)
+        return reached
 
     def count(self, n: float) -> None:
         """Report progress."""
@@ -180,20 +187,21 @@ def choose_network(bench: Bench, job: Job) -> Outcome:
     rates: list[float] = list(job.params["rates"])  # type: ignore[arg-type]
     bench.expected = budget * (TRIAL * (len(rates) + 2) + REHEARSAL * len(seeds) + 0.1)
     recipe, trials, edge = choose_early(bench, first, budget, rates)
-    tried = max(trial["heldout_accuracy"] for trial in trials)
-    reason, diverged_at = EDGE if edge else "", 0.0
+    reason, diverged_at, reached = EDGE if edge else "", 0.0, 0.0
     try:
         try:
             recipe, found = rehearse_all(bench, recipe, seeds, trials, job)
         except Diverged:
-            diverged_at = recipe.rate
+            if not bench.best:
+                raise  # at every rate: nothing says which tenth to take
+            diverged_at, reached = recipe.rate, bench.best
             bench.expected += REHEARSAL * budget * len(seeds)
             recipe = dataclasses.replace(recipe, rate=recipe.rate / 10)
             recipe, found = rehearse_all(bench, recipe, seeds, trials, job)
     except Diverged:
         return Outcome({"status": "failed", "reason": DIVERGED, "trials": trials})
-    if diverged_at and found.curve[-1]["accuracy"] < tried:
-        reason = f"{DIVERGED}, and a tenth of its rate learns less than a short trial did"
+    if found.curve[-1]["accuracy"] < reached:
+        reason = f"{DIVERGED}, and a tenth of its rate learns less than it had before"
     values = {
         "status": "failed" if reason else "ok",
         "reason": reason,
@@ -225,7 +233,8 @@ def rehearse_all(
     while not found.adequacy.adequate and recipe.images_seen < largest:
         recipe = dataclasses.replace(recipe, images_seen=2 * recipe.images_seen)
         for seed in seeds:
-            found.add(recipe.images_seen, predict(bench.run(recipe, seed), bench.heldout))
+            logits = predict(bench.run(recipe, seed), bench.heldout)
+            bench.note(found.add(recipe.images_seen, logits))
     return recipe, found
 
 
@@ -237,10 +246,11 @@ def rehearse(bench: Bench, recipe: Recipe, seed: int, found: Rehearsals) -> tupl
     """
 
     def keep(share: float, network: nn.Module) -> None:
-        found.add(round(share * recipe.images_seen), predict(network, bench.heldout))
+        logits = predict(network, bench.heldout)
+        bench.note(found.add(round(share * recipe.images_seen), logits))
 
     network = bench.run(recipe, seed, branches=BRANCHES, on_branch=keep)
-    return network, found.add(recipe.images_seen, predict(network, bench.heldout))
+    return network, bench.note(found.add(recipe.images_seen, predict(network, bench.heldout)))
 
 
 def regularise(
@@ -295,7 +305,7 @@ def choose_early(
     def attempt(rate: float, crop: int = crop, augment: str = "none") -> float:
         recipe = Recipe(round(budget * TRIAL), rate=rate, crop=crop, augment=augment)
         try:
-            reached = accuracy(bench.run(recipe, seed), bench.heldout)
+            reached = bench.note(accuracy(bench.run(recipe, seed), bench.heldout))
         except Diverged:
             reached = 0.0
         trials.append(trial(recipe, reached))

@@ -79,6 +79,7 @@ def fit(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) ->
         "train_accuracy": accuracy(network, sample),
         "images_per_second": recipe.images_seen / seconds,
         "seconds": seconds,
+        "device": str(shop.device),
     }
     weights = {name: tensor.contiguous().numpy() for name, tensor in network.state_dict().items()}
     return Outcome(values, weights)

@@ -101,7 +101,7 @@ def forward(
     Returns:
         Arrays `logits` (N, K) and, if they are wanted, `features` (N, D), float32.
     """
-    rows, count, seen = Rows(drawer or Drawer()), counter(n, tick), 0
+    rows, count, seen = Rows(drawer or Drawer(), n, BATCH), counter(n, tick), 0
     with torch.inference_mode():
         for images in parts:
             for index in torch.arange(len(images)).split(BATCH):
@@ -114,6 +114,8 @@ def forward(
                         found["features"] = hidden.float().to(PROCESSOR)
                     rows.add(found)
                 count(len(index))
+    if rows.done != n:
+        raise ValueError(f"{rows.done} rows of {n} images")
     arrays = {name: tensor.numpy() for name, tensor in rows.whole().items()}
     if not np.isfinite(arrays["logits"]).all():
         raise NotFinite("its outputs are not all finite numbers")

@@ -12,7 +12,7 @@ from torch import nn
 from audit.case import Null, Setup
 from audit.data import Dataset, decode, resize, subset
 from audit.data.dataset import Split
-from audit.device import on_device, require_agreement
+from audit.device import on_device, require_agreement, require_learning
 from audit.drawer import Drawer
 from audit.record import AuditError
 from audit.store import Outcome
@@ -82,17 +82,20 @@ class Workshop:
         return on_device(network, self.device)
 
     def require_device(self) -> None:
-        """Make sure that the device computes for the subject what the processor does.
+        """Make sure that networks learn on the device, and the subject runs, as on the processor.
 
         Raises:
             AuditError: DEVICE_WRONG.
         """
         from audit.model.architecture import outputs
 
-        if self.device != PROCESSOR:
+        if self.device == PROCESSOR:
+            return
+        require_learning(self.device)
+        if self.model is not None:
             few = np.arange(min(4, len(self.dataset.eval)))
             x = self.subject_images("eval", few).normalised(torch.from_numpy(few))
-            network = self.subject.model.eval()
+            network = self.model.model.eval()
             require_agreement(network, lambda net, x: outputs(net, x)[1], x, self.device)
 
     def split(self, name: str, of: str = AUDITED) -> Split:

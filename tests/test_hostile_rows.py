@@ -194,7 +194,7 @@ def worked(root, log, locked):
     if not locked:
         store.lock = lambda *_: nullcontext()
     jobs = [Job(kind="fit", label=str(i), params={"i": i}) for i in range(8)]
-    done = execute(jobs, SimpleNamespace(), store, Progress(quiet=True))
+    done = execute(jobs, SimpleNamespace(device="cpu"), store, Progress(quiet=True))
     assert all((o.arrays["x"] == OUTCOME.arrays["x"]).all() for o in done.outcomes.values())
     assert len(done.outcomes) == 8
 

@@ -103,7 +103,7 @@ def test_what_fails_is_not_measured_in_words_that_are_safe(error, words, monkeyp
 
     monkeypatch.setitem(KINDS, "fit", full)
     job = Job(kind="fit", label="training x")
-    done = execute([job], SimpleNamespace(), Store(None), Progress(quiet=False))
+    done = execute([job], SimpleNamespace(device="cpu"), Store(None), Progress(quiet=False))
     said = done.failures[job.key] + capsys.readouterr().err.replace("\n", "")
     assert job.key not in done.outcomes
     assert said.isprintable()

@@ -32,7 +32,9 @@ def test_a_job_that_raises_takes_only_those_that_need_it(monkeypatch):
     monkeypatch.setitem(KINDS, "stack", lambda *_: Outcome({"done": 1}))
     bad = Job(kind="fit", label="training x")
     needy, other = Job(kind="facts", label="f", after=(bad,)), Job(kind="stack", label="s")
-    done = execute([bad, needy, other], SimpleNamespace(), Store(None), Progress(quiet=True))
+    done = execute(
+        [bad, needy, other], SimpleNamespace(device="cpu"), Store(None), Progress(quiet=True)
+    )
     assert "as planted" in done.failures[bad.key]
     assert "needs what failed" in done.failures[needy.key]
     assert done.outcomes[other.key].values == {"done": 1}
@@ -42,8 +44,8 @@ def test_stored_jobs_are_not_done_again(monkeypatch):
     store, calls = Store(None), []
     monkeypatch.setitem(KINDS, "fit", lambda *_: calls.append(1) or Outcome({"n": 1}))
     job = Job(kind="fit", label="x")
-    execute([job], SimpleNamespace(), store, Progress(quiet=True))
-    again = execute([job], SimpleNamespace(), store, Progress(quiet=True))
+    execute([job], SimpleNamespace(device="cpu"), store, Progress(quiet=True))
+    again = execute([job], SimpleNamespace(device="cpu"), store, Progress(quiet=True))
     assert calls == [1]
     assert again.reused == {job.key}
 

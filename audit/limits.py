@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 from audit.names import BY_CLASS, NULLS, REFERENCE, fits, is_made, nearest_name
 from audit.waivers import Waiver, parse_waivers
-from audit.where import Where, nearest, suggestion, unknown_key
+from audit.where import Where, line_of, nearest, suggestion, unknown_key
 from reports import yaml
 from reports.text import visible
 from reports.words import Severity, Word
@@ -41,6 +41,8 @@ class Limit(Word):
         optional: Whether some profiles do not measure it; without a measurement it then warns
             at most.
         statement: In words; {limit} stands for the bound.
+        file: The user's file that sets it; empty for a default one.
+        line: Of that file; 0 if it is not known.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Limit(Word):
     severity: Severity
     optional: bool = False
     statement: str = ""
+    file: str = ""
+    line: int = 0
 
     @property
     def target(self) -> str:
@@ -165,7 +169,9 @@ def parse_policy(
         raise where.refusal(("limits",), "needs `limits`, a mapping of names to limits")
     limits = {limit.name: limit for limit in (base.limits if base else ())}
     for name, fields in (given or {}).items():
-        limits[name] = _limit(name, fields, limits, where)
+        line = line_of(where.text, ("limits", name))
+        found = _limit(name, fields, limits, where)
+        limits[name] = found.model_copy(update={"file": where.source if line else "", "line": line})
     return Policy(
         limits=tuple(limits.values()),
         waivers=parse_waivers(raw.get("waivers"), tuple(limits), where, today),

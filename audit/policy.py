@@ -49,8 +49,11 @@ def judge(measurements: Sequence[Measurement], policy: Policy) -> tuple[Finding,
         that decided it. A waiver is noted and changes no verdict here.
     """
     waived = {waiver.limit: waiver.words for waiver in policy.waivers}
-    found = [_finding(limit, measurements) for limit in policy.limits]
-    return tuple(f.model_copy(update={"waiver": waived.get(f.limit, "")}) for f in found)
+    found = []
+    for limit in policy.limits:
+        place = {"waiver": waived.get(limit.name, ""), "file": limit.file, "line": limit.line}
+        found.append(_finding(limit, measurements).model_copy(update=place))
+    return tuple(found)
 
 
 def verdict(findings: Sequence[Finding], crashed: Sequence[str] = ()) -> tuple[Verdict, int]:

@@ -66,6 +66,8 @@ class Finding(Word):
         n: Number of images that it rests on.
         unit: Unit of value, low and high.
         waiver: Until when and why it is excused, in words; empty if it is not.
+        file: The user's file that sets the limit; empty for a default one.
+        line: Of that file; 0 if it is not known.
     """
 
     limit: str
@@ -81,6 +83,8 @@ class Finding(Word):
     n: int = 0
     unit: str = ""
     waiver: str = ""
+    file: str = ""
+    line: int = 0
 
 
 class Report(Word):

@@ -137,6 +137,7 @@ class Settings(Word):
     limits: dict[str, Any] = Field(default_factory=dict)
     waivers: dict[str, Any] = Field(default_factory=dict)
     _places: dict[str, str] = PrivateAttr(default_factory=dict)
+    _where: Where = PrivateAttr(default=Where(source="the policy"))
 
     def place(self, name: str) -> str:
         """Where the user says a setting: file and line, or the flag."""
@@ -203,6 +204,7 @@ def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
     placed = settings.model_copy(
         update={name: path.parent / getattr(settings, name) for name in named if name in PATHS}
     )
+    placed._where = where
     placed._places.update({name: where.place((name,)) for name in named})
     return placed
 
@@ -292,7 +294,7 @@ def chosen_policy(settings: Settings, path: Path | None) -> Policy:
         AuditError: CONFIG_TWO_POLICIES where both are given; what `load_policy` raises.
     """
     if path is None:
-        return parse_policy(policy_of(settings), base=load_policy())
+        return parse_policy(policy_of(settings), base=load_policy(), where=settings._where)
     given = [key for key in ("limits", "waivers") if getattr(settings, key)]
     if given:
         raise AuditError(

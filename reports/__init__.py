@@ -1,8 +1,8 @@
 """Writers of reports. A leaf: plain words in, files out; no torch, no knowledge of audits.
 
 words: the vocabulary, a `Document`. text: hostile names made visible, numbers in words.
-html, markdown, junit, model_card: the formats. charts: inline SVG. yaml: what is stored. files:
-safe writing.
+html, markdown, junit, sarif, model_card: the formats. charts: inline SVG. yaml: what is stored.
+files: safe writing.
 Adding a format is one file and one name in `FORMATS`.
 """
 
@@ -13,11 +13,13 @@ from reports.html import write_html
 from reports.junit import write_junit
 from reports.markdown import write_markdown
 from reports.model_card import write_model_card
+from reports.sarif import write_sarif
 from reports.words import Document
 
 FORMATS: tuple[Callable[[Document, Path], Path], ...] = (
     write_html,
     write_markdown,
     write_junit,
+    write_sarif,
     write_model_card,
 )

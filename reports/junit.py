@@ -31,12 +31,8 @@ def write_junit(document: Document, folder: Path) -> Path:
     facts = {"verdict": document.verdict, "exit_code": str(document.exit_code)}
     for name, value in (facts | document.subject).items():
         ElementTree.SubElement(listed, "property", name=visible(name), value=visible(value, 600))
-    for gate in document.gates:
+    for gate in deciding(document):
         _add_case(suite, gate)
-    gates = [g for g in document.gates if g.severity == "gate" and not g.waiver]
-    decided = any(g.verdict != "pass" for g in gates)
-    if document.verdict != "pass" and not decided:
-        _add_case(suite, _whole(document))
     _count(root, suite)
     ElementTree.indent(root)
     path = folder / "junit.xml"
@@ -44,15 +40,19 @@ def write_junit(document: Document, folder: Path) -> Path:
     return path
 
 
-def _whole(document: Document) -> Gate:
-    """A gate that stands for a verdict which no gate explains."""
-    return Gate(
+def deciding(document: Document) -> tuple[Gate, ...]:
+    """All limits, and one more where the verdict is no pass although no gate says why."""
+    gates = [g for g in document.gates if g.severity == "gate" and not g.waiver]
+    if document.verdict == "pass" or any(g.verdict != "pass" for g in gates):
+        return document.gates
+    whole = Gate(
         name="verdict",
         statement="the audit as a whole",
         verdict="fail" if document.verdict == "fail" else "inconclusive",
         severity="gate",
         explanation=document.headline,
     )
+    return (*document.gates, whole)
 
 
 def _add_case(suite: Element, gate: Gate) -> None:
@@ -69,11 +69,11 @@ def _add_case(suite: Element, gate: Gate) -> None:
         result = ElementTree.SubElement(case, kind, message=visible(message, 1000))
         if kind != "skipped":
             result.set("type", visible(gate.reason or gate.verdict.upper()))
-        result.text = _told(gate)
-    ElementTree.SubElement(case, "system-out").text = _told(gate)
+        result.text = told(gate)
+    ElementTree.SubElement(case, "system-out").text = told(gate)
 
 
-def _told(gate: Gate) -> str:
+def told(gate: Gate) -> str:
     """The limit and its number in one line."""
     figures = f"{number(gate.value, gate.unit)}, 95 % {interval(gate.low, gate.high, gate.unit)}"
     return f"{visible(gate.statement, 600)}: {visible(figures)}, n = {gate.n:,}"

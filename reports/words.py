@@ -132,6 +132,8 @@ class Gate(Word):
         unit: Unit of value, low and high.
         waiver: Until when and why it is excused, in words; empty if it is not. A waived limit
             keeps its verdict and decides nothing.
+        file: The user's file that sets the limit; empty for a default one.
+        line: Of that file; 0 if it is not known.
     """
 
     name: str
@@ -146,6 +148,8 @@ class Gate(Word):
     n: int = 0
     unit: str = ""
     waiver: str = ""
+    file: str = ""
+    line: int = 0
 
 
 class KeyNumber(Word):

@@ -12,7 +12,7 @@ from reports.text import visible
 @click.command("render")
 @click.argument("run", type=click.Path(path_type=Path))
 def render(run: Path) -> int:
-    """Write report.html, report.md, junit.xml and model-card.md of RUN again."""
+    """Write report.html, report.md, junit.xml, report.sarif and model-card.md of RUN again."""
     if not run.is_dir():
         raise AuditError(
             "REPORT_NOT_FOUND",

@@ -19,20 +19,25 @@ GIVEN = {"images_seen": BUDGET, "seed": 0, "rehearsals": 2, "doublings": 1}
 JOB = Job(kind="choose", label="x", params=GIVEN | {"rates": [0.05, 0.1, 0.2]})
 
 
+shares = []  # of the choice that are done, as they were told
+
+
 @pytest.fixture
 def chosen(monkeypatch):
     """A choice where training a network takes no time: `outcome` says how often it is right."""
 
-    def choose(outcome):
+    def choose(outcome, climb=0.0):
         runs = []
+        shares.clear()
 
-        def train(network, data, recipe, *, branches=(), on_branch=None, **_):
+        def train(network, data, recipe, *, progress, branches=(), on_branch=None, **_):
+            progress(recipe.images_seen * (1.4 if branches else 1))
             runs.append((recipe.images_seen, round(recipe.rate, 3)))
             right = outcome(*runs[-1])
             if right is None:
                 raise Diverged
             for share in branches:
-                on_branch(share, right)
+                on_branch(share, right - climb * (1 - share))
             return right
 
         def predict(right, data):
@@ -45,7 +50,7 @@ def chosen(monkeypatch):
         setup = SimpleNamespace(n_train=100, side=16, classes=("a", "b"), channels=1)
         shop = SimpleNamespace(setup=setup, drawer=Drawer(), placed=lambda network: network)
         null = make_null("coordconv", 5, 16, claim=True)
-        bench = Bench(null, shop, images(100), images(100), lambda _: None)
+        bench = Bench(null, shop, images(100), images(100), shares.append)
         return choose_network(bench, JOB).values, runs
 
     return choose
@@ -95,6 +100,17 @@ def test_where_every_rate_diverges_no_other_is_guessed(chosen):
     values, runs = chosen(lambda seen, rate: None)
     assert (values["status"], values["reason"]) == ("failed", "its training diverged")
     assert min(rate for _, rate in runs) == 0.05
+
+
+def test_doublings_are_part_of_what_is_left(chosen):
+    """Each takes as long as all before: a bar that says 100 % would be wrong for so long."""
+    values, _ = chosen(lambda seen, rate: 0.9)
+    assert values["doublings"] == 0
+    assert shares[-1] == pytest.approx(1, abs=0.1)
+    values, _ = chosen(lambda seen, rate: 0.7, climb=0.4)
+    assert values["doublings"] == 1
+    assert shares[-2] < 0.8
+    assert shares[-1] == pytest.approx(1, abs=0.1)
 
 
 def test_nothing_is_said_of_a_training_that_went_well(chosen):

@@ -232,6 +232,7 @@ def rehearse_all(
     largest = recipe.images_seen * 2 ** int(job.params["doublings"])  # type: ignore[arg-type]
     while not found.adequacy.adequate and recipe.images_seen < largest:
         recipe = dataclasses.replace(recipe, images_seen=2 * recipe.images_seen)
+        bench.expected += recipe.images_seen * len(seeds)
         for seed in seeds:
             logits = predict(bench.run(recipe, seed), bench.heldout)
             bench.note(found.add(recipe.images_seen, logits))

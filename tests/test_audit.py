@@ -23,7 +23,14 @@ def report(finished):
 def test_leaves_every_file(finished):
     out, _ = finished
     names = {p.name for p in out.iterdir()}
-    reports = {"report.yaml", "report.html", "report.md", "model-card.md", "junit.xml"}
+    reports = {
+        "report.yaml",
+        "report.html",
+        "report.md",
+        "model-card.md",
+        "junit.xml",
+        "report.sarif",
+    }
     evidence = {"predictions.csv.gz", "evidence", "config.yaml", "environment.json", "log.txt"}
     assert names == reports | evidence
     assert "torch" in json.loads((out / "environment.json").read_text())

@@ -29,6 +29,7 @@ COMMANDS = {  # a module of audit.commands with an object of that name, and its 
     "selftest": "Plant known faults and see whether the gate finds them.",
 }
 MAIN = "run"
+CACHED = ("run", "nulls", "demo")  # commands whose work is kept when they are stopped
 
 HELP = """Has this image classifier learned anything that a stupid model could not?
 
@@ -127,8 +128,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.exceptions.Abort):
-        resumed = "what is done is kept: the same command continues"
-        print(f"audit: stopped; {resumed}", file=sys.stderr)
+        print(stopped(), file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         crash(error)
@@ -163,9 +163,18 @@ def crash(error: Exception) -> None:
     )
 
 
+def stopped() -> str:
+    """What to say of a command that was stopped."""
+    command = next((word for word in sys.argv[1:] if word in COMMANDS), MAIN)
+    kept = command in CACHED and "--no-cache" not in sys.argv
+    if not kept or os.environ.get("AUDIT_NO_CACHE"):
+        return "audit: stopped; nothing was kept"
+    return "audit: stopped; what is done is kept: the same command continues"
+
+
 def stop(number: int, frame: FrameType | None) -> None:
     """SIGTERM: end like an interrupt, with its own code."""
-    print("audit: stopped; what is done is kept: the same command continues", file=sys.stderr)
+    print(stopped(), file=sys.stderr)
     os._exit(128 + number)
 
 

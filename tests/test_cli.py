@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+from audit import cli
+
 PREPARED = {"--mean": "0.5", "--std": "0.5", "--crop-pct": "1", "--interpolation": "box"}
 
 
@@ -73,3 +75,15 @@ def test_a_run_under_other_limits_than_its_own_is_told_so(finished, command, tmp
     command("judge", tmp_path / "other", "--json")
     told = "judged by the default limits, not by those of the run: name these with --policy"
     assert told in capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize(("words", "kept"), [
+    ("model.pt --data x", True), ("run model.pt", True), ("nulls fit --data x", True),
+    ("model.pt --no-cache", False), ("selftest", False), ("cache clear", False),
+])  # fmt: skip
+def test_a_stop_says_whether_anything_is_kept(words, kept, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["audit", *words.split()])
+    monkeypatch.delenv("AUDIT_NO_CACHE", raising=False)
+    assert ("the same command continues" in cli.stopped()) == kept
+    monkeypatch.setenv("AUDIT_NO_CACHE", "1")
+    assert "nothing was kept" in cli.stopped()

@@ -98,13 +98,11 @@ def open_batch(
     if settings.max_time is not None:
         parse_limit(settings)  # refuses nonsense before any work
     set_threads(options["threads"])
-    from audit.device import chosen_device, idle_gpu
+    from audit.device import device_for
     from audit.nulls_folder import read_nulls
     from audit.store import Store, default_cache
 
-    device = chosen_device(options.get("device") or "cpu")
-    if idle := idle_gpu(device):
-        progress.say(idle)
+    device = device_for(options, progress)
     with settings.placing("nulls", "NULLS_"):
         fitted = None if settings.nulls is None else read_nulls(settings.nulls)
     root = None if options["no_cache"] else options["cache"] or default_cache()

@@ -1,15 +1,17 @@
 """The device that networks run on, and whether it computes what the processor computes."""
 
 import copy
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from audit.progress import Progress
 from audit.record import AuditError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+Net = TypeVar("Net", bound="nn.Module")
 CLOSE = 0.01  # of the spread of logits: what rounding in 32 bits never reaches
 LEARNED = 0.05  # likewise, after a few steps of training
 STEPS, BATCH = 8, 16  # of these
@@ -47,16 +49,21 @@ def _unusable(name: str, why: str) -> AuditError:
     )
 
 
-def idle_gpu(device: "torch.device") -> str:
-    """What to say where a GPU is left idle; empty where there is none."""
+def device_for(options: Mapping[str, Any], progress: Progress) -> "torch.device":
+    """The device of a call; says so where a GPU is left idle.
+
+    Raises:
+        AuditError: DEVICE_UNUSABLE.
+    """
     import torch
 
-    if device.type != "cpu" or not torch.cuda.is_available():
-        return ""
-    return "everything runs on the processor; --device cuda uses the GPU"
+    device = chosen_device(options.get("device") or "cpu")
+    if device.type == "cpu" and torch.cuda.is_available():
+        progress.say("everything runs on the processor; --device cuda uses the GPU")
+    return device
 
 
-def on_device(network: "nn.Module", device: "torch.device") -> "nn.Module":
+def on_device(network: Net, device: "torch.device") -> Net:
     """A copy of a network on a device; on the processor the network itself."""
     return network if device.type == "cpu" else copy.deepcopy(network).to(device)
 

@@ -61,6 +61,10 @@ class Job(Word):
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:40]
 
+    def whole(self, name: str) -> int:
+        """A parameter that is a whole number."""
+        return int(self.params[name])  # type: ignore[arg-type]
+
 
 def merged(jobs: tuple[Job, ...]) -> list[Job]:
     """All jobs and those they need, each once, every job behind the ones that it needs."""

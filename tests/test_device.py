@@ -26,6 +26,7 @@ from audit.kernels.neighbours import nearest
 from audit.kernels.probes import basis_of
 from audit.kernels.twonn import intrinsic_dimension
 from audit.model.checkpoint import load_subject
+from audit.progress import Progress
 from audit.record import AuditError
 from audit.setup import set_up
 from audit.stored import load_report
@@ -179,10 +180,9 @@ def test_products_on_a_gpu_are_not_shortened(monkeypatch):
     assert not torch.backends.cuda.matmul.allow_tf32
 
 
-@pytest.mark.parametrize("words", [("--data", "x"), ("--data", "x", "--quick")])
-def test_the_command_refuses_it_before_any_work(words, command, capsys, monkeypatch, model):
+def test_the_command_refuses_it_before_it_looks_at_the_data(command, capsys, monkeypatch, model):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    code = command(model, *words, "--device", "cuda", "-q")
+    code = command(model, "--data", "nowhere", "--device", "cuda", "-q")
     assert_refused(code, capsys.readouterr().err, ("DEVICE_UNUSABLE",))
 
 
@@ -206,7 +206,10 @@ def test_a_device_that_computes_something_else_is_refused(wrong, monkeypatch):
                                                      (True, "cuda", False)])  # fmt: skip
 def test_a_gpu_that_is_left_idle_is_named(gpu, device, said, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    assert ("--device cuda" in devices.idle_gpu(torch.device(device))) == said
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    progress = Progress(quiet=True)
+    assert devices.device_for({"device": device}, progress).type == device
+    assert any("--device cuda" in line for line in progress.lines) == said
 
 
 class Faulty(Accelerator):

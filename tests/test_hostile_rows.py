@@ -51,7 +51,7 @@ def test_a_reader_that_goes_away_changes_no_exit_code(closed, tmp_path):
 def test_a_reader_of_the_progress_that_goes_away_ends_no_audit(monkeypatch):
     read, write = os.pipe()
     os.close(read)
-    with open(write, "w") as gone:  # noqa: PTH123 - from a descriptor
+    with os.fdopen(write, "w") as gone:
         monkeypatch.setattr(sys, "stderr", deaf(gone))
         progress = Progress(quiet=False)
         progress.start(1.0)

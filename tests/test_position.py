@@ -22,7 +22,10 @@ def outputs(right):
     return Outcome({}, {"logits": np.eye(2, dtype=np.float32)[predicted]})
 
 
-def claimed(monkeypatch, *, twin_moved=0.5, subject_moved=0.5, broken="", missing=""):
+def claimed(
+    monkeypatch, *, told=0.9, twin=0.5, told_moved=0.5, twin_moved=0.5, subject_moved=0.5,
+    broken="", missing="",
+):  # fmt: skip
     """What is claimed where coordinates raise 50 to 90 %, and relocation takes that away."""
     settings = profile("quick", circular=True)
     setup = Setup(
@@ -30,17 +33,17 @@ def claimed(monkeypatch, *, twin_moved=0.5, subject_moved=0.5, broken="", missin
         subject_side=32, view="", train_digest="", eval_digest="", classes=("a", "b"), n_train=9,
         channels=3, side=32, nulls=ladder(32, settings),
     )  # fmt: skip
-    told, twin = (setup.null(kind, setup.gating_q) for kind in ("coordconv", "circular"))
+    first, second = (setup.null(kind, setup.gating_q) for kind in ("coordconv", "circular"))
     given = {
-        requests.null_outputs(setup, told, 0, relocated=True).key: outputs(0.5),
-        requests.null_outputs(setup, twin, 0, relocated=True).key: outputs(twin_moved),
+        requests.null_outputs(setup, first, 0, relocated=True).key: outputs(told_moved),
+        requests.null_outputs(setup, second, 0, relocated=True).key: outputs(twin_moved),
         requests.subject_outputs(setup, relocated=True).key: outputs(subject_moved),
         requests.subject_outputs(setup).key: outputs(0.9),
     }
     case = Case(setup, LABELS, np.arange(N), given, {})
-    rows = {null.name: np.arange(N)[None] >= r * N for null, r in ((told, 0.9), (twin, 0.5))}
+    rows = {null.name: np.arange(N)[None] >= r * N for null, r in ((first, told), (second, twin))}
     errors = {name: row.astype(float) for name, row in rows.items() if name != missing}
-    reasons = {missing: "it diverged"} | ({told.name: broken} if broken else {})
+    reasons = {missing: "it diverged"} | ({first.name: broken} if broken else {})
     known = Ladder(case, errors, reasons, ASSUMED_SEED_VARIANCE)
     monkeypatch.setattr(position, "read_ladder", lambda _: known)
     return next(m for m in position.measure(case) if m.name == "position.claimed").value
@@ -50,9 +53,15 @@ def test_one_seed_suffices_where_the_effect_is_large(monkeypatch):
     assert claimed(monkeypatch) == 1
 
 
-@pytest.mark.parametrize("moved", [{"twin_moved": 0.4}, {"subject_moved": 0.9}])
-def test_nothing_is_claimed_where_the_twin_suffers_or_the_model_does_not(monkeypatch, moved):
-    assert claimed(monkeypatch, **moved) == 0
+@pytest.mark.parametrize("planted", [
+    {"twin_moved": 0.4},
+    {"subject_moved": 0.9},
+    {"told_moved": 0.9},  # relocation costs CoordConv nothing
+    {"twin": 0.9, "twin_moved": 0.9},  # the coordinates add nothing
+    {"told": 0.53, "told_moved": 0.3},  # three points, within what one seed may do
+])  # fmt: skip
+def test_each_of_the_four_tests_is_needed(monkeypatch, planted):
+    assert claimed(monkeypatch, **planted) == 0
 
 
 def test_a_null_that_failed_shows_nothing(monkeypatch):

@@ -39,14 +39,12 @@ def fit(out: Path, **flags: Any) -> int:
     """
     settings, options = resolve(flags)
     set_threads(options["threads"])
-    from audit.device import chosen_device, idle_gpu
+    from audit.device import device_for
     from audit.store import Store, default_cache
 
-    device = chosen_device(options["device"] or "cpu")
     root = None if options["no_cache"] else options["cache"] or default_cache()
     progress = Progress(bool(options["quiet"]))
-    if idle := idle_gpu(device):
-        progress.say(idle)
+    device = device_for(options, progress)
     digest = fit_nulls(settings, out, Store(root), progress, device)
     if options["as_json"]:
         print(json.dumps({"out": str(out), "manifest_sha256": digest}))

@@ -54,7 +54,7 @@ def choose(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick)
     null = null_of(job, shop)
     groups = results[job.after[0].key].arrays["train_groups"]
     labels = shop.split("train").labels
-    fit_index, held = heldout_indices(labels, groups, int(job.params["seed"]))  # type: ignore[arg-type]
+    fit_index, held = heldout_indices(labels, groups, job.whole("seed"))
     if null.kind in TRIVIAL:
         return choose_trivial(null, shop, fit_index, held)
     images = shop.images("train", null)
@@ -182,8 +182,8 @@ def choose_network(bench: Bench, job: Job) -> Outcome:
     Returns:
         As `choose`, without the array `heldout`.
     """
-    budget, first = int(job.params["images_seen"]), int(job.params["seed"])  # type: ignore[arg-type]
-    seeds = range(first, first + int(job.params["rehearsals"]))  # type: ignore[arg-type]
+    budget, first = job.whole("images_seen"), job.whole("seed")
+    seeds = range(first, first + job.whole("rehearsals"))
     rates: list[float] = list(job.params["rates"])  # type: ignore[arg-type]
     bench.expected = budget * (TRIAL * (len(rates) + 2) + REHEARSAL * len(seeds) + 0.1)
     recipe, trials, edge = choose_early(bench, first, budget, rates)
@@ -229,7 +229,7 @@ def rehearse_all(
     recipe, found = regularise(bench, recipe, seeds[0], trials)
     for seed in seeds[1:]:
         rehearse(bench, recipe, seed, found)
-    largest = recipe.images_seen * 2 ** int(job.params["doublings"])  # type: ignore[arg-type]
+    largest = recipe.images_seen * 2 ** job.whole("doublings")
     while not found.adequacy.adequate and recipe.images_seen < largest:
         recipe = dataclasses.replace(recipe, images_seen=2 * recipe.images_seen)
         bench.expected += recipe.images_seen * len(seeds)

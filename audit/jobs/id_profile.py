@@ -46,7 +46,7 @@ def id_profile(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: T
         `width` (coordinates); `images` and `on_disk` (bytes). Array `in_blocks`, (points, blocks):
         log dimensions on the same blocks of images. Only `reason` where nothing can be measured.
     """
-    seed, n = int(job.params["seed"]), int(job.params["images"])  # type: ignore[arg-type]
+    seed, n = job.whole("seed"), job.whole("images")
     index = shop.some("eval", n, seed)
     if "null" in job.params:
         fitted = results[job.after[0].key]

@@ -16,6 +16,7 @@ from audit.jobs.workshop import Tick, Workshop, counter
 from audit.store import Outcome
 from audit.work import Job
 from baselines import TRIVIAL
+from baselines.device import PROCESSOR
 from baselines.linear import FEATURES, Linear, fit_linear, fit_prior
 from baselines.receptive_field import prove_local, prove_position_blind
 from baselines.sibling import STRIDE, TORUS, Sibling, size_rule
@@ -53,18 +54,15 @@ def fit(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) ->
         return fit_trivial(null, shop, chosen)
     if "recipe" not in chosen.values:
         return Outcome(dict(chosen.values))
-    seed = int(job.params["seed"])  # type: ignore[arg-type]
+    seed = job.whole("seed")
     images, recipe = shop.images("train", null), Recipe(**chosen.values["recipe"])
     count = counter(recipe.images_seen, tick)
-    network = build(null, shop, seed)
+    network, keeper = shop.placed(build(null, shop, seed)), shop.drawer.part(recipe, seed)
     try:
-        keeper = shop.drawer.part(recipe, seed)
-        placed = shop.placed(network)
-        train(placed, images, recipe, seed=seed, progress=count, keeper=keeper)
+        train(network, images, recipe, seed=seed, progress=count, keeper=keeper)
     except Diverged:
         return Outcome({"status": "failed", "reason": "its training diverged"})
-    network.load_state_dict(placed.state_dict())
-    network.eval().to(memory_format=torch.channels_last)
+    network.to(PROCESSOR)
     seconds = shop.drawer.seconds()
     proofs = prove(network, null, images)
     broken = [name for name, proof in proofs.items() if not proof["holds"]]

@@ -72,7 +72,7 @@ def needed(job: Job, kind: str) -> Job:
 
 def statistics(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """Mean and standard deviation of the training images' channels: (C,) each, in [0, 1]."""
-    pixels = torch.from_numpy(shop.pixels("train", int(job.params["side"])))  # type: ignore[arg-type]
+    pixels = torch.from_numpy(shop.pixels("train", job.whole("side")))
     mean, std = channel_statistics(pixels)
     return Outcome({}, {"mean": mean.numpy(), "std": std.numpy()})
 
@@ -140,7 +140,7 @@ def subject_outputs(
     subject = shop.subject
     model = subject.model
     if job.params["untrained"]:
-        model = subject.spec.build(int(job.params["seed"]))  # type: ignore[arg-type]
+        model = subject.spec.build(job.whole("seed"))
     model = shop.placed(model.eval().to(memory_format=torch.channels_last))
     shift = quarter(subject.preprocessing.img_size) if job.params["relocated"] else 0
     parts, n = shop.evaluation_parts(), len(shop.dataset.eval)
@@ -167,7 +167,7 @@ def null_outputs(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick:
     """A null, or its untrained twin, on the evaluation images."""
     null = null_of(job, shop)
     if job.params["untrained"]:
-        network = build(null, shop, int(job.params["seed"])).eval()  # type: ignore[arg-type]
+        network = build(null, shop, job.whole("seed")).eval()
     else:
         fitted = results[job.after[0].key]
         if not fitted.arrays:

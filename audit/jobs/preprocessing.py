@@ -85,7 +85,7 @@ def preprocessing(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick
         first row as it is, and `groups` (n,) of near duplicates.
     """
     subject = shop.subject
-    index = shop.some("train", int(job.params["images"]), int(job.params["seed"]))  # type: ignore[arg-type]
+    index = shop.some("train", job.whole("images"), job.whole("seed"))
     part = shop.split("train").select(index)
     own = Alternative("as_is", "", subject.preprocessing)
     ways = [own, *alternatives(subject.preprocessing, colour=not shop.dataset.grey)]

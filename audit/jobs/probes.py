@@ -73,12 +73,12 @@ def probes(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick)
         `wrong` (R, n) uint8, `index` (n,) of the evaluation images and, beside the audited data
         set, `groups` (n,) of them.
     """
-    started, of, seed = time.monotonic(), str(job.params["of"]), int(job.params["seed"])  # type: ignore[arg-type]
+    started, of, seed = time.monotonic(), str(job.params["of"]), job.whole("seed")
     names = job.params["cuts"]
     assert isinstance(names, list)
     cuts = tuple(cut for cut in shop.all_cuts.values() if cut.name in names)
     subject, twin = shop.subject.model, shop.subject.spec.build(seed)
-    asked = int(job.params["images"])  # type: ignore[arg-type]
+    asked = job.whole("images")
     given = material(job, shop, results, cuts, asked)
     count = counter(2 * (2 * len(given.train) + len(given.evaluation)), tick)
     losses: tuple[Loss, ...] = ("logistic", "hinge") if job.params["svm"] else ("logistic",)
@@ -119,7 +119,7 @@ def material(
     asked: int,
 ) -> Material:
     """Draw the images, stratified: those that choose stand last, near duplicates together."""
-    of, seed = str(job.params["of"]), int(job.params["seed"])  # type: ignore[arg-type]
+    of, seed = str(job.params["of"]), job.whole("seed")
     every = part_of(shop, of, "train", np.arange(len(shop.split("train", of))))
     room = MEMORY // max(1, bytes_each(shop, shop.subject.model, cuts, every))
     index = shop.some("train", min(asked, max(FEWEST, room)), seed, of)

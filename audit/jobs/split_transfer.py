@@ -17,7 +17,7 @@ from torch import nn
 from audit.data import subset
 from audit.jobs.probes import groups, train_groups
 from audit.jobs.retraining import DIVERGED, Curve, Start, errors_on, learn, within_memory
-from audit.jobs.transfer import facts, shares_of, whole_number
+from audit.jobs.transfer import facts, shares_of
 from audit.jobs.workshop import Tick, Workshop
 from audit.model.spec import ModelSpec
 from audit.store import Outcome
@@ -79,14 +79,14 @@ def curve_of(job: Job, shop: Workshop, results: Mapping[str, Outcome], side: str
     if str(job.params["of"]) not in shop.others:
         wanted.append(half(job, shop, "a"))
     cuts = [shop.cuts[str(name)] for name in job.params["cuts"]]  # type: ignore[union-attr]
-    n = within_memory(cuts, whole_number(job, "images"))
+    n = within_memory(cuts, job.whole("images"))
     n = min(n, *(len(h.positions(shop, "train")) for h in wanted))
     own = half(job, shop, side)
-    index = own.chosen(shop, n, whole_number(job, "base_seed"))
+    index = own.chosen(shop, n, job.whole("base_seed"))
     images = own.relabelled(shop.retraining_images(index, own.of))
     spec = replace(shop.subject.spec, num_classes=len(own.classes))
     tied = train_groups(job, shop, results, own.of, index)
-    seen = whole_number(job, "seen")
+    seen = job.whole("seen")
     return Curve(spec, images, seen, shares_of(job), tied, shop.device)
 
 
@@ -97,7 +97,7 @@ def split_base(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: T
         Values: how it was trained. Arrays: its weights, its errors on its own evaluation images
         and, beside the audited data set, `groups` (n,) equal for near duplicates among these.
     """
-    side, seed = str(job.params["side"]), whole_number(job, "seed")
+    side, seed = str(job.params["side"]), job.whole("seed")
     curve = curve_of(job, shop, results, side)
     try:
         learned = learn(curve, Start(), seed_for(seed, side), tick, shop.drawer)
@@ -119,7 +119,7 @@ def split_base(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: T
 
 def split_network(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """One network of the four curves: its errors on B's evaluation images."""
-    kind, seed = str(job.params["curve"]), whole_number(job, "seed")
+    kind, seed = str(job.params["curve"]), job.whole("seed")
     bases = [results[needed.key] for needed in job.after if needed.kind == "split_base"]
     for base in bases:
         if base.values["status"] != "ok":

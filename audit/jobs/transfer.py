@@ -21,16 +21,16 @@ def transfer(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
     `mode` is "frozen" (BnB), "tuned" (BnB+) or "untrained" (control: a frozen prefix with fresh
     weights).
     """
-    mode, seed = str(job.params["mode"]), whole_number(job, "seed")
+    mode, seed = str(job.params["mode"]), job.whole("seed")
     cuts = [shop.cuts[str(name)] for name in job.params["cuts"]]  # type: ignore[union-attr]
-    n = within_memory(cuts, whole_number(job, "images"))
-    index = shop.some("train", n, whole_number(job, "base_seed"))
+    n = within_memory(cuts, job.whole("images"))
+    index = shop.some("train", n, job.whole("base_seed"))
     groups = train_groups(job, shop, results, AUDITED, index)
     spec = shop.subject.spec
     donor = spec.build(seed + 1) if mode == "untrained" else shop.subject.model
     start = Start(donor, shop.cuts[str(job.params["cut"])], frozen=mode != "tuned")
     images = shop.retraining_images(index)
-    curve = Curve(spec, images, whole_number(job, "seen"), shares_of(job), groups, shop.device)
+    curve = Curve(spec, images, job.whole("seen"), shares_of(job), groups, shop.device)
     try:
         learned = learn(curve, start, seed, tick, shop.drawer)
     except Diverged:
@@ -49,11 +49,6 @@ def facts(learned: Learned, curve: Curve) -> dict[str, Any]:
         "seen": curve.budget,
         "seconds": learned.seconds,
     }
-
-
-def whole_number(job: Job, name: str) -> int:
-    """A parameter that is a number."""
-    return int(job.params[name])  # type: ignore[arg-type]
 
 
 def shares_of(job: Job) -> tuple[float, ...]:

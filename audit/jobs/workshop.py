@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from audit.case import Null, Setup
 from audit.data import Dataset, decode, resize, subset
 from audit.data.dataset import Split
-from audit.device import on_device, require_agreement, require_learning
+from audit.device import Net, on_device, require_agreement, require_learning
 from audit.drawer import Drawer
 from audit.record import AuditError
 from audit.store import Outcome
@@ -77,7 +76,7 @@ class Workshop:
         assert self.model is not None, "jobs of nulls do not ask for the model"
         return self.model
 
-    def placed(self, network: nn.Module) -> nn.Module:
+    def placed(self, network: Net) -> Net:
         """A network where it is to run: on the processor itself, elsewhere a copy."""
         return on_device(network, self.device)
 

@@ -148,7 +148,7 @@ def null_outputs(
         | {"untrained": untrained, "relocated": relocated}
         | {"features": not (seed or relocated)},  # only `dimension` reads them
         after=(*(() if untrained else (fit(setup, null, seed),)), *scale),
-        cost=0.3 * setup.n_eval,
+        cost=(1.0 if null.trained else 0.3) * setup.n_eval,
     )
 
 

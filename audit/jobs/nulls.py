@@ -19,7 +19,7 @@ from baselines import TRIVIAL
 from baselines.device import PROCESSOR
 from baselines.linear import FEATURES, Linear, fit_linear, fit_prior
 from baselines.receptive_field import prove_local, prove_position_blind
-from baselines.sibling import STRIDE, TORUS, Sibling, size_rule
+from baselines.sibling import SPACING, TORUS, Sibling, size_rule
 from baselines.train import Diverged, Images, Recipe, accuracy, train
 
 
@@ -90,9 +90,9 @@ def prove(network: Sibling, null: Null, images: Images) -> dict[str, dict[str, A
     torus = null.kind in TORUS
     sample = images.normalised(torch.arange(4))
     q = null.q or 0
-    found = {"receptive_field": prove_local(network, sample, q=q, stride=STRIDE, torus=torus)}
+    found = {"receptive_field": prove_local(network, sample, q=q, stride=SPACING, torus=torus)}
     if null.kind == "circular":
-        found["position_blind"] = prove_position_blind(network, sample, stride=STRIDE)
+        found["position_blind"] = prove_position_blind(network, sample, stride=SPACING)
     return {name: dataclasses.asdict(proof) for name, proof in found.items()}
 
 

@@ -18,6 +18,7 @@ COSTS = {  # per image seen, or per training image of a trivial rung
     "moments": 0.2,
     "pixels": 1.0,
 }
+VOTED = 0.8  # likewise, of an image that a blind network votes on: its patches lie closer then
 
 
 def train_facts(setup: Setup) -> Job:
@@ -98,8 +99,10 @@ def choose(setup: Setup, null: Null) -> Job:
             "rates": list(profile.rates),
             "doublings": profile.doublings,
         }
-    budgets = 0.125 * (len(setup.profile.rates) + 2) + 1.4 * setup.profile.seeds
-    seen = setup.profile.images_seen * budgets if null.trained else setup.n_train
+    tried, seeds = len(setup.profile.rates) + 2, setup.profile.seeds
+    held = 0.1 * setup.n_train + 1000  # about
+    learned = setup.profile.images_seen * (0.125 * tried + 1.4 * seeds)
+    seen = learned + VOTED * held * (tried + 3 * seeds) if null.trained else setup.n_train
     return Job(
         kind="choose",
         label=f"choosing the recipe of {null.title}",
@@ -148,7 +151,7 @@ def null_outputs(
         | {"untrained": untrained, "relocated": relocated}
         | {"features": not (seed or relocated)},  # only `dimension` reads them
         after=(*(() if untrained else (fit(setup, null, seed),)), *scale),
-        cost=(1.0 if null.trained else 0.3) * setup.n_eval,
+        cost=VOTED * setup.n_eval * COSTS.get(null.kind, 1.0),
     )
 
 

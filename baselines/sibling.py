@@ -14,7 +14,7 @@ pixels, so that the sighted twin sees all).
 
 In a finished null (in eval mode) a patch around every second pixel votes. While it learns, a step
 looks at every fourth only, from a first one drawn anew, so that it learns from all that will vote,
-at a quarter of the work. The sighted twin, which sees all from everywhere, keeps to every fourth.
+at a third of the work. The sighted twin, which sees all from everywhere, keeps to every fourth.
 
 Differences from the paper: no bottlenecks, batch norm after every convolution, stride 2 (4 while it
 learns), not 8.
@@ -33,7 +33,7 @@ from baselines.coordinates import Window, add_coordinates
 Kind = Literal["bagnet", "coordconv", "circular", "sighted"]
 STRIDES = {5: (1, 4), 9: (1, 2, 2), 17: (1, 2, 2, 1), 33: (1, 2, 2, 1, 1, 1)}  # of the 3x3 layers
 STRIDE = 4  # pixels between the patches that one step learns from, for every q
-SPACING = 2  # pixels between the patches that vote in eval mode; divides STRIDE
+SPACING = 2  # between those of a blind network that vote in eval mode; divides STRIDE
 TORUS = ("coordconv", "circular")  # kinds whose patches wrap around the border
 
 
@@ -86,23 +86,18 @@ class Sibling(nn.Module):
         self.fc = nn.Linear(width, num_classes)
 
     def train(self, mode: bool = True) -> Self:
-        """Patches `STRIDE` apart in train mode, and in eval mode `SPACING` apart if it is blind."""
-        super().train(mode)
-        return self.spaced(STRIDE if mode or self.kind == "sighted" else SPACING)
-
-    def spaced(self, spacing: int) -> Self:
-        """Let patches `spacing` pixels apart vote: `STRIDE`, or `SPACING` if the kind is blind.
+        """Patches `STRIDE` apart in train mode, and in eval mode `SPACING` apart if it is blind.
 
         The weights fit both: the last stride is divided, and what follows it dilated as much.
         """
-        self.spacing, finer = spacing, STRIDE // spacing
-        strides = STRIDES[self.q]
+        self.spacing = STRIDE if mode or self.kind == "sighted" else SPACING
+        finer, strides = STRIDE // self.spacing, STRIDES[self.q]
         last = max(i for i, stride in enumerate(strides) if stride > 1)
         local = [m for m in self.stem if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
         local[last].stride = (strides[last] // finer,) * 2
         for conv in local[last + 1 :]:
             conv.dilation = (finer,) * 2
-        return self
+        return super().train(mode)
 
     def features(self, x: Tensor, window: Window | None = None) -> Tensor:
         """Local features: (N, C, H, W) -> (N, D, h, w).
@@ -115,7 +110,7 @@ class Sibling(nn.Module):
             row, col = self.first()
             if self.kind in TORUS:
                 x = wrapped(x, self.q, self.spacing, row, col)
-            elif x.shape[-1] > self.q:
+            elif row or col:
                 x = x[..., row:, col:]
         return self.blocks(self.stem(x))
 

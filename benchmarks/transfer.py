@@ -4,11 +4,12 @@
     AUDIT_DATA=cifar10 python benchmarks/transfer.py --speed-only
     AUDIT_DATA=cifar10 python benchmarks/transfer.py --plan       # fits x seconds; trains nothing
 
-AUDIT_DATA names an image folder; without it the embedded images are taken, which have no
-animals, so that only random halves are tried. The study is the product's own: the jobs and the
-check of `--transfer-classes`, with a small network. Speed is compared in one run: at the same cuts,
-with the same seeds and rates, frozen cuts learn from stored features, from decoded pixels in memory
-and, written plainly, from images that are decoded in every epoch (in both, the frozen layers run
+AUDIT_DATA names an image folder; without it the embedded images are taken, which have no animals,
+so that only random halves are tried. The study is the product's own: the jobs and the check of
+`--transfer-classes`, with a small network. Speed is compared in one run: at the same cuts, with the
+same seeds and rates, frozen cuts learn from stored features, from decoded pixels in memory, from
+images that are decoded in every epoch and, as one would write it with timm, from its data set and
+transforms, which see the same images but draw other mirrors (in all three the frozen layers run
 without gradients in every step). Time is processor time, so that other processes of the machine
 count little. Storing pays the more, the more often an image is seen and the deeper the cut is: a
 whole pass of both views comes first, and layers behind the cut cost the same in all three. The last
@@ -29,6 +30,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from timm.data import create_dataset, create_transform
+from torch.utils.data import default_collate
 
 from audit.calibration import measure_speed
 from audit.checks import split_transfer
@@ -63,6 +67,7 @@ SMALL = {"channels": [16, 32, 64, 128], "stem_width": 16}
 RATES = (3.0, 1.0)  # shares of the recipe's that are tried; a narrow head needs the larger
 QUIET = Progress(quiet=True)
 WAYS = ("decoded every epoch", "pixels in memory", "stored features")
+TIMM = "timm's transforms, every epoch"  # needs files
 
 
 @dataclass(frozen=True)
@@ -93,9 +98,65 @@ class Files:
         batch = replace(self.like, pixels=pixels, labels=self.labels[index])
         return batch.batch(torch.arange(len(index)), augment, generator)
 
+    def normalised(self, index: torch.Tensor) -> torch.Tensor:
+        """As `Images.normalised`; decoded already, for no step looks at it."""
+        return self.like.normalised(index)
+
     def subset(self, index: torch.Tensor) -> "Files":
         """The images at `index`."""
         return Files(self.split.select(index.numpy()), self.like.subset(index))
+
+
+@dataclass(frozen=True)
+class TimmFiles:
+    """The same files as timm's loaders give them to its training script, in this process.
+
+    Attributes:
+        samples: timm's data set: item i is an image, transformed, and its label.
+        index: (N,) which items these are.
+        labels: (N,).
+    """
+
+    samples: Any
+    index: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def batch(self, index: torch.Tensor, augment: str, generator: torch.Generator) -> torch.Tensor:
+        """A batch, collated as torch's `DataLoader` does."""
+        found = [self.samples[i] for i in self.index[index].tolist()]
+        x, y = default_collate(found)
+        assert torch.equal(y, self.labels[index]), "timm names the classes in another order"
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def normalised(self, index: torch.Tensor) -> torch.Tensor:
+        """Only looked at for values that are not finite."""
+        return self.batch(index, "none", torch.Generator())
+
+
+def timm_files(split: Split, chosen: NDArray[np.int64], view: Preprocessing) -> TimmFiles | None:
+    """What timm's training script would read for this preprocessing; None if these are no files."""
+    files = getattr(split.source, "files", None)
+    if files is None:
+        return None
+    root, mode = Path(files[0]).parents[1], "L" if view.in_chans == 1 else "RGB"
+    samples: Any = create_dataset("", root=str(root), is_training=True, input_img_mode=mode)
+    samples.transform = create_transform(
+        (view.in_chans, view.img_size, view.img_size),
+        is_training=True,
+        scale=(1.0, 1.0),
+        ratio=(1.0, 1.0),
+        hflip=0.5,
+        color_jitter=None,
+        interpolation=view.interpolation,
+        mean=view.mean,
+        std=view.std,
+    )
+    place = {samples.filename(i, absolute=True): i for i in range(len(samples))}
+    index = torch.tensor([place[files[i]] for i in chosen])
+    return TimmFiles(samples, index, torch.from_numpy(split.labels[chosen]))
 
 
 @dataclass(frozen=True)
@@ -256,17 +317,21 @@ def speed(dataset: Dataset, subject: Any, wanted: Profile, sizes: Sizes, seed: i
         "stored is faster by | accuracy | this minus stored | if storing were free |\n"
         "|---|---|---|---|---|---|---|---|"
     )
-    total, storing = np.zeros(len(WAYS)), 0.0
+    theirs = timm_files(dataset.train, chosen, subject.preprocessing)
+    names = WAYS if theirs is None else (TIMM, *WAYS)
+    timms = [] if theirs is None else [(replace(curve, images=theirs), False)]  # type: ignore[arg-type]
+    ways = [*timms, (files, False), (curve, False), (curve, True)]
+    total, storing = np.zeros(len(ways)), 0.0
     seeds = [seed + 2 + s for s in range(sizes.seeds)]
     for cut in setup.cuts:
         done = []
-        for shared, cached in ((files, False), (curve, False), (curve, True)):
+        for shared, cached in ways:
             start = Start(donor, cuts[cut.name], frozen=True, cached=cached)
             done.append(timed(shared, start, tests, seeds))
         total += [way.seconds for way in done]
         storing += done[-1].storing
-        print_speed(cut.name, cut.depth, done)
-    for way, spent in zip(WAYS, total, strict=True):
+        print_speed(cut.name, cut.depth, names, done)
+    for way, spent in zip(names, total, strict=True):
         free = spent / (total[-1] - storing)
         print(f"| all | | {way} | {spent:.1f} | {spent / total[-1]:.2f} | | | {free:.2f} |")
 
@@ -303,11 +368,11 @@ def timed(curve: Curve, start: Start, tests: Sequence[Images], seeds: Sequence[i
     return Timed(seconds, storing, np.stack(errors))
 
 
-def print_speed(name: str, depth: float, done: Sequence[Timed]) -> None:
+def print_speed(name: str, depth: float, ways: Sequence[str], done: Sequence[Timed]) -> None:
     """The rows of one cut; intervals over images and seeds."""
     last = done[-1]
     spent, stored = last.seconds, last.errors
-    for way, one in zip(WAYS, done, strict=True):
+    for way, one in zip(ways, done, strict=True):
         seconds, errors = one.seconds, one.errors
         noise = seed_noise([errors], independent=True)
         lost = difference(errors, np.zeros_like(errors), None, noise)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from audit.ladder import gating_qs
+from audit.model.architecture import find_cuts
 from audit.record import Finding
 from audit.selftest import cases, planted, subjects, trials
 from audit.selftest.expectations import Result, judged, measured, overall
@@ -35,6 +36,12 @@ def test_the_place_of_the_mark_gives_the_label_away():
     offset = first - np.array(planted.CORNERS)[labels]
     assert (abs(offset) <= planted.JITTER).all()
     assert ((pictures == 255).sum(axis=(1, 2)) == planted.PATCH**2).all()
+
+
+def test_the_planted_bagnet_can_be_cut_as_any_model():
+    cuts = find_cuts(subjects.LocalNet(4, 1).eval(), 1, 26)
+    assert len(cuts) >= 4
+    assert all(cut.traced for cut in cuts)
 
 
 def test_random_labels_are_balanced():

@@ -29,7 +29,7 @@ from audit.store import Outcome
 from audit.work import Job
 from baselines import TRIVIAL
 from baselines.linear import FEATURES, choose_strength, fit_prior
-from baselines.sibling import STRIDE, Sibling
+from baselines.sibling import STRIDE
 from baselines.train import Diverged, Images, Recipe, accuracy, predict, train
 
 TRIAL = 0.125  # share of the budget that a trial of a rate gets
@@ -109,14 +109,14 @@ class Bench:
     runs: int = 0
     best: float = 0.0
 
-    def run(self, recipe: Recipe, seed: int, **branch: Any) -> Sibling:
+    def run(self, recipe: Recipe, seed: int, **branch: Any) -> nn.Module:
         """Train a fresh network."""
         self.runs += 1
         keeper = self.shop.drawer.part(self.runs, recipe, seed, branch.get("branches"))
         network = self.shop.placed(build(self.null, self.shop, seed))
-        count = self.count
-        train(network, self.fit, recipe, seed=seed, progress=count, keeper=keeper, **branch)
-        return network
+        return train(
+            network, self.fit, recipe, seed=seed, progress=self.count, keeper=keeper, **branch
+        )
 
     def note(self, reached: float) -> float:
         """Remember the best accuracy."""
@@ -306,8 +306,7 @@ def choose_early(
     def attempt(rate: float, crop: int = crop, augment: str = "none") -> float:
         recipe = Recipe(round(budget * TRIAL), rate=rate, crop=crop, augment=augment)
         try:
-            coarse = bench.run(recipe, seed).spaced(STRIDE)  # a quarter of the patches tells rates
-            reached = bench.note(accuracy(coarse, bench.heldout))  # apart in a quarter of the time
+            reached = bench.note(accuracy(bench.run(recipe, seed), bench.heldout))
         except Diverged:
             reached = 0.0
         trials.append(trial(recipe, reached))

@@ -288,7 +288,8 @@ def restore_norms(network: nn.Module, data: Data, seed: int) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # a plain average over batches
     generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # what the network itself draws
         for index in torch.randperm(len(data), generator=generator)[:2000].split(200):
             if norms and len(index) > 1:
                 called(network, data.batch(index, "mirror", generator))

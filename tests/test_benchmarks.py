@@ -1,0 +1,46 @@
+"""The scripts whose tables stand in `benchmarks/` still run, at the smallest size."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+pytestmark = pytest.mark.slow
+COMMANDS = {
+    "containers": "containers.py test_resnet",
+    "coverage": "coverage.py test_vit",
+    "data_speed": "data_speed.py --links 200",
+    "id_against_accuracy": (
+        "id_against_accuracy.py -o {tmp} --share 0.02 --null-images 300 --networks 2 --threads 1"
+    ),
+    "id_bias": "id_bias.py --draws 1 --sizes 200 --manifolds gaussian",
+    "id_coverage": "id_coverage.py --draws 2 --large 1",
+    "neighbours": "neighbours.py --n 500 --d 32 --data gaussian --peers ours --threads 1",
+    "null_recipes": "null_recipes.py --search --confirm bagnet-9 --seconds 1 --images 100",
+    "probes": "probes.py --images 400 --width 16 --svm-images 200 --threads 1",
+    "profiles": "profiles.py {model} --data {data} --images 100 -o {tmp}/chart.svg",
+    "random_labels": "random_labels.py --epochs 1 --images 200",
+    "selftest_misses": "selftest_misses.py --seeds 1 --only h --threads 1",
+    "start_up": "start_up.py --repeats 1",
+    "throughput": "throughput.py --only bagnet-5 --width 16 --blocks 1 --threads 1",
+    "transfer": "transfer.py --speed-only --images 150 --speed-seen 300 --seeds 1 --threads 1",
+    "verdict_simulation": "verdict_simulation.py --quick --table extremes",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_benchmark_prints_a_table(command, data, model, tmp_path):
+    words = command.format(data=data, model=model, tmp=tmp_path).split()
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / words[0], *words[1:]],
+        cwd=tmp_path,
+        env=os.environ | {"AUDIT_DATA": str(data)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = [line for line in done.stdout.splitlines() if line.count("|") > 2]
+    assert len(rows) >= 3, "a head, a rule and a row"

@@ -109,7 +109,7 @@ def search(train_images: Images, seconds: float, n: int) -> None:
         used = time.process_time() - start
         print(
             f"| {variant.name} | {budget:,} | {accuracy(network, held):.1%} | "
-            f"{accuracy(network, fit.subset(torch.arange(2000))):.1%} | {used:.0f} |",
+            f"{accuracy(network, fit.subset(torch.arange(min(2000, n)))):.1%} | {used:.0f} |",
             flush=True,
         )
 

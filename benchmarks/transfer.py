@@ -237,7 +237,9 @@ def small_network(dataset: Dataset) -> Any:
     """A subject of the small architecture; its own weights matter to none of this."""
     assert dataset.train is not None
     channels = 1 if dataset.grey else 3
-    sample = dataset.train.select(np.arange(0, len(dataset.train), len(dataset.train) // 500))
+    sample = dataset.train.select(
+        np.arange(0, len(dataset.train), max(1, len(dataset.train) // 500))
+    )
     side = sample.open_image(0).size[0]
     mean, std = statistics(torch.from_numpy(decode(sample, side, channels)))
     view = Preprocessing(

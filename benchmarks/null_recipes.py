@@ -2,27 +2,47 @@
 
     AUDIT_DATA=cifar10 python benchmarks/null_recipes.py --search   # short trials of many recipes
     AUDIT_DATA=cifar10 python benchmarks/null_recipes.py --confirm  # the chosen one at full budget
+    AUDIT_DATA=cifar10 python benchmarks/null_recipes.py --votes    # what closer patches add
 
 AUDIT_DATA names an image folder; `--data` names another. Time is processor time of one
 thread, so that other processes of the machine do not count. Every recipe gets the same seconds: its
 speed is measured first and its budget set from that. The search scores on training images that are
-held out; only the confirming runs look at the test images.
+held out; only the other runs look at the test images.
 """
 
 import argparse
 import dataclasses
+import math
 import os
 import time
 from itertools import pairwise
 from pathlib import Path
+from unittest import mock
 
 import torch
 from torch import nn
 
 from audit.data import decode, load_dataset, resize
 from audit.jobs.choosing import crop_side
-from baselines.sibling import TORUS, Kind, Sibling, input_side, size_rule
-from baselines.train import Diverged, Images, Recipe, accuracy, plan_steps, statistics, train
+from baselines.sibling import (
+    SPACING,
+    STRIDE,
+    TORUS,
+    Kind,
+    Sibling,
+    input_side,
+    size_rule,
+)
+from baselines.train import (
+    Diverged,
+    Images,
+    Recipe,
+    accuracy,
+    plan_steps,
+    predict,
+    statistics,
+    train,
+)
 
 HELD_OUT = 5000
 PROBE = 12  # steps by which speed is measured
@@ -158,6 +178,32 @@ def own_seconds(ends: list[float], recipe: Recipe, fit: Images) -> float:
     return total
 
 
+def votes(name: str, kind: Kind, q: int, splits: dict[str, Images], images_seen: int) -> None:
+    """One null, its test accuracy by patches as far apart as while it learned, and as it votes."""
+    fit, test = splits["train"], splits["eval"]
+    width, blocks = size_rule(len(fit), fit.side)
+    recipe = prepared(tuned(augment=mirrored(kind)), q, fit)
+    recipe = dataclasses.replace(recipe, images_seen=images_seen)
+    network = train(build(kind, q, fit, width, blocks), fit, recipe, seed=0)
+    right = {}
+    for spacing in (STRIDE, SPACING):
+        with mock.patch("baselines.sibling.SPACING", spacing):
+            right[spacing] = (predict(network, test).argmax(1) == test.labels).double()
+    gain = right[SPACING] - right[STRIDE]
+    half = 1.96 * float(gain.std()) / math.sqrt(len(gain))
+    print(
+        f"| {name} | {images_seen:,} | {right[STRIDE].mean():.1%} | {right[SPACING].mean():.1%} | "
+        f"{100 * gain.mean():.1f} ({100 * (gain.mean() - half):.1f} to "
+        f"{100 * (gain.mean() + half):.1f}) |",
+        flush=True,
+    )
+
+
+def mirrored(kind: Kind) -> str:
+    """Augmentation of a kind: coordinates stay where they are."""
+    return "none" if kind in TORUS else "mirror"
+
+
 def load(folder: Path, kind: Kind) -> dict[str, Images]:
     """Both splits at the side that the null takes, with the training images' statistics."""
     dataset = load_dataset(folder)
@@ -177,9 +223,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--search", action="store_true")
     parser.add_argument("--confirm", nargs="*", metavar="NULL", help="bagnet-9, plain:bagnet-9 ...")
+    parser.add_argument("--votes", nargs="*", metavar="NULL", help="bagnet-9, coordconv-9 ...")
     parser.add_argument("--data", type=Path, help="image folder or idx files; else AUDIT_DATA")
     parser.add_argument("--seconds", type=float, help="of one core, a trial or a run")
     parser.add_argument("--images", type=int, default=10_000, help="that a trial trains on")
+    parser.add_argument("--seen", type=int, default=100_000, help="budget of a null with --votes")
     options = parser.parse_args()
     torch.set_num_threads(1)
     folder = options.data or Path(os.environ["AUDIT_DATA"])
@@ -192,9 +240,15 @@ def main() -> None:
         print("|---|---|---|---|---|---|")
         for name in options.confirm or ["bagnet-9", "bagnet-17", "coordconv-9", "plain:bagnet-9"]:
             kind, q = name.removeprefix("plain:").split("-")
-            mirrored = "none" if kind in TORUS else "mirror"  # coordinates stay where they are
-            recipe = PLAIN if name.startswith("plain:") else tuned(augment=mirrored)
+            recipe = PLAIN if name.startswith("plain:") else tuned(augment=mirrored(kind))
             confirm(name, kind, int(q), load(folder, kind), seconds, recipe)
+    if options.votes is not None:
+        print(f"\n{folder.name}, test images, seed 0\n")
+        print(f"| null | images seen | patches {STRIDE} apart | {SPACING} apart | gain, points |")
+        print("|---|---|---|---|---|")
+        for name in options.votes or ["bagnet-9", "bagnet-17", "coordconv-9", "circular-9"]:
+            kind, q = name.split("-")
+            votes(name, kind, int(q), load(folder, kind), options.seen)
 
 
 if __name__ == "__main__":

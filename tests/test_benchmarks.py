@@ -19,7 +19,10 @@ COMMANDS = {
     "id_bias": "id_bias.py --draws 1 --sizes 200 --manifolds gaussian",
     "id_coverage": "id_coverage.py --draws 2 --large 1",
     "neighbours": "neighbours.py --n 500 --d 32 --data gaussian --peers ours --threads 1",
-    "null_recipes": "null_recipes.py --search --confirm bagnet-9 --seconds 1 --images 100",
+    "null_recipes": (
+        "null_recipes.py --search --confirm bagnet-9 --seconds 1 --images 100 "
+        "--votes coordconv-5 --seen 500"
+    ),
     "probes": "probes.py --images 400 --width 16 --svm-images 200 --threads 1",
     "profiles": "profiles.py {model} --data {data} --images 100 -o {tmp}/chart.svg",
     "random_labels": "random_labels.py --epochs 1 --images 200",

@@ -88,8 +88,12 @@ def blind_model(null: str) -> str:
 def _pair(finding: Finding, known: Mapping[str, Measurement]) -> Pair:
     """The pair that decided a finding on the gain."""
     name = finding.measurements[0]
-    null = name.removeprefix(GAIN_PREFIXES[0]).removeprefix(GAIN_PREFIXES[1])
-    return Pair.from_detail(null, known[name].detail if name in known else {})
+    return Pair.from_detail(_null(name), known[name].detail if name in known else {})
+
+
+def _null(gain: str) -> str:
+    """Whose gain a measurement is."""
+    return gain.removeprefix(GAIN_PREFIXES[0]).removeprefix(GAIN_PREFIXES[1])
 
 
 def _failed(finding: Finding, known: Mapping[str, Measurement]) -> str:
@@ -124,12 +128,14 @@ def _undecided(finding: Finding) -> str:
 
 
 def _passed(gains: Sequence[Finding], known: Mapping[str, Measurement]) -> str:
-    """All gates passed. The sighted twin decides how much that says about seeing more."""
-    if not gains:
+    """All gates passed: the closest null, and by the sighted twin what that says of seeing more."""
+    values = {name: known[name].value for f in gains for name in f.measurements if name in known}
+    measured = {name: value for name, value in values.items() if not math.isnan(value)}
+    if not measured:
         return "Every gate is passed; the gain over blind models is not among them."
-    closest = min(gains, key=lambda finding: finding.value)
-    blind = blind_model(_pair(closest, known).null)
-    text = f"This model makes {closest.value:.0%} fewer errors than one that {blind}"
+    closest = min(measured, key=measured.__getitem__)
+    blind = blind_model(_null(closest))
+    text = f"This model makes {measured[closest]:.0%} fewer errors than one that {blind}"
     twin = known.get("accuracy_gap.twin_minus_null")
     if twin is None or not twin.low > 0:
         return text + "; it beats a local model trained on these data, which is all that is shown."

@@ -32,6 +32,14 @@ def test_a_pass_says_no_more_than_was_shown():
     assert "beats a local" not in head(good, clear)
 
 
+def test_a_pass_names_the_null_that_comes_closest_not_the_one_that_was_least_sure():
+    closest = bet(0.3, 0.1, name="accuracy_gap.gain.bagnet-9")
+    unripe = bet(0.4, 0.1, allowance=0.2, name="accuracy_gap.gain.coordconv-9")
+    said = head(unripe, closest)
+    assert said.startswith("This model makes 67% fewer errors than one that sees only 9×9-pixel")
+    assert "told where" not in said
+
+
 def test_an_undecided_headline_gives_the_reason():
     assert head(bet(0.3, 0.1, allowance=0.5)).startswith("Undecided: ")
     assert "no gate" in headline((), ())

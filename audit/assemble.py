@@ -200,16 +200,16 @@ def peak_memory() -> float:
 
 def sibling_words(found: Audited) -> str:
     """The rule by which the nulls' networks were made."""
-    from baselines.sibling import SPACING, STRIDE, size_rule
+    from baselines.sibling import STRIDE, size_rule
 
     width, blocks = size_rule(found.setup.n_train, found.setup.side)
     return (
         f"small siblings of BagNet: un-padded 3x3 convolutions to a stride of {STRIDE} and a "
         f"receptive field of q, then {blocks} residual blocks of 1x1 convolutions, {width} "
         "channels wide (128 and 4 from 20,000 training images on, else 64 and 3, or 4 above 48 "
-        f"pixels). When it has learned, a blind one lets patches {SPACING} pixels apart vote. "
-        "CoordConv and the circular twin see the image on a torus. The sighted twin has 3x3 blocks "
-        "and as many parameters."
+        "pixels). When a blind one has learned, patches half as far apart vote where that is "
+        "better on held-out training images. CoordConv and the circular twin see the image on a "
+        "torus. The sighted twin has 3x3 blocks and as many parameters."
     )
 
 
@@ -238,7 +238,8 @@ def null_facts(found: Audited) -> list[str]:
             f"augmentation {recipe['augment']}, "
             + (f"crops of {recipe['crop']} pixels first, " if recipe["crop"] else "")
             + f"{chosen['rehearsals']} rehearsed, held-out accuracy "
-            f"{chosen['heldout_accuracy']:.3f}, budget doubled {chosen['doublings']} times; "
+            f"{chosen['heldout_accuracy']:.3f}, patches {chosen['spacing']} pixels apart vote, "
+            f"budget doubled {chosen['doublings']} times; "
             f"{proofs or 'control, no proof needed'}"
         )
     return facts

@@ -18,7 +18,7 @@ COSTS = {  # per image seen, or per training image of a trivial rung
     "moments": 0.2,
     "pixels": 1.0,
 }
-VOTED = 0.8  # likewise, of an image that a blind network votes on: its patches lie closer then
+VOTED = 0.8  # likewise, of an image that a network votes on, at most: its patches may lie closer
 
 
 def train_facts(setup: Setup) -> Job:
@@ -102,7 +102,7 @@ def choose(setup: Setup, null: Null) -> Job:
     tried, seeds = len(setup.profile.rates) + 2, setup.profile.seeds
     held = 0.1 * setup.n_train + 1000  # about
     learned = setup.profile.images_seen * (0.125 * tried + 1.4 * seeds)
-    seen = learned + VOTED * held * (tried + 3 * seeds) if null.trained else setup.n_train
+    seen = learned + held * (0.3 * tried + 3 * seeds) if null.trained else setup.n_train
     return Job(
         kind="choose",
         label=f"choosing the recipe of {null.title}",
@@ -150,7 +150,7 @@ def null_outputs(
         | {"evaluation": setup.eval_digest, "seed": setup.seed + seed}
         | {"untrained": untrained, "relocated": relocated}
         | {"features": not (seed or relocated)},  # only `dimension` reads them
-        after=(*(() if untrained else (fit(setup, null, seed),)), *scale),
+        after=(choose(setup, null) if untrained else fit(setup, null, seed), *scale),
         cost=VOTED * setup.n_eval * COSTS.get(null.kind, 1.0),
     )
 

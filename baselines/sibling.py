@@ -12,12 +12,11 @@ residual blocks of two 1x1 convolutions of w channels; then a linear vote per po
 w = 128 and four blocks from 20,000 training images on, else w = 64 and three blocks (four above 48
 pixels, so that the sighted twin sees all).
 
-In a finished null (in eval mode) a patch around every second pixel votes. While it learns, a step
-looks at every fourth only, from a first one drawn anew, so that it learns from all that will vote,
-at a third of the work. The sighted twin, which sees all from everywhere, keeps to every fourth.
+A network learns from patches four pixels apart. When it has learned, those two pixels apart may
+vote (`Sibling.spaced`): often more exact, but not where objects lie alike and the four matter.
 
-Differences from the paper: no bottlenecks, batch norm after every convolution, stride 2 (4 while it
-learns), not 8.
+Differences from the paper: no bottlenecks, batch norm after every convolution, stride 4 or 2, not
+8.
 
 References: Brendel & Bethge (2019), ICLR, arXiv:1904.00760; Liu et al. (2018), arXiv:1807.03247.
 """
@@ -32,8 +31,8 @@ from baselines.coordinates import Window, add_coordinates
 
 Kind = Literal["bagnet", "coordconv", "circular", "sighted"]
 STRIDES = {5: (1, 4), 9: (1, 2, 2), 17: (1, 2, 2, 1), 33: (1, 2, 2, 1, 1, 1)}  # of the 3x3 layers
-STRIDE = 4  # pixels between the patches that one step learns from, for every q
-SPACING = 2  # between those of a blind network that vote in eval mode; divides STRIDE
+STRIDE = 4  # of the whole network, for every q
+SPACINGS = (4, 2)  # pixels between neighbouring patches that may vote in a finished blind network
 TORUS = ("coordconv", "circular")  # kinds whose patches wrap around the border
 
 
@@ -57,9 +56,9 @@ class Sibling(nn.Module):
 
     Example:
         >>> import torch
-        >>> net = Sibling("bagnet", q=9, num_classes=10, in_chans=3, width=32, blocks=1).eval()
+        >>> net = Sibling("bagnet", q=9, num_classes=10, in_chans=3, width=32, blocks=1)
         >>> net.evidence(torch.zeros(2, 3, 33, 33)).shape  # one vote per 9x9 patch
-        torch.Size([2, 10, 13, 13])
+        torch.Size([2, 10, 7, 7])
     """
 
     def __init__(
@@ -85,19 +84,18 @@ class Sibling(nn.Module):
         )
         self.fc = nn.Linear(width, num_classes)
 
-    def train(self, mode: bool = True) -> Self:
-        """Patches `STRIDE` apart in train mode, and in eval mode `SPACING` apart if it is blind.
+    def spaced(self, spacing: int) -> Self:
+        """Let patches so many pixels apart vote, one of `SPACINGS`; `STRIDE` for a sighted network.
 
         The weights fit both: the last stride is divided, and what follows it dilated as much.
         """
-        self.spacing = STRIDE if mode or self.kind == "sighted" else SPACING
-        finer, strides = STRIDE // self.spacing, STRIDES[self.q]
+        self.spacing, finer, strides = spacing, STRIDE // spacing, STRIDES[self.q]
         last = max(i for i, stride in enumerate(strides) if stride > 1)
         local = [m for m in self.stem if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
         local[last].stride = (strides[last] // finer,) * 2
         for conv in local[last + 1 :]:
             conv.dilation = (finer,) * 2
-        return super().train(mode)
+        return self
 
     def features(self, x: Tensor, window: Window | None = None) -> Tensor:
         """Local features: (N, C, H, W) -> (N, D, h, w).
@@ -106,20 +104,9 @@ class Sibling(nn.Module):
         """
         if self.kind == "coordconv":
             x = add_coordinates(x, window)
-        if window is None and self.kind != "sighted":
-            row, col = self.first()
-            if self.kind in TORUS:
-                x = wrapped(x, self.q, self.spacing, row, col)
-            elif row or col:
-                x = x[..., row:, col:]
+        if self.kind in TORUS and window is None:
+            x = wrapped(x, self.q, self.spacing)
         return self.blocks(self.stem(x))
-
-    def first(self) -> tuple[int, int]:
-        """Row and column of the first patch: in train mode one of those less than `STRIDE`."""
-        if not self.training:
-            return 0, 0
-        row, col = torch.randint(0, STRIDE // SPACING, (2,)).tolist()
-        return SPACING * row, SPACING * col
 
     def pooled(self, x: Tensor, window: Window | None = None) -> Tensor:
         """The last hidden layer: (N, C, H, W) -> (N, D)."""
@@ -157,25 +144,18 @@ def conv_bn_relu(in_chans: int, out_chans: int, kernel: int, stride: int) -> lis
     return [conv, nn.BatchNorm2d(out_chans), nn.ReLU()]
 
 
-def wrapped(x: Tensor, q: int, stride: int, row: int = 0, col: int = 0) -> Tensor:
+def wrapped(x: Tensor, q: int, stride: int = STRIDE) -> Tensor:
     """An image on a torus: pixels of the opposite sides are repeated at the borders.
 
-    Un-padded layers on this are what circularly padded layers are on the image. Padding once is
-    faster than padding every layer.
-
-    Args:
-        x: (N, C, H, W), sides that `stride` divides.
-        q: Side of a patch, odd.
-        stride: Between patches.
-        row: Less than `stride`, of the pixel that the first patch surrounds.
-        col: Likewise.
+    Un-padded layers on this are what circularly padded layers are on the image: position i sees the
+    q pixels around pixel `stride` i. Padding once is faster than padding every layer.
 
     Returns:
-        (N, C, H', W'), on which patches surround the pixels row, row + stride, ... and likewise.
+        (N, C, H + p, W + p), p = q // 2 + max(0, q // 2 - stride + 1), before and behind.
     """
-    top, left = q // 2 - row, q // 2 - col
-    bottom, right = (max(0, q // 2 + start - stride + 1) for start in (row, col))
-    return F.pad(x, (left, right, top, bottom), mode="circular")
+    before = q // 2
+    after = max(0, before - stride + 1)
+    return F.pad(x, (before, after, before, after), mode="circular")
 
 
 def sighted_width(width: int, stem: int, blocks: int, num_classes: int) -> int:

@@ -11,7 +11,7 @@ from baselines.bagnet import BagNet
 from baselines.coordinates import add_coordinates
 from baselines.linear import colour, fit_linear, fit_prior, moments, pixels
 from baselines.receptive_field import prove_local, prove_position_blind
-from baselines.sibling import SPACING, Sibling, input_side
+from baselines.sibling import SPACINGS, STRIDE, Sibling, input_side
 
 
 def small(kind, q=9, in_chans=3):
@@ -23,40 +23,27 @@ def small(kind, q=9, in_chans=3):
     return net
 
 
+@pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("q", QS)
 @pytest.mark.parametrize("kind", ["bagnet", "coordconv", "circular"])
-def test_sibling_sees_q_pixels(kind, q):
+def test_sibling_sees_q_pixels(kind, q, spacing):
     side = input_side(kind, 40)
     torus = kind != "bagnet"
-    images = torch.randn(2, 3, side, side)
-    assert prove_local(small(kind, q), images, q=q, stride=SPACING, torus=torus).holds
+    images, network = torch.randn(2, 3, side, side), small(kind, q).spaced(spacing)
+    assert prove_local(network, images, q=q, stride=spacing, torus=torus).holds
 
 
 @pytest.mark.parametrize("q", QS)
 @pytest.mark.parametrize("kind", ["bagnet", "coordconv", "circular"])
-def test_a_step_learns_from_every_other_patch_that_votes(kind, q):
-    """Seen through batch norm of eval mode, the same patches give the same votes."""
-    net, images = small(kind, q).eval(), torch.randn(2, 3, *[input_side(kind, 40)] * 2)
-    votes = net.evidence(images)
-    net.train()
-    for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.eval()
-    seen = set()
-    for _ in range(20):
-        found = net.evidence(images)
-        rest = {(i, j): votes[..., i::2, j::2] for i in (0, 1) for j in (0, 1)}
-        seen |= {
-            start
-            for start, same in rest.items()
-            if same.shape == found.shape and torch.allclose(same, found, atol=1e-5)
-        }
-    assert seen == {(0, 0), (0, 1), (1, 0), (1, 1)}
+def test_closer_patches_add_votes_and_change_none(kind, q):
+    network, images = small(kind, q).eval(), torch.randn(2, 3, *[input_side(kind, 40)] * 2)
+    closer = network.spaced(2).evidence(images)
+    torch.testing.assert_close(closer[..., ::2, ::2], network.spaced(STRIDE).evidence(images))
 
 
 @pytest.mark.parametrize("q", [9, 17])
 def test_a_wider_view_is_refuted(q):
-    proof = prove_local(small("bagnet", q), torch.randn(2, 3, 33, 33), q=q - 2, stride=SPACING)
+    proof = prove_local(small("bagnet", q), torch.randn(2, 3, 33, 33), q=q - 2, stride=STRIDE)
     assert not proof.holds
     assert proof.largest > 1e-6
 
@@ -100,15 +87,16 @@ def test_evidence_averages_to_the_logits():
 
 def test_circular_twin_is_position_blind_and_coordconv_is_not():
     images = torch.randn(4, 3, 32, 32)
-    assert prove_position_blind(small("circular"), images, stride=SPACING).holds
-    assert not prove_position_blind(small("coordconv"), images, stride=SPACING).holds
+    assert prove_position_blind(small("circular"), images, stride=STRIDE).holds
+    assert prove_position_blind(small("circular").spaced(2), images, stride=2).holds
+    assert not prove_position_blind(small("coordconv"), images, stride=STRIDE).holds
 
 
 def test_a_network_of_nan_proves_nothing():
     network, images = small("circular"), torch.randn(2, 3, 32, 32)
     torch.nn.init.constant_(network.fc.weight, math.nan)
-    assert not prove_local(network, images, q=9, stride=SPACING, torus=True).holds
-    assert not prove_position_blind(network, images, stride=SPACING).holds
+    assert not prove_local(network, images, q=9, stride=STRIDE, torus=True).holds
+    assert not prove_position_blind(network, images, stride=STRIDE).holds
 
 
 def test_sighted_twin_sees_the_whole_image():

@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from audit.jobs import KINDS, execute
-from audit.jobs.choosing import Rehearsals, beats_next, crop_side, milder, search_grid
+from audit.jobs.choosing import (
+    Rehearsals,
+    beats_next,
+    crop_side,
+    milder,
+    search_grid,
+    votes_of,
+)
 from audit.jobs.outputs import quarter
 from audit.jobs.pictures import map_of
 from audit.jobs.retraining import Features
@@ -17,7 +24,7 @@ from audit.setup import spread
 from audit.store import Outcome, Store
 from audit.work import VERSIONS, Job
 from baselines.sibling import Sibling
-from baselines.train import Recipe
+from baselines.train import Images, Recipe
 
 
 def test_every_kind_has_an_executor_and_a_version():
@@ -59,10 +66,31 @@ def rehearsals(*wholes):
     """Four images of class 0, of which the half budget gets the first two; two classes."""
     found = Rehearsals(torch.zeros(4, dtype=torch.int64))
     for whole in wholes:
-        found.add(25, torch.eye(2)[[1, 1, 1, 1]])
-        found.add(50, torch.eye(2)[[0, 0, 1, 1]])
-        found.add(100, torch.eye(2)[list(whole)])
+        found.add(25, {4: torch.eye(2)[[1, 1, 1, 1]]})
+        found.add(50, {4: torch.eye(2)[[0, 0, 1, 1]]})
+        found.add(100, {4: torch.eye(2)[list(whole)]})
     return found
+
+
+def test_patches_vote_as_far_apart_as_is_best_at_the_largest_budget():
+    right, half, wrong = (torch.eye(2)[[0] * n + [1] * (4 - n)] for n in (4, 2, 0))
+    found = Rehearsals(torch.zeros(4, dtype=torch.int64))
+    for budget in (25, 50):
+        found.add(budget, {4: right, 2: wrong})
+    assert (found.spacing, found.curve[-1]["accuracy"]) == (4, 1.0)
+    assert found.add(100, {4: half, 2: right}) == 1.0
+    assert (found.spacing, [point["accuracy"] for point in found.curve]) == (2, [0.0, 0.0, 1.0])
+    found.add(200, {4: half, 2: half})
+    assert found.spacing == 4  # equal
+
+
+@pytest.mark.parametrize(("kind", "spacings"), [("coordconv", {4, 2}), ("sighted", {4})])
+def test_only_blind_networks_vote_by_closer_patches(kind, spacings):
+    net = Sibling(kind, q=9, num_classes=3, in_chans=1, width=8, blocks=1)
+    pixels = torch.zeros(2, 1, 32, 32, dtype=torch.uint8)
+    images = Images(pixels, torch.zeros(2, dtype=torch.int64), torch.zeros(1), torch.ones(1))
+    assert set(votes_of(net, images)) == spacings
+    assert net.spacing == 4
 
 
 def test_discordance_of_one_seed_is_the_share_that_only_one_budget_gets_right():

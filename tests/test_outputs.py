@@ -33,7 +33,10 @@ def test_of_relocated_images_only_the_logits_are_kept(shop, relocated, kept):
     null = shop.setup.null("bagnet")
     job = requests.null_outputs(shop.setup, null, untrained=True, relocated=relocated)
     scale = {"mean": np.full(1, 0.4, "f4"), "std": np.full(1, 0.2, "f4")}
-    results = {requests.statistics(shop.setup, null).key: Outcome({}, scale)}
+    results = {
+        requests.statistics(shop.setup, null).key: Outcome({}, scale),
+        requests.choose(shop.setup, null).key: Outcome({"spacing": 2}),
+    }
     assert names(null_outputs(job, shop, results, lambda _: None)) == kept
     job = requests.subject_outputs(shop.setup, relocated=relocated)
     assert names(subject_outputs(job, shop, {}, lambda _: None)) == kept

@@ -4,9 +4,10 @@ Rates, training on crops first, and mirror images are tried at an eighth of the 
 images regularisation always loses, so more weight decay and augmentation are tried at the whole
 budget, where it overfits. The chosen recipe is rehearsed without the held-out images by as many
 networks as the audit has seeds, each finished at a quarter, half and the whole budget: their
-accuracies say whether the budget is adequate. If it is not, it is doubled. If a rehearsal diverges,
-all of them are done once more at a tenth of the rate, which must then reach what any network of
-this null had reached. The evaluation images are never touched here.
+accuracies say whether the budget is adequate, and how far apart the patches that vote should be. If
+it is not, it is doubled. If a rehearsal diverges, all of them are done once more at a tenth of the
+rate, which must then reach what any network of this null had reached. The evaluation images are
+never touched here.
 """
 
 import dataclasses
@@ -29,7 +30,7 @@ from audit.store import Outcome
 from audit.work import Job
 from baselines import TRIVIAL
 from baselines.linear import FEATURES, choose_strength, fit_prior
-from baselines.sibling import STRIDE
+from baselines.sibling import SPACINGS, STRIDE, Sibling
 from baselines.train import Diverged, Images, Recipe, accuracy, predict, train
 
 TRIAL = 0.125  # share of the budget that a trial of a rate gets
@@ -110,7 +111,7 @@ class Bench:
     best: float = 0.0
 
     def run(self, recipe: Recipe, seed: int, **branch: Any) -> nn.Module:
-        """Train a fresh network."""
+        """Train a fresh network, of which patches `STRIDE` apart vote."""
         self.runs += 1
         keeper = self.shop.drawer.part(self.runs, recipe, seed, branch.get("branches"))
         network = self.shop.placed(build(self.null, self.shop, seed))
@@ -140,16 +141,37 @@ class Rehearsals:
 
     Attributes:
         labels: (m,) of the held-out images.
-        logits: (m, K) each, by training images seen, then by seed.
+        votes: (m, K) each, by how far apart the patches that vote are, then by training images
+            seen, then by seed.
     """
 
     labels: Tensor
-    logits: dict[int, list[Tensor]] = field(default_factory=dict)
+    votes: dict[int, dict[int, list[Tensor]]] = field(default_factory=dict)
 
-    def add(self, images_seen: int, logits: Tensor) -> float:
-        """Keep one finished network's outputs, and return its accuracy."""
-        self.logits.setdefault(images_seen, []).append(logits)
+    def add(self, images_seen: int, votes: Mapping[int, Tensor]) -> float:
+        """Keep one finished network's outputs by spacing, and return its accuracy."""
+        for spacing, logits in votes.items():
+            self.votes.setdefault(spacing, {}).setdefault(images_seen, []).append(logits)
+        return self.accuracy(votes[self.spacing])
+
+    def accuracy(self, logits: Tensor) -> float:
+        """Of (m, K) logits."""
         return float((logits.argmax(1) == self.labels).double().mean())
+
+    @property
+    def spacing(self) -> int:
+        """How far apart patches vote best at the largest budget; the wider where both are equal."""
+
+        def reached(spacing: int) -> float:
+            last = self.votes[spacing][max(self.votes[spacing])]
+            return sum(map(self.accuracy, last)) / len(last)
+
+        return max(sorted(self.votes, reverse=True), key=reached)
+
+    @property
+    def logits(self) -> dict[int, list[Tensor]]:
+        """(m, K) each, by training images seen, then by seed, at the best spacing."""
+        return self.votes[self.spacing]
 
     def right(self, images_seen: int) -> Tensor:
         """(S, m) whether each network is right."""
@@ -208,6 +230,7 @@ def choose_network(bench: Bench, job: Job) -> Outcome:
         "recipe": dataclasses.asdict(recipe),
         "trials": trials,
         "diverged_at": diverged_at,
+        "spacing": found.spacing,
         "curve": found.curve,
         "rehearsals": len(seeds),
         "doublings": round(math.log2(recipe.images_seen / budget)),
@@ -234,8 +257,8 @@ def rehearse_all(
         recipe = dataclasses.replace(recipe, images_seen=2 * recipe.images_seen)
         bench.expected += recipe.images_seen * len(seeds)
         for seed in seeds:
-            logits = predict(bench.run(recipe, seed), bench.heldout)
-            bench.note(found.add(recipe.images_seen, logits))
+            votes = votes_of(bench.run(recipe, seed), bench.heldout)
+            bench.note(found.add(recipe.images_seen, votes))
     return recipe, found
 
 
@@ -247,11 +270,20 @@ def rehearse(bench: Bench, recipe: Recipe, seed: int, found: Rehearsals) -> tupl
     """
 
     def keep(share: float, network: nn.Module) -> None:
-        logits = predict(network, bench.heldout)
-        bench.note(found.add(round(share * recipe.images_seen), logits))
+        votes = votes_of(network, bench.heldout)
+        bench.note(found.add(round(share * recipe.images_seen), votes))
 
     network = bench.run(recipe, seed, branches=BRANCHES, on_branch=keep)
-    return network, bench.note(found.add(recipe.images_seen, predict(network, bench.heldout)))
+    return network, bench.note(found.add(recipe.images_seen, votes_of(network, bench.heldout)))
+
+
+def votes_of(network: nn.Module, images: Images) -> dict[int, Tensor]:
+    """Logits (m, K) by how far apart the patches that vote are; `STRIDE` alone if it is sighted."""
+    if not isinstance(network, Sibling) or network.kind == "sighted":
+        return {STRIDE: predict(network, images)}
+    found = {spacing: predict(network.spaced(spacing), images) for spacing in SPACINGS}
+    network.spaced(STRIDE)
+    return found
 
 
 def regularise(

@@ -19,7 +19,7 @@ from baselines import TRIVIAL
 from baselines.device import PROCESSOR
 from baselines.linear import FEATURES, Linear, fit_linear, fit_prior
 from baselines.receptive_field import prove_local, prove_position_blind
-from baselines.sibling import SPACING, TORUS, Sibling, size_rule
+from baselines.sibling import TORUS, Sibling, size_rule
 from baselines.train import Diverged, Images, Recipe, accuracy, train
 
 
@@ -63,6 +63,7 @@ def fit(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) ->
     except Diverged:
         return Outcome({"status": "failed", "reason": "its training diverged"})
     network.to(PROCESSOR)
+    network.spaced(chosen.values["spacing"])
     seconds = shop.drawer.seconds()
     proofs = prove(network, null, images)
     broken = [name for name, proof in proofs.items() if not proof["holds"]]
@@ -74,6 +75,7 @@ def fit(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) ->
         else chosen.values["reason"],
         "proofs": proofs,
         "parameters": sum(p.numel() for p in network.parameters()),
+        "spacing": network.spacing,
         "train_accuracy": accuracy(network, sample),
         "images_per_second": recipe.images_seen / seconds,
         "seconds": seconds,
@@ -89,10 +91,10 @@ def prove(network: Sibling, null: Null, images: Images) -> dict[str, dict[str, A
         return {}
     torus = null.kind in TORUS
     sample = images.normalised(torch.arange(4))
-    q = null.q or 0
-    found = {"receptive_field": prove_local(network, sample, q=q, stride=SPACING, torus=torus)}
+    q, apart = null.q or 0, network.spacing
+    found = {"receptive_field": prove_local(network, sample, q=q, stride=apart, torus=torus)}
     if null.kind == "circular":
-        found["position_blind"] = prove_position_blind(network, sample, stride=SPACING)
+        found["position_blind"] = prove_position_blind(network, sample, stride=apart)
     return {name: dataclasses.asdict(proof) for name, proof in found.items()}
 
 
@@ -115,4 +117,4 @@ def restore(job: Job, outcome: Outcome, shop: Workshop) -> "Linear | Sibling":
         return Linear(**outcome.arrays, strength=outcome.values["strength"])
     network = build(null, shop, 0)
     network.load_state_dict({k: torch.from_numpy(v) for k, v in outcome.arrays.items()})
-    return network.eval().to(memory_format=torch.channels_last)
+    return network.spaced(outcome.values["spacing"]).eval().to(memory_format=torch.channels_last)

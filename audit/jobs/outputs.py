@@ -167,7 +167,8 @@ def null_outputs(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick:
     """A null, or its untrained twin, on the evaluation images."""
     null = null_of(job, shop)
     if job.params["untrained"]:
-        network = build(null, shop, job.whole("seed")).eval()
+        chosen = results[needed(job, "choose").key].values
+        network = build(null, shop, job.whole("seed")).spaced(chosen.get("spacing", STRIDE)).eval()
     else:
         fitted = results[job.after[0].key]
         if not fitted.arrays:

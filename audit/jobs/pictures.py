@@ -17,7 +17,7 @@ from audit.jobs.workshop import Tick, Workshop
 from audit.store import Outcome
 from audit.work import Job
 from baselines.device import PROCESSOR
-from baselines.sibling import SPACING, Sibling
+from baselines.sibling import Sibling
 
 PER_GROUP = 8
 SIDE, GAP = 128, 4  # of a panel and between two, in pixels
@@ -160,8 +160,8 @@ def map_of(network: Sibling, x: torch.Tensor, target: int) -> NDArray[np.float32
         logits = network.evidence(x)[0]  # (K, h, w)
     evidence = (logits[target] - logits.mean(dim=0))[None, None]
     kernel = torch.ones(1, 1, network.q, network.q)
-    total = F.conv_transpose2d(evidence, kernel, stride=SPACING)
-    count = F.conv_transpose2d(torch.ones_like(evidence), kernel, stride=SPACING)
+    total = F.conv_transpose2d(evidence, kernel, stride=network.spacing)
+    count = F.conv_transpose2d(torch.ones_like(evidence), kernel, stride=network.spacing)
     return (total / count.clamp_min(1))[0, 0].numpy()
 
 

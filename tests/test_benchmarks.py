@@ -51,5 +51,6 @@ def test_benchmark_prints_figures(command, data, model, four_classes, tmp_path):
         text=True,
         check=False,
     )
-    assert "Traceback" not in done.stderr, done.stderr[-2000:]
-    assert re.search(r"\d", done.stdout), "start_up and hostile end with 1 where a goal is missed"
+    missed_goal = words[0] == "start_up.py" and "Traceback" not in done.stderr
+    assert done.returncode == 0 or missed_goal, done.stderr[-2000:]
+    assert re.search(r"\d", done.stdout)

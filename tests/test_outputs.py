@@ -7,6 +7,7 @@ import torch
 from audit import requests
 from audit.config import PROFILES
 from audit.data import load_dataset
+from audit.jobs.nulls import build, restore
 from audit.jobs.outputs import null_outputs, subject_outputs
 from audit.jobs.workshop import Workshop
 from audit.model.checkpoint import load_subject
@@ -40,6 +41,13 @@ def test_of_relocated_images_only_the_logits_are_kept(shop, relocated, kept):
     assert names(null_outputs(job, shop, results, lambda _: None)) == kept
     job = requests.subject_outputs(shop.setup, relocated=relocated)
     assert names(subject_outputs(job, shop, {}, lambda _: None)) == kept
+
+
+def test_a_null_votes_by_the_patches_that_it_was_judged_by(shop):
+    null = shop.setup.null("bagnet")
+    weights = {name: t.numpy() for name, t in build(null, shop, 0).state_dict().items()}
+    job = requests.fit(shop.setup, null)
+    assert [restore(job, Outcome({"spacing": n}, weights), shop).spacing for n in (2, 4)] == [2, 4]
 
 
 def test_a_second_seed_without_its_features_is_no_first_seed_of_another_audit(shop):

@@ -27,6 +27,7 @@ from audit.record import Report
 from audit.reference import digests
 from audit.run import Audited, stage_seconds
 from audit.settings import Settings
+from audit.sizes import in_words
 
 if TYPE_CHECKING:
     from audit.data import Dataset
@@ -150,7 +151,7 @@ def about_data(found: Audited, dataset: "Dataset", settings: Settings) -> dict[s
         "classes": f"{len(setup.classes)}: {classes}",
         "channels": "grey" if setup.channels == 1 else "colour",
         "left out": f"{len(dataset.skipped)} files" if dataset.skipped else "nothing",
-        "nulls see": f"{setup.side} x {setup.side} pixels"
+        "nulls see": f"{setup.side} x {setup.side} pixels of {in_words(setup.frame)}"
         + (
             f" (the model sees {setup.subject_side}: finer texture was lost to the nulls)"
             if setup.side < setup.subject_side

@@ -70,7 +70,7 @@ def null_step(setup: Setup, moment: float, device: "torch.device | None" = None)
     null = setup.null("bagnet", setup.gating_q)
     assert null is not None
     width, blocks = size_rule(setup.n_train, setup.side)
-    data = noise(256, setup.channels, null.side, len(setup.classes))
+    data = noise(256, (setup.channels, null.side, null.side), len(setup.classes))
     with torch.random.fork_rng(devices=[]):
         network = Sibling(
             "bagnet",
@@ -94,11 +94,11 @@ def subject_step(subject: "Subject", moment: float, device: "torch.device | None
 
     from baselines.train import Recipe
 
-    spec, view = subject.spec, subject.preprocessing
+    spec = subject.spec
     with torch.random.fork_rng(devices=[]):
         network, each = spec.build(0).to(device), 0.0
         for batch in BATCHES:
-            data = noise(batch, view.in_chans, view.img_size, spec.num_classes)
+            data = noise(batch, spec.input_shape, spec.num_classes)
             recipe = Recipe(batch, SMALL_RATE, augment="mirror", batch=batch, optimizer="adamw")
 
             def work(data: "Images" = data, recipe: "Recipe" = recipe) -> int:
@@ -111,7 +111,7 @@ def subject_step(subject: "Subject", moment: float, device: "torch.device | None
     return each
 
 
-def noise(n: int, channels: int, side: int, classes: int) -> "Images":
+def noise(n: int, shape: tuple[int, int, int], classes: int) -> "Images":
     """Images without any meaning."""
     import torch
 
@@ -119,7 +119,7 @@ def noise(n: int, channels: int, side: int, classes: int) -> "Images":
 
     generator = torch.Generator().manual_seed(0)
     pixels: torch.Tensor = torch.randint(
-        0, 256, (n, channels, side, side), dtype=torch.uint8, generator=generator
+        0, 256, (n, *shape), dtype=torch.uint8, generator=generator
     )
     return Images(pixels, torch.arange(n) % classes, *statistics(pixels))
 

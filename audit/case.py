@@ -90,7 +90,7 @@ class Setup(Word):
         subject: Name for people.
         architecture: timm's name for it.
         subject_digest: Of its weights and architecture.
-        subject_side: Side of its input in pixels.
+        subject_side: Longer side of its input in pixels.
         view: Digest of the subject's preprocessing.
         train_digest: Of the training images, their labels and the classes; all that a null's
             training depends on.
@@ -102,6 +102,7 @@ class Setup(Word):
         n_eval: Evaluation images.
         channels: Of the nulls' input: 1 if all images are grey, else 3.
         side: Of the images that the nulls see, before each rounds it to its stride.
+        frame: What of an image they see (`audit.sizes.frame_of`).
         nulls: The ladder.
         cuts: Where the transfer curve cuts the subject, in order of depth.
         all_cuts: Every place where it can be looked into, likewise.
@@ -132,6 +133,7 @@ class Setup(Word):
     n_eval: int
     channels: int
     side: int
+    frame: str = "1:1"
     nulls: tuple[Null, ...]
     cuts: tuple[CutPoint, ...] = ()
     all_cuts: tuple[CutPoint, ...] = ()

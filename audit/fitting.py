@@ -8,6 +8,7 @@ from audit.loading import load_training_data
 from audit.progress import Progress
 from audit.record import AuditError
 from audit.settings import Settings, chosen_profile
+from audit.sizes import Size, flag, in_words
 
 if TYPE_CHECKING:
     import torch
@@ -49,11 +50,11 @@ def fit_nulls(
     from baselines.device import PROCESSOR
 
     profile, dataset = chosen_profile(settings), load_training_data(settings)
-    side, said = side_of(settings, dataset)
-    known = training(dataset, side)
+    size, said = size_for(settings, dataset)
+    known = training(dataset, size, settings.crop_mode or "center")
     progress.say(
         f"{known.n_train:,} training images of {len(known.classes)} classes; nulls see "
-        f"{known.side} x {known.side} pixels: {said}"
+        f"{known.side} x {known.side} pixels of {in_words(known.frame)}: {said}"
     )
     setup = set_up_nulls(known, profile, settings.seed, dataset)
     jobs = null_jobs(setup)
@@ -69,12 +70,12 @@ def fit_nulls(
     return write_nulls(out, setup, done.outcomes, said)
 
 
-def side_of(settings: Settings, dataset: "Dataset") -> tuple[int, str]:
-    """Side of the images that the nulls see, and where it comes from, in words."""
+def size_for(settings: Settings, dataset: "Dataset") -> tuple[Size, str]:
+    """Size of the models' input that the nulls are for, and where it comes from, in words."""
     from audit.ladder import LARGEST_SIDE
 
     if settings.img_size is not None:
-        return settings.img_size, f"--img-size {settings.img_size}, at most {LARGEST_SIDE}"
+        return settings.img_size, f"--img-size {flag(settings.img_size)}, at most {LARGEST_SIDE}"
     side = median_side(dataset)
     return side, f"the median side of the training images, {side}, at most {LARGEST_SIDE}"
 

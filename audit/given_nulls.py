@@ -16,6 +16,7 @@ from audit.nulls_folder import Fitted, null_jobs
 from audit.record import AuditError
 from audit.settings import Settings, chosen_profile
 from audit.setup import set_up_nulls
+from audit.sizes import WHOLE, flag, frame_of, height_width, in_words
 from reports.text import visible
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def require_images(fitted: Fitted, subject: "Subject", dataset: "Dataset") -> li
         What the report should say.
 
     Raises:
-        AuditError: NULLS_OTHER_CHANNELS, NULLS_OTHER_SIDE.
+        AuditError: NULLS_OTHER_CHANNELS, NULLS_OTHER_FRAME, NULLS_OTHER_SIDE.
     """
     known, profile = fitted.manifest.training, fitted.manifest.profile
     if known.channels == 1 and not dataset.grey:
@@ -109,7 +110,16 @@ def require_images(fitted: Fitted, subject: "Subject", dataset: "Dataset") -> li
             "grey images and the evaluation images have colour. Fit nulls on the data that the "
             "model was trained on.",
         )
-    own = min(subject.preprocessing.img_size, LARGEST_SIDE)
+    view = subject.preprocessing
+    frame = frame_of(view.img_size, view.crop_mode)
+    if frame != known.frame:
+        raise AuditError(
+            "NULLS_OTHER_FRAME",
+            f"--nulls needs nulls that see what the model sees, {in_words(frame)}, but those of "
+            f"{fitted.name} saw {in_words(known.frame)}. Fit nulls with --img-size "
+            f"{flag(view.img_size)}" + (" --crop-mode squash." if frame == WHOLE else "."),
+        )
+    own = min(max(height_width(view.img_size)), LARGEST_SIDE)
     if own == known.side:
         return []
     gating, theirs = (gating_qs(side)[-profile.gating :] for side in (own, known.side))

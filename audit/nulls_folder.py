@@ -36,9 +36,10 @@ SCHEMA_VERSION = 1
 MOST_BYTES = 16 * 2**20
 KINDS = ("train_facts", "statistics", "choose", "fit")  # all that needs training images
 PREPROCESSING = (
-    "the shortest side resized (bicubic) to the side below, the central square, resized once more "
-    "to each null's own side; channels less their mean over the training images, divided by their "
-    "standard deviation"
+    "resized (bicubic) to the side below, keeping the image's shape, and the frame below cut from "
+    "the centre and squeezed to a square (the frame `whole`: all of it squeezed), resized once "
+    "more to each null's own side; channels less their mean over the training images, divided by "
+    "their standard deviation"
 )
 
 

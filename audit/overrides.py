@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 from audit.record import AuditError
 from audit.settings import Settings
+from audit.sizes import shown
 
 if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
 
-PARTS = ("crop_pct", "interpolation", "mean", "std")
+PARTS = ("crop_pct", "crop_mode", "interpolation", "mean", "std")
+MODES = {"center": "cut at the centre", "squash": "squashed to the input's shape"}
 
 
 def overridden(subject: "Subject", settings: Settings) -> "Subject":
@@ -39,18 +41,14 @@ def described(subject: "Subject", settings: Settings) -> str:
     """Size and preprocessing, and where each part of it comes from: for the report."""
     view = subject.preprocessing
     words = {
-        "crop_pct": crop_words(view.crop_pct, view.crop_mode),
+        "crop_pct": f"crop {view.crop_pct:g}",
+        "crop_mode": MODES[view.crop_mode],
         "interpolation": view.interpolation,
         "mean": f"mean {rounded(view.mean)}",
         "std": f"std {rounded(view.std)}",
     }
     parts = [f"{words[part]} ({source(part, subject, settings)})" for part in PARTS]
-    return ", ".join([f"{view.in_chans} x {view.img_size} x {view.img_size}", *parts])
-
-
-def crop_words(share: float, mode: str) -> str:
-    """How an image becomes a square."""
-    return f"crop {share:g}" + (" of the squashed image" if mode == "squash" else "")
+    return ", ".join([f"{view.in_chans} x {shown(view.img_size)}", *parts])
 
 
 def source(part: str, subject: "Subject", settings: Settings) -> str:

@@ -122,7 +122,7 @@ def jobs_for(
     profile: Profile,
 ) -> "tuple[Setup, list[Job]]":
     """What is measured, and all jobs for it."""
-    from audit.fitting import side_of
+    from audit.fitting import size_for
     from audit.others import names_of, others
     from audit.planning import without_subject
     from audit.run import all_jobs
@@ -130,7 +130,8 @@ def jobs_for(
 
     given = batch.fitted.manifest.training if batch.fitted else None
     if subject is None:
-        known = given or training(dataset, side_of(batch.settings, dataset)[0])
+        mode = batch.settings.crop_mode or "center"
+        known = given or training(dataset, size_for(batch.settings, dataset)[0], mode)
         setup = set_up_nulls(known, profile, seed_of(batch), dataset)
         return setup, without_subject(all_jobs(setup))
     setup, _ = set_up(

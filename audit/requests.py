@@ -82,6 +82,7 @@ def statistics(setup: Setup, null: Null) -> Job:
             "data": setup.train_digest,
             "side": null.side,
             "from_side": setup.side,
+            "frame": setup.frame,
             "channels": setup.channels,
         },
         cost=0.3 * setup.n_train,
@@ -131,6 +132,7 @@ def common(setup: Setup, null: Null) -> dict[str, Plain]:
         "null": null.name,
         "side": null.side,
         "from_side": setup.side,
+        "frame": setup.frame,
         "channels": setup.channels,
     }
 

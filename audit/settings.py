@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BeforeValidator,
     Field,
     PrivateAttr,
     ValidationError,
@@ -18,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from audit.config import PROFILES, Profile, profile
 from audit.limits import MOST_BYTES, Policy, load_policy, parse_policy
 from audit.record import AuditError
+from audit.sizes import Size, parsed
 from audit.where import Where, nearest
 from reports import yaml as plain_yaml
 from reports.text import visible
@@ -47,8 +49,18 @@ SMALLEST = {  # of the fields of the profile; below, nothing could be measured
 LARGEST = {"id_images": 10_000}  # two matrices of 8 bytes a pair of images are held at once
 Answer = Literal["yes", "no", "unknown"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+CropMode = Literal["center", "squash"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _size(value: object) -> object:
+    """Height and width of 1 pixel or more, or one number for both; None stays."""
+    size = parsed(value)
+    sides = size if isinstance(size, tuple) else (size,)
+    if value is None or all(type(side) is int and side >= 1 for side in sides):
+        return size
+    raise PydanticCustomError("size", "input should be whole pixels, such as 224 or 256x128")
 
 
 def _field_value(value: object, check: ValidatorFunctionWrapHandler) -> object:
@@ -82,13 +94,15 @@ class Settings(Word):
         model: timm architecture, for a file that does not name one.
         model_kwargs: The architecture's keyword arguments.
         num_classes: Number of outputs, where the file does not say.
-        img_size: Side of the input in pixels, where the file does not say.
+        img_size: Of the input in pixels, where the file does not say: the side of a square, or
+            height and width as in 256x128.
         in_chans: Input channels, where the file does not say.
         weights: "raw", "ema" or the name of a set, for a file that holds several.
         mean: Of the input's channels on the scale 0 to 1, one value or one a channel, instead of
             what the file or timm says.
         std: Likewise, divided by.
         crop_pct: Share of the resized image's shorter side that the centre crop keeps, likewise.
+        crop_mode: "center" keeps the image's shape when resizing, "squash" gives it the input's.
         interpolation: Of the resizing, likewise.
         check_preprocessing: Try the usual alternatives on up to 1,000 training images, and warn
             where one is clearly better.
@@ -117,12 +131,13 @@ class Settings(Word):
     model: str | None = None
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     num_classes: int | None = Field(default=None, ge=1)
-    img_size: int | None = Field(default=None, ge=1)
+    img_size: Annotated[Size | None, BeforeValidator(_size)] = None
     in_chans: int | None = Field(default=None, ge=1)
     weights: str | None = Field(default=None, min_length=1)
     mean: tuple[Finite, ...] | None = Field(default=None, min_length=1, max_length=3)
     std: tuple[Positive, ...] | None = Field(default=None, min_length=1, max_length=3)
     crop_pct: float | None = Field(default=None, gt=0, le=1)
+    crop_mode: CropMode | None = None
     interpolation: Interpolation | None = None
     check_preprocessing: bool = False
     profile: str = "default"

@@ -12,6 +12,7 @@ from audit.class_split import classes_of_a
 from audit.config import Profile
 from audit.ladder import LARGEST_SIDE, ladder
 from audit.record import AuditError
+from audit.sizes import Size, frame_of, height_width
 from reports.words import Word
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Training(Word):
         n_train: Training images.
         channels: Of the nulls' input: 1 if all images are grey, else 3.
         side: Of the images that the nulls see, before each rounds it to its stride.
+        frame: What of an image they see (`audit.sizes.frame_of`).
     """
 
     classes: tuple[str, ...]
@@ -38,10 +40,13 @@ class Training(Word):
     n_train: int
     channels: int
     side: int
+    frame: str = "1:1"
 
 
-def training(dataset: "Dataset", side: int) -> Training:
-    """The training split of a data set, seen at a side of at most 64 pixels.
+def training(dataset: "Dataset", size: Size, crop_mode: str = "center") -> Training:
+    """The training split of a data set, as nulls of a model with this input see it.
+
+    The side is the longer one, so that nothing is lost where the other is shorter, at most 64.
 
     Raises:
         AuditError: DATA_NO_TRAINING, DATA_IMAGES_TOO_SMALL.
@@ -52,6 +57,7 @@ def training(dataset: "Dataset", side: int) -> Training:
             "the nulls need the training images, but only evaluation images were given. Give a "
             "folder with train/ and val/, or --train-data, or fitted nulls with --nulls.",
         )
+    side = max(height_width(size))
     if side < SMALLEST_Q:
         raise AuditError(
             "DATA_IMAGES_TOO_SMALL",
@@ -64,6 +70,7 @@ def training(dataset: "Dataset", side: int) -> Training:
         n_train=len(dataset.train),
         channels=1 if dataset.grey else 3,
         side=min(side, LARGEST_SIDE),
+        frame=frame_of(size, crop_mode),
     )
 
 
@@ -87,6 +94,7 @@ def set_up_nulls(given: Training, profile: Profile, seed: int, dataset: "Dataset
         n_eval=0 if dataset is None else len(dataset.eval),
         channels=given.channels,
         side=given.side,
+        frame=given.frame,
         nulls=ladder(given.side, profile),
         training_images=dataset is not None and dataset.train is not None,
     )
@@ -128,15 +136,16 @@ def set_up(
 
     order = agree(subject, dataset, classes)
     view = subject.preprocessing
-    nulls = set_up_nulls(given or training(dataset, view.img_size), profile, seed, dataset)
-    found = find_cuts(subject.model, view.in_chans, view.img_size)
+    known = given or training(dataset, view.img_size, view.crop_mode)
+    nulls = set_up_nulls(known, profile, seed, dataset)
+    found = find_cuts(subject.model, subject.spec.input_shape)
     cuts = spread(found, profile.cuts) if nulls.training_images else []
     setup = nulls.model_copy(
         update={
             "subject": subject.name,
             "architecture": subject.spec.architecture,
             "subject_digest": network_digest(subject),
-            "subject_side": view.img_size,
+            "subject_side": max(height_width(view.img_size)),
             "view": repr(view),
             "order": order,
             "check_preprocessing": check_preprocessing,

@@ -53,6 +53,7 @@ from audit.model.stored import Stored
 from audit.model.trial import hidden_width
 from audit.model.weights import check
 from audit.record import AuditError
+from audit.sizes import Size, flag, size_of
 
 Kind = Literal["outline", "cuts", "values"]
 CLASSES = 10
@@ -75,21 +76,22 @@ def families() -> dict[str, list[str]]:
 
 def spec_of(architecture: str, most: int = 10_000) -> ModelSpec:
     """The architecture in its default size; above `most` pixels, at 256 (252 for patches of 14)."""
-    side = int(default_config(architecture).get("input_size", (3, 224, 224))[-1])
-    reduced = 256 if side % 16 == 0 else 252
-    return ModelSpec(architecture, {}, CLASSES, 3, side if side <= most else reduced)
+    height, width = default_config(architecture).get("input_size", (3, 224, 224))[1:]
+    reduced = 256 if width % 16 == 0 else 252
+    size = size_of(height, width) if max(height, width) <= most else reduced
+    return ModelSpec(architecture, {}, CLASSES, 3, size)
 
 
 def outline(architecture: str) -> Record:
     """Step 1 for one architecture."""
     spec = spec_of(architecture)
     network = spec.outline()
-    x = torch.zeros(2, 3, spec.img_size, spec.img_size, device="meta")
+    x = torch.zeros(2, *spec.input_shape, device="meta")
     hidden, logits, note = classified(network, x)
     refused = refusal(architecture, network, None)
     return {
         "parameters": sum(p.numel() for p in network.parameters()),
-        "side": spec.img_size,
+        "side": flag(spec.img_size),
         "hidden": hidden.shape[1],
         "logits": list(logits.shape) == [2, CLASSES],
         "classifier": note,
@@ -100,13 +102,13 @@ def outline(architecture: str) -> Record:
     }
 
 
-def refusal(architecture: str, network: nn.Module, side: int | None) -> str:
+def refusal(architecture: str, network: nn.Module, size: Size | None) -> str:
     """Why an audit would not load a training checkpoint of this network; empty if it would.
 
     Args:
         architecture: Its name, which the checkpoint records.
         network: Without values.
-        side: As the user gives it with `--img-size`.
+        size: As the user gives it with `--img-size`.
     """
     weights = {
         key: Stored(str(value.dtype).removeprefix("torch."), tuple(value.shape))
@@ -114,7 +116,7 @@ def refusal(architecture: str, network: nn.Module, side: int | None) -> str:
     }
     try:
         identity = identify(None, architecture, weights)
-        spec = checkpoint.spec_of(identity.architecture, {}, None, side, identity.img_size)
+        spec = checkpoint.spec_of(identity.architecture, {}, None, size, identity.img_size)
         spec = recorded.fitted(spec, weights, {}, None, None)
         found = recorded.outlined(spec)
         recorded.require_classifier(spec, found, weights)
@@ -213,7 +215,7 @@ def look_up(architecture: str, network: nn.Module) -> Record:
 def cuts(architecture: str) -> Record:
     """Step 2 for one architecture."""
     spec = spec_of(architecture)
-    return cut_record(find_cuts(spec.outline(), 3, spec.img_size))
+    return cut_record(find_cuts(spec.outline(), spec.input_shape))
 
 
 def cut_record(found: tuple[Cut, ...]) -> Record:
@@ -232,11 +234,11 @@ def values(architecture: str) -> Record:
     spec = spec_of(architecture, LARGEST_SIDE)
     network = spec.build(seed=0)
     generator = torch.Generator().manual_seed(1)
-    x = torch.randn(2, 3, spec.img_size, spec.img_size, generator=generator)
+    x = torch.randn(2, *spec.input_shape, generator=generator)
     _, logits, note = classified(network, x)
     with torch.no_grad():
         whole = same(logits, network(x))
-    found = find_cuts(network, 3, spec.img_size)
+    found = find_cuts(network, spec.input_shape)
     traced = [cut for cut in found if cut.traced]
     step = -(-len(traced) // MOST_SPLIT) or 1
     for cut in traced[::step]:

@@ -66,7 +66,7 @@ def trained(images: Images, epochs: int, classes: int) -> nn.Module:
 
 def curve(network: nn.Module, images: Images) -> Outcome:
     """The profile of a network on some images."""
-    cuts = find_cuts(network, 1, SIDE)
+    cuts = find_cuts(network, (1, SIDE, SIDE))
     return profile(network.eval(), cuts, iter([images]), len(images), lambda _: None)
 
 

@@ -56,4 +56,4 @@ def network(name: str) -> nn.Module:
 @functools.cache
 def cuts_of(name: str) -> tuple[Cut, ...]:
     spec = (SPECS | MORE)[name]
-    return find_cuts(network(name), spec.in_chans, spec.img_size)
+    return find_cuts(network(name), spec.input_shape)

@@ -27,7 +27,7 @@ def test_one_pass_gives_what_each_prefix_gives(name):
 @pytest.mark.parametrize("name", ["convnext", "densenet"])
 def test_cuts_found_without_a_trace_give_the_same_values(name):
     spec, net, x = SPECS[name], network(name), images(SPECS[name])
-    loose = untraced_cuts(net, spec.in_chans, spec.img_size)
+    loose = untraced_cuts(net, spec.input_shape)
 
     (watched,) = at_cuts(net, loose, [x])
     (traced,) = at_cuts(net, cuts_of(name), [x])
@@ -53,7 +53,7 @@ def test_a_value_stays_when_a_later_layer_works_in_place():
             return self.fc(self.act(self.stage(x)).mean((2, 3)))
 
     net, x = Net(), torch.randn(4, 1, 8, 8)
-    (values,) = at_cuts(net, untraced_cuts(net, 1, 8), [x])
+    (values,) = at_cuts(net, untraced_cuts(net, (1, 8, 8)), [x])
 
     assert values["stem"].min() < 0
 

@@ -61,7 +61,7 @@ def test_a_model_without_classifier_is_refused():
 
     for question in (
         lambda: outputs(network, torch.zeros(1, 3, 32, 32)),
-        lambda: find_cuts(network, 3, 32),
+        lambda: find_cuts(network, (3, 32, 32)),
     ):
         with pytest.raises(AuditError, match=r"MODEL_ARCHITECTURE: .*classifier"):
             question()
@@ -115,7 +115,7 @@ class InPlace(nn.Module):
 
 def test_stored_values_survive_a_suffix_that_works_in_place():
     network = InPlace().eval()
-    cut = find_cuts(network, 3, 8)[0]
+    cut = find_cuts(network, (3, 8, 8))[0]
     prefix, suffix = split(network, cut)
     values = prefix(torch.randn(2, 3, 8, 8))
     before = values[0].clone()

@@ -67,7 +67,7 @@ def test_cuts_found_without_a_trace_divide_the_same_way(name, networks, cuts, mo
     spec = (SPECS | MORE)[name]
     monkeypatch.setattr(architecture, "cuts_of", lambda *_, **__: 1 / 0)
 
-    found = find_cuts(networks[name], spec.in_chans, spec.img_size)
+    found = find_cuts(networks[name], spec.input_shape)
 
     assert [c.name for c in found] == [c.name for c in cuts[name]]
     for ours, traced in zip(found, cuts[name], strict=True):
@@ -79,7 +79,7 @@ def test_cuts_found_without_a_trace_divide_the_same_way(name, networks, cuts, mo
 def test_too_few_cuts_of_a_trace_give_way_to_the_order_of_modules(networks, cuts, monkeypatch):
     monkeypatch.setattr(architecture, "cuts_of", lambda *_, **__: cuts["vit"][-2:])
 
-    found = find_cuts(networks["vit"], 3, 32)
+    found = find_cuts(networks["vit"], (3, 32, 32))
 
     assert [c.name for c in found] == [c.name for c in cuts["vit"][1:]]
     assert not any(c.traced for c in found)
@@ -89,13 +89,13 @@ def test_a_network_that_cannot_be_cut_has_no_cuts(networks, monkeypatch):
     monkeypatch.setattr(architecture, "cuts_of", lambda *_, **__: 1 / 0)
     monkeypatch.setattr(architecture, "untraced_cuts", lambda *_: 1 / 0)
 
-    assert find_cuts(networks["vit"], 3, 32) == ()
+    assert find_cuts(networks["vit"], (3, 32, 32)) == ()
 
 
 def test_an_untraced_cut_freezes_but_does_not_split(networks, monkeypatch):
     monkeypatch.setattr(architecture, "cuts_of", lambda *_, **__: 1 / 0)
     spec = SPECS["vit"]
-    cut = find_cuts(networks["vit"], spec.in_chans, spec.img_size)[1]
+    cut = find_cuts(networks["vit"], spec.input_shape)[1]
     network = reinitialise_after(networks["vit"], spec, cut, seed=2, freeze=True)
 
     network.train()(images(spec)).sum().backward()
@@ -126,7 +126,7 @@ class Tied(nn.Module):
 @pytest.mark.parametrize(("unused", "words"), [(False, "both sides"), (True, "neither side")])
 def test_parameters_on_both_sides_or_neither_are_refused(unused, words):
     network = Tied(unused)
-    cut = find_cuts(network, 3, 8)[1]
+    cut = find_cuts(network, (3, 8, 8))[1]
 
     with pytest.raises(AuditError, match=words):
         reinitialise_after(network, SPECS["resnet"], cut, seed=0, freeze=True)
@@ -141,12 +141,12 @@ def test_absent_or_repeated_stage_names_give_way_to_blocks():
     network.feature_info = [{"module": "absent"}]
     assert feature_modules(network) == []
     assert block_modules(network)[0] == "blocks.0"
-    assert find_cuts(network, 3, 32)[-2].name == f"blocks.{len(network.blocks) - 1}"
+    assert find_cuts(network, (3, 32, 32))[-2].name == f"blocks.{len(network.blocks) - 1}"
 
 
 def test_multiply_adds_of_a_cut_by_hand():
     """One 1x1 convolution of 3 to 3 channels on 8x8 pixels: 576; the classifier: 15."""
-    cuts = find_cuts(Tied(unused=True), 3, 8)
+    cuts = find_cuts(Tied(unused=True), (3, 8, 8))
 
     assert [c.depth for c in cuts] == pytest.approx([576 / 1167, 1152 / 1167, 1152 / 1167])
 
@@ -157,7 +157,7 @@ def test_tracing_keeps_each_modules_own_mode(networks):
     modes = [module.training for module in network.modules()]
 
     trace(network, training=True)
-    find_cuts(network, 1, 28)
+    find_cuts(network, (1, 28, 28))
 
     assert [module.training for module in network.modules()] == modes
 
@@ -187,7 +187,7 @@ def test_what_modules_keep_between_calls_is_neither_traced_nor_replaced():
     logits = network(x)
     kept = network.cache["shift"]
 
-    cuts = find_cuts(network, 3, 8)
+    cuts = find_cuts(network, (3, 8, 8))
     check_split(network, cuts[1], x)
 
     assert all(cut.traced for cut in cuts)
@@ -203,17 +203,17 @@ def test_attention_pooling_is_counted_and_cut():
         patch_size=4, depth=4, embed_dim=24, num_heads=3,
     )  # fmt: skip
 
-    cuts = find_cuts(network, 3, 32)
+    cuts = find_cuts(network, (3, 32, 32))
 
     assert len(cuts) >= 4
     assert all(cut.traced for cut in cuts)
     assert all(p.requires_grad for p in network.parameters())
-    assert len(untraced_cuts(network, 3, 32)) >= 4
+    assert len(untraced_cuts(network, (3, 32, 32))) >= 4
 
 
 def test_a_cut_that_divides_no_weights_does_not_count():
     """Two branches side by side: only where both have ended is there a cut."""
-    cuts = find_cuts(ModelSpec("crossvit_tiny_240", {}, 3, 3, 240).outline(), 3, 240)
+    cuts = find_cuts(ModelSpec("crossvit_tiny_240", {}, 3, 3, 240).outline(), (3, 240, 240))
 
     assert all(cut.traced for cut in cuts)
     assert not any(cut.shared + cut.unassigned for cut in cuts)
@@ -241,8 +241,8 @@ def test_what_follows_from_the_size_of_the_input_need_not_cross(name):
     spec = ModelSpec(name, CARRIES[name], 3, 3, 64)
     model, x = spec.build(0), torch.randn(3, 3, 64, 64)
 
-    assert len(cuts_of_graph(model, 3, 64)) < 4
-    cuts = find_cuts(model, 3, 64)
+    assert len(cuts_of_graph(model, (3, 64, 64))) < 4
+    cuts = find_cuts(model, (3, 64, 64))
 
     assert len({round(cut.depth, 2) for cut in cuts}) >= 4
     assert all(cut.traced and cut.fixed == (3, 64, 64) and len(cut.shapes) == 1 for cut in cuts)

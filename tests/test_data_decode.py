@@ -7,6 +7,7 @@ from sample_images import RNG, noise
 
 from audit.data import Dataset, decode, load_dataset, resize
 from audit.record import AuditError
+from audit.sizes import Size
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +24,21 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.mark.parametrize("crop_mode", ["center", "squash"])
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear", "lanczos", "nearest"])
-@pytest.mark.parametrize(("side", "crop_pct"), [(32, 1.0), (32, 0.875), (33, 0.9), (61, 0.95)])
+@pytest.mark.parametrize(
+    ("size", "crop_pct"),
+    [
+        *((32, 1.0), (32, 0.875), (33, 0.9), (61, 0.95)),
+        *(((48, 32), 1.0), ((20, 33), 0.875), ((61, 60), 0.95), ((32, 33), 0.5)),
+    ],
+)
 def test_geometry_is_timms(
-    shapes: Dataset, side: int, crop_pct: float, interpolation: str, crop_mode: str
+    shapes: Dataset, size: Size, crop_pct: float, interpolation: str, crop_mode: str
 ):
     from timm.data import create_transform
 
     how = {"crop_pct": crop_pct, "interpolation": interpolation, "crop_mode": crop_mode}
-    theirs = create_transform(side, **how, is_training=False, normalize=False)
-    ours = decode(shapes.eval, side, 3, **how)
+    theirs = create_transform(size, **how, is_training=False, normalize=False)
+    ours = decode(shapes.eval, size, 3, **how)
     for i in range(len(shapes.eval)):
         image = shapes.eval.open_image(i).convert("RGB")
         assert (ours[i] == np.asarray(theirs(image))).all()

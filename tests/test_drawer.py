@@ -212,7 +212,7 @@ def outputs(drawer, stop=None, sizes=(300, 200)):
         return x.mean((2, 3)), x.flatten(1)[:, :2]
 
     parts = [images(n) for n in sizes]
-    found = forward(model, parts, sum(sizes), 0, lambda _: None, keep=True, drawer=drawer)
+    found = forward(model, parts, sum(sizes), (0, 0), lambda _: None, keep=True, drawer=drawer)
     return found.arrays, calls
 
 

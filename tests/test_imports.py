@@ -31,12 +31,12 @@ ALLOWED = {  # importer -> prefixes of what it may import of this project, besid
     "reports": set(),
     "baselines": set(),
     "audit/kernels": set(),
-    "audit/data": {"audit.parent", "audit.record", "reports.text"},
-    "audit/model": {"audit.parent", "audit.record", "reports.text"},
+    "audit/data": {"audit.parent", "audit.record", "audit.sizes", "reports.text"},
+    "audit/model": {"audit.parent", "audit.record", "audit.sizes", "reports.text"},
     "audit/checks": CHECKS | {"reports"},
     "audit/jobs": WORDS
     | {"baselines", "audit.kernels", "audit.model", "audit.data", "audit.store", "audit.stats"}
-    | {"audit.device", "audit.drawer", "audit.progress", "reports.text"},
+    | {"audit.device", "audit.drawer", "audit.progress", "audit.sizes", "reports.text"},
 }
 LIGHT = (
     "audit",

@@ -59,7 +59,8 @@ def test_stored_jobs_are_not_done_again(monkeypatch):
 
 @pytest.mark.parametrize(("side", "shift"), [(28, 8), (32, 8), (33, 12), (64, 16), (224, 56)])
 def test_relocation_is_a_quarter_or_more_and_fits_the_stride(side, shift):
-    assert quarter(side) == shift
+    assert quarter(side) == (shift, shift)
+    assert quarter((side, 32)) == (shift, 8)
 
 
 def rehearsals(*wholes):

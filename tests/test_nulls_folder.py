@@ -173,21 +173,28 @@ def test_manifests_that_are_not_ours(folder, tmp_path):
             read_nulls(tmp_path)
 
 
-def test_another_side_is_refused_where_other_q_decide(folder, data):
-    from audit.data import load_dataset
-    from audit.given_nulls import require_images
-
-    class Subject:
-        class preprocessing:
-            img_size = 16
-
+def test_another_side_is_refused_where_other_q_decide(folder, data, monkeypatch):
     fitted, dataset = read_nulls(folder), load_dataset(data, training=False)
+    monkeypatch.setattr(Subject.preprocessing, "img_size", 16)
     assert require_images(fitted, Subject, dataset) == []
-    Subject.preprocessing.img_size = 18
+    monkeypatch.setattr(Subject.preprocessing, "img_size", 18)
     assert "18" in require_images(fitted, Subject, dataset)[0]
-    Subject.preprocessing.img_size = 32
+    monkeypatch.setattr(Subject.preprocessing, "img_size", 32)
     with pytest.raises(AuditError, match=r"NULLS_OTHER_SIDE.*--img-size 32"):
         require_images(fitted, Subject, dataset)
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "remedy"),
+    [((32, 16), "center", "--img-size 32x16"), (16, "squash", "--crop-mode squash")],
+)
+def test_nulls_that_saw_another_part_of_the_images_are_refused(
+    folder, data, size, mode, remedy, monkeypatch
+):
+    monkeypatch.setattr(Subject.preprocessing, "img_size", size)
+    monkeypatch.setattr(Subject.preprocessing, "crop_mode", mode)
+    with pytest.raises(AuditError, match=rf"NULLS_OTHER_FRAME.*{remedy}"):
+        require_images(read_nulls(folder), Subject, load_dataset(data, training=False))
 
 
 def test_the_folder_is_new_or_refused(data, cache, folder, command, capsys):
@@ -252,7 +259,7 @@ def test_manifests_of_other_versions_and_paths_are_refused(folder, tmp_path):
 
 class Subject:
     class preprocessing:
-        img_size = 224
+        img_size, crop_mode = 224, "center"
 
 
 def test_a_large_model_asks_for_nulls_of_64_pixels(folder, data):

@@ -116,7 +116,7 @@ def test_the_fastest_round_counts_and_the_lesser_clock(share, seconds, monkeypat
 def test_every_image_of_a_round_is_counted():
     """A budget of 256 is two steps and one more, in which the rate falls."""
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
-    assert images_learned(network, noise(256, 1, 4, 2), Recipe(images_seen=256)) == 384
+    assert images_learned(network, noise(256, (1, 4, 4), 2), Recipe(images_seen=256)) == 384
 
 
 @pytest.fixture

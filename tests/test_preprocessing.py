@@ -129,7 +129,8 @@ def test_what_is_given_wins_and_is_shown(model):
     subject = load_model(model, Settings(interpolation="bilinear"))
     assert repr(view) != repr(subject.preprocessing)  # which names the jobs of the subject
     words = described(load_model(model, settings), settings)
-    assert words.startswith("1 x 16 x 16, crop 0.5 (given), bicubic (timm's), mean (0.25) (given)")
+    assert words.startswith("1 x 16 x 16, crop 0.5 (given), cut at the centre (timm's), bicubic")
+    assert "mean (0.25) (given)" in words
     assert words.endswith("(checkpoint's)")
 
 

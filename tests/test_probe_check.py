@@ -153,8 +153,7 @@ def test_few_cuts_are_spread_with_the_last_among_them():
 @pytest.fixture(scope="module")
 def shop(model, data):
     subject, dataset = load_subject(model), load_dataset(data)
-    view = subject.preprocessing
-    cuts = find_cuts(subject.model, view.in_chans, view.img_size)[-3:]
+    cuts = find_cuts(subject.model, subject.spec.input_shape)[-3:]
     setup = setup_of(points(cuts), probe=Other(name="o", train_digest="t", eval_digest="e",
                      classes=dataset.classes, n_train=180, n_eval=240))  # fmt: skip
     named = {cut.name: cut for cut in cuts}

@@ -34,7 +34,7 @@ def images():
 
 
 def cut_at(name):
-    return next(cut for cut in find_cuts(SPEC.build(0), 3, 16) if cut.name == name)
+    return next(cut for cut in find_cuts(SPEC.build(0), (3, 16, 16)) if cut.name == name)
 
 
 def quiet(_):

@@ -39,7 +39,7 @@ def test_the_place_of_the_mark_gives_the_label_away():
 
 
 def test_the_planted_bagnet_can_be_cut_as_any_model():
-    cuts = find_cuts(subjects.LocalNet(4, 1).eval(), 1, 26)
+    cuts = find_cuts(subjects.LocalNet(4, 1).eval(), (1, 26, 26))
     assert len(cuts) >= 4
     assert all(cut.traced for cut in cuts)
 

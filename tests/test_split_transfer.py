@@ -302,7 +302,7 @@ def test_behind_everything_bnb_is_a_linear_probe():
     pixels, labels = (torch.from_numpy(v) for v in painted(60, 3))
     images = Images(pixels[:, None], labels, *statistics(pixels[:, None]))
     donor = learn(Curve(SPEC, images, 2560, (1.0,)), Start(), 1, lambda _: None).network
-    head = find_cuts(donor, 1, 16)[-1]
+    head = find_cuts(donor, (1, 16, 16))[-1]
     probe = learn(Curve(SPEC, images, 12_800, (10.0,)), Start(donor, head, frozen=True), 2,
                   lambda _: None)  # fmt: skip
     pixels, labels = (torch.from_numpy(v) for v in painted(60, 4))

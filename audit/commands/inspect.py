@@ -14,8 +14,9 @@ from audit.commands.options import JSON, MODEL, PIN
 from audit.model.parsing import Parsing
 from audit.model.pinned import require_digest
 from audit.model.uncompiled import without_compiler
-from audit.overrides import crop_words
+from audit.overrides import MODES
 from audit.record import AuditError
+from audit.sizes import shown
 from reports.text import visible
 
 if TYPE_CHECKING:
@@ -138,14 +139,14 @@ def input_lines(found: "Inspection") -> Iterator[tuple[str, str]]:
     """Classes and preprocessing."""
     if found.num_classes is not None:
         names = found.class_names
-        shown = "not named in the file" if names is None else ", ".join(names[:MOST_NAMES])
+        listed = "not named in the file" if names is None else ", ".join(names[:MOST_NAMES])
         more = f" and {len(names) - MOST_NAMES} more" if names and len(names) > MOST_NAMES else ""
-        yield "classes", f"{found.num_classes:,}: {shown}{more}"
+        yield "classes", f"{found.num_classes:,}: {listed}{more}"
     if found.preprocessing is not None:
         prepared = found.preprocessing
         mean, std = (", ".join(f"{v:.4g}" for v in prepared[k]) for k in ("mean", "std"))
-        side = f"{found.img_size} x {found.img_size}"
-        yield "input", f"{side} pixels, {found.in_chans} channels"
-        crop = crop_words(prepared["crop_pct"], prepared["crop_mode"])
+        assert found.img_size is not None
+        yield "input", f"{shown(found.img_size)} pixels, {found.in_chans} channels"
+        crop = f"crop {prepared['crop_pct']:g}, {MODES[prepared['crop_mode']]}"
         how = f"{crop}, {prepared['interpolation']}"
         yield "preprocessing", f"{how}, mean {mean}, std {std}"

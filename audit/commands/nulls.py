@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from audit.commands.options import COUNT, DATA, JSON, PLACE, PROFILE, option, resolve
+from audit.commands.options import CROP_MODE, DATA, JSON, PLACE, PROFILE, Pixels, option, resolve
 from audit.fitting import fit_nulls
 from audit.progress import Progress
 from audit.threads import set_threads
@@ -25,9 +25,11 @@ def nulls() -> None:
 )
 @option(
     "--img-size",
-    type=COUNT,
-    help="Side of the models' input; nulls see at most 64 [the images' median side].",
+    type=Pixels(),
+    help="Of the models' input: 224, or 256x128 (height first); nulls see at most 64 pixels "
+    "a side [the images' median side].",
 )
+@CROP_MODE
 @PROFILE
 @PLACE
 @JSON

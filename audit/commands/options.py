@@ -10,7 +10,8 @@ from typing import Any, get_args
 import click
 
 from audit.record import AuditError
-from audit.settings import PROFILES, Interpolation, Settings, load_settings
+from audit.settings import PROFILES, CropMode, Interpolation, Settings, load_settings
+from audit.sizes import Size, flag, height_width, parsed
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -70,6 +71,19 @@ class Words(click.ParamType[tuple[str, ...]]):
         if not words or not all(words):
             self.fail(f"'{value}' is no list of names such as cat,dog,deer", param, ctx)
         return words
+
+
+class Pixels(click.ParamType[Size]):
+    """The side of a square, or height and width: 224, or 256x128."""
+
+    name = "pixels"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
+        """A whole number from 1, or two of them."""
+        size = parsed(value)
+        if isinstance(size, str) or min(height_width(size)) < 1:
+            self.fail(f"'{value}' is no size such as 224 or 256x128", param, ctx)
+        return size
 
 
 def path_option(flag: str, text: str) -> Decorator:
@@ -140,7 +154,9 @@ MODEL = together(
     option("--model-kwargs", type=KeyValue(), multiple=True, help="Its arguments, as key=value."),
     option("--num-classes", type=COUNT, help="Number of outputs, where the file does not say."),
     option(
-        "--img-size", type=COUNT, help="Side of the input in pixels, where the file does not say."
+        "--img-size",
+        type=Pixels(),
+        help="Of the input in pixels, where the file does not say: 224, or 256x128 (height first).",
     ),
     option("--in-chans", type=COUNT, help="Input channels, where the file does not say."),
     option(
@@ -148,10 +164,16 @@ MODEL = together(
     ),
     option("--pretrained-on", help="Data the model was trained on before; 'none' if on no other."),
 )
+CROP_MODE = option(
+    "--crop-mode",
+    type=click.Choice(get_args(CropMode)),
+    help="Keep the image's shape when resizing, or squash it into the input's.",
+)
 PREPARED = together(
     option("--mean", type=Numbers(), help="Of the channels, instead of the file's: 0.5,0.5,0.5."),
     option("--std", type=Numbers(), help="Likewise, divided by."),
     option("--crop-pct", type=float, help="Share of the shorter side that the crop keeps."),
+    CROP_MODE,
     option("--interpolation", type=click.Choice(get_args(Interpolation)), help="Of the resizing."),
     option(
         "--check-preprocessing",
@@ -203,11 +225,13 @@ def repeat_command(model_path: Path, settings: Settings, options: dict[str, Any]
     """The command that repeats this audit, with every setting that is not a default."""
     words = ["audit", str(model_path)]
     for key, value in settings.model_dump(exclude_defaults=True).items():
-        flag = {"changes": "--set", "model_kwargs": "--model-kwargs"}.get(key)
-        if flag:
-            words += [w for k, v in value.items() for w in (flag, f"{k}={v}")]
+        many = {"changes": "--set", "model_kwargs": "--model-kwargs"}.get(key)
+        if many:
+            words += [w for k, v in value.items() for w in (many, f"{k}={v}")]
         elif key == "check_preprocessing":
             words.append("--check-preprocessing")
+        elif key == "img_size":
+            words += ["--img-size", flag(value)]
         elif key in ("mean", "std"):
             words.append(f"--{key}={','.join(map(str, value))}")
         elif key == "transfer_classes":

@@ -2,7 +2,8 @@
 
 timm resizes the shortest side to floor(side / crop_pct), keeping the aspect ratio (the other side
 is cut to whole pixels), or both sides to it in the mode "squash", then cuts a square from the
-centre. Images are equal to those of
+centre. For a rectangle it keeps the aspect ratio, too, and resizes until both sides are covered
+(the other side is rounded). Images are equal to those of
 `timm.data.create_transform(..., is_training=False, normalize=False)` bit for bit.
 """
 
@@ -17,6 +18,7 @@ from PIL import Image
 from audit.data.dataset import Split
 from audit.data.folder import workers
 from audit.record import AuditError
+from audit.sizes import Size, height_width, shown
 
 Pixels = NDArray[np.uint8]
 FILTERS = {
@@ -33,36 +35,40 @@ CHUNK = 128
 
 def decode(
     split: Split,
-    side: int,
+    size: Size,
     channels: int,
     *,
     crop_pct: float = 1.0,
     interpolation: str = "bicubic",
     crop_mode: str = "center",
+    squeezed: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Pixels:
     """All images of a split as the subject would see them, before normalisation.
 
     Args:
         split: N images.
-        side: Of the square that comes out, in pixels.
+        size: Of what comes out, in pixels.
         channels: 1 (grey) or 3 (RGB).
         crop_pct: Share of the resized shortest side that the crop keeps, in (0, 1].
         interpolation: A key of FILTERS.
         crop_mode: "center", or "squash", which does not keep the aspect ratio.
+        squeezed: Side of the square that all of this is squeezed into at last, if it is wanted.
         progress: Called with the number of images just finished.
 
     Returns:
-        (N, C, side, side).
+        (N, C, H, W), or (N, C, squeezed, squeezed).
 
     Raises:
         AuditError: MODEL_PREPROCESSING for settings that are not supported; DATA_CHANGED,
             DATA_UNREADABLE if a file changed or went away.
     """
-    _check_settings(side, channels, crop_pct, interpolation, crop_mode)
+    _check_settings(size, channels, crop_pct, interpolation, crop_mode)
     resample, mode = FILTERS[interpolation], MODES[channels]
-    short = math.floor(side / crop_pct)
-    out = np.empty((len(split), channels, side, side), dtype=np.uint8)
+    height, width = height_width(size)
+    scaled = math.floor(height / crop_pct), math.floor(width / crop_pct)
+    tall, wide = (squeezed or height), (squeezed or width)
+    out = np.empty((len(split), channels, tall, wide), dtype=np.uint8)
 
     def fill(start: int) -> int:
         stop = min(start + CHUNK, len(split))
@@ -70,24 +76,36 @@ def decode(
         for i, found in zip(rows, split.read(rows), strict=True):
             image = found.convert(mode)
             if crop_mode == "squash":
-                image = image.resize((short, short), resample)
-            image = fit(image, short, side, resample)
-            out[i] = np.asarray(image).reshape(side, side, channels).transpose(2, 0, 1)
+                image = image.resize(scaled[::-1], resample)
+            image = central(covering(image, scaled, resample), height, width)
+            if image.size != (wide, tall):
+                image = image.resize((wide, tall), resample)
+            out[i] = np.asarray(image).reshape(tall, wide, channels).transpose(2, 0, 1)
         return stop - start
 
     _run(fill, range(0, len(split), CHUNK), progress)
     return out
 
 
-def fit(image: Image.Image, short: int, side: int, resample: Image.Resampling) -> Image.Image:
-    """Resize the shortest side to `short` pixels and cut `side` x `side` from the centre."""
-    width, height = image.size
-    if min(width, height) != short:
-        long = int(short * max(width, height) / min(width, height))
-        size = (short, long) if width <= height else (long, short)
-        image = image.resize(size, resample)
-    left, top = round((image.width - side) / 2), round((image.height - side) / 2)
-    return image.crop((left, top, left + side, top + side))
+def covering(
+    image: Image.Image, wanted: tuple[int, int], resample: Image.Resampling
+) -> Image.Image:
+    """Resize with its aspect ratio until height and width are at least those wanted, one equal."""
+    (width, height), (tall, wide) = image.size, wanted
+    if tall != wide:
+        ratio = min(height / tall, width / wide)
+        size = round(width / ratio), round(height / ratio)
+        return image if size == image.size else image.resize(size, resample)
+    if min(width, height) == tall:
+        return image
+    long = int(tall * max(width, height) / min(width, height))
+    return image.resize((tall, long) if width <= height else (long, tall), resample)
+
+
+def central(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Cut `height` x `width` from the centre."""
+    left, top = round((image.width - width) / 2), round((image.height - height) / 2)
+    return image.crop((left, top, left + width, top + height))
 
 
 def thumbnails(
@@ -138,11 +156,11 @@ def _run(
 
 
 def _check_settings(
-    side: int, channels: int, crop_pct: float, interpolation: str, crop_mode: str
+    size: Size, channels: int, crop_pct: float, interpolation: str, crop_mode: str
 ) -> None:
     problem = ""
-    if side < 1:
-        problem = f"a side of {side} pixels"
+    if min(height_width(size)) < 1:
+        problem = f"{shown(size)} pixels"
     elif channels not in MODES:
         problem = f"{channels} channels"
     elif not 0 < crop_pct <= 1:

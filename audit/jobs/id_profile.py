@@ -56,7 +56,7 @@ def id_profile(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: T
         network = restore(job.after[0], fitted, shop)
         assert isinstance(network, Sibling), "only networks have layers"
         images = shop.evaluation(null, results[needed(job, "statistics").key])
-        cuts = sibling_cuts(network, shop.setup.channels, null.side)
+        cuts = sibling_cuts(network, (shop.setup.channels, null.side, null.side))
         parts: Iterator[Images] = iter([images.subset(torch.from_numpy(index))])
         return profile(network, cuts, parts, len(index), tick)
     subject = shop.subject

@@ -13,6 +13,7 @@ from audit.drawer import Drawer, Rows
 from audit.jobs.nulls import build, null_of, restore
 from audit.jobs.workshop import Tick, Workshop, counter
 from audit.record import AuditError
+from audit.sizes import Size, height_width
 from audit.store import Outcome
 from audit.work import Job, merged
 from baselines.device import PROCESSOR
@@ -81,7 +82,7 @@ def forward(
     model: Callable[[Tensor], tuple[Tensor, Tensor]],
     parts: Iterable[Images],
     n: int,
-    shift: int,
+    shift: tuple[int, int],
     tick: Tick,
     *,
     keep: bool,
@@ -93,7 +94,7 @@ def forward(
         model: Maps (B, C, H, W) to pre-logits (B, D) and logits (B, K).
         parts: N images in order, in one part or several.
         n: N.
-        shift: Pixels by which every image is rolled along both axes first.
+        shift: Pixels by which every image is rolled down and to the right first.
         tick: Told the share that is done.
         keep: Whether the pre-logits are wanted.
         drawer: Keeps what was computed so far; nothing is kept by default.
@@ -108,7 +109,7 @@ def forward(
                 seen += len(index)
                 if seen > rows.done:
                     x = images.normalised(index)
-                    hidden, scores = model(torch.roll(x, (shift, shift), (2, 3)) if shift else x)
+                    hidden, scores = model(torch.roll(x, shift, (2, 3)) if any(shift) else x)
                     found = {"logits": scores.float().to(PROCESSOR)}
                     if keep:
                         found["features"] = hidden.float().to(PROCESSOR)
@@ -126,9 +127,10 @@ class NotFinite(Exception):
     """A model gave NaN or infinite outputs: nothing can be said about it."""
 
 
-def quarter(side: int) -> int:
-    """The smallest multiple of the nulls' stride that is a quarter of the side or more."""
-    return -(-side // (4 * STRIDE)) * STRIDE
+def quarter(size: Size) -> tuple[int, int]:
+    """Of height and width, a quarter or more: the smallest multiple of the nulls' stride."""
+    height, width = (-(-side // (4 * STRIDE)) * STRIDE for side in height_width(size))
+    return height, width
 
 
 def subject_outputs(
@@ -142,7 +144,7 @@ def subject_outputs(
     if job.params["untrained"]:
         model = subject.spec.build(job.whole("seed"))
     model = shop.placed(model.eval().to(memory_format=torch.channels_last))
-    shift = quarter(subject.preprocessing.img_size) if job.params["relocated"] else 0
+    shift = quarter(subject.preprocessing.img_size) if job.params["relocated"] else (0, 0)
     parts, n = shop.evaluation_parts(), len(shop.dataset.eval)
     order = list(shop.setup.order) or slice(None)
 
@@ -182,7 +184,7 @@ def null_outputs(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick:
         hidden = network.pooled(x)
         return hidden, network.fc(hidden)
 
-    shift = quarter(null.side) if job.params["relocated"] else 0
+    shift = quarter(null.side) if job.params["relocated"] else (0, 0)
     images = shop.evaluation(null, results[needed(job, "statistics").key])
     return forward(model, [images], len(images), shift, tick, keep=bool(job.params["features"]))
 

@@ -14,6 +14,7 @@ from audit.jobs.attribution import occlusions, patch_side
 from audit.jobs.nulls import null_of, restore
 from audit.jobs.outputs import needed
 from audit.jobs.workshop import Tick, Workshop
+from audit.sizes import height_width
 from audit.store import Outcome
 from audit.work import Job
 from baselines.device import PROCESSOR
@@ -101,13 +102,14 @@ def lost_by_subject(
     model, view = shop.placed(shop.subject.model.eval()), shop.subject.preprocessing
     order = list(shop.setup.order) or slice(None)
     images = shop.subject_images("eval", np.array(chosen, dtype=np.int64))
-    whole = view.img_size / view.crop_pct  # side of what the null sees, in the subject's pixels
-    patch = patch_side((null.q or 0) * whole / null.side, view.img_size)
+    sides = height_width(view.img_size)  # which the crop left of what the null sees
+    scale = (null.q or 0) / view.crop_pct / null.side
+    height, width = (patch_side(scale * side, side) for side in sides)
     maps = occlusions(
         lambda x: outputs(model, x.to(shop.device))[1][:, order].to(PROCESSOR),
         images.normalised(torch.arange(len(images))),
         logits[chosen].argmax(axis=1),
-        patch,
+        (height, width),
         tick,
     )
     found = {}

@@ -14,6 +14,7 @@ from audit.data.dataset import Split
 from audit.device import Net, on_device, require_agreement, require_learning
 from audit.drawer import Drawer
 from audit.record import AuditError
+from audit.sizes import WHOLE, area, framed
 from audit.store import Outcome
 from baselines.device import PROCESSOR
 from baselines.train import Images, statistics
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 AUDITED = "audited"  # the name of the data set that is not beside another one
 MEMORY = 2**30  # bytes of decoded images that are kept, of either split as the subject sees it
 Tick = Callable[[float], None]  # called with the share of the job that is done
-Decoded = dict[tuple[str, int, int], NDArray[np.uint8]]  # by split, first and last side
+Decoded = dict[tuple[str, str, int, int], NDArray[np.uint8]]  # by split, frame, both sides
 
 
 def counter(total: float, tick: Tick) -> Callable[[float], None]:
@@ -111,14 +112,19 @@ class Workshop:
         return dataset.train
 
     def pixels(self, name: str, side: int) -> NDArray[np.uint8]:
-        """All images of a split as nulls see them: (N, C, side, side), the central square."""
-        first = self.setup.side
-        if (name, first, first) not in self.decoded:
-            split = self.split(name)
-            self.decoded[name, first, first] = decode(split, first, self.setup.channels)
-        if (name, first, side) not in self.decoded:
-            self.decoded[name, first, side] = resize(self.decoded[name, first, first], side)
-        return self.decoded[name, first, side]
+        """All images of a split as nulls see them: (N, C, side, side), squeezed to a square."""
+        first, frame = self.setup.side, self.setup.frame
+        whole, wanted = (name, frame, first, first), (name, frame, first, side)
+        if whole not in self.decoded:
+            split, channels = self.split(name), self.setup.channels
+            if frame == WHOLE:
+                self.decoded[whole] = decode(split, first, channels, crop_mode="squash")
+            else:
+                size = framed(frame, first)
+                self.decoded[whole] = decode(split, size, channels, squeezed=first)
+        if wanted not in self.decoded:
+            self.decoded[wanted] = resize(self.decoded[whole], side)
+        return self.decoded[wanted]
 
     def images(self, name: str, null: Null) -> Images:
         """A split at the null's input side, with its own statistics."""
@@ -181,7 +187,7 @@ class Workshop:
         Kept decoded if all of them fit; else each part is decoded when its turn comes.
         """
         view, n = self.subject.preprocessing, len(self.dataset.eval)
-        size = max(1, MEMORY // (view.in_chans * view.img_size**2))
+        size = max(1, MEMORY // (view.in_chans * area(view.img_size)))
         if n > size:
             for start in range(0, n, size):
                 yield self.subject_images("eval", np.arange(start, min(n, start + size)))
@@ -195,7 +201,7 @@ class Workshop:
     ) -> Iterator[Images]:
         """Images as the subject sees them, in order, in parts that fit in memory; none is kept."""
         view = self.subject.preprocessing
-        size = max(1, MEMORY // (view.in_chans * view.img_size**2))
+        size = max(1, MEMORY // (view.in_chans * area(view.img_size)))
         for start in range(0, len(index), size):
             yield self.subject_images(name, index[start : start + size], of)
 

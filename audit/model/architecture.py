@@ -59,13 +59,12 @@ def _unfit(model: nn.Module, what: str) -> AuditError:
     )
 
 
-def find_cuts(model: nn.Module, in_chans: int, img_size: int) -> tuple[Cut, ...]:
+def find_cuts(model: nn.Module, shape: tuple[int, int, int]) -> tuple[Cut, ...]:
     """Find where a network may be cut: stem, ends of stages, last hidden layer.
 
     Args:
         model: A timm model; its mode and weights stay as they are.
-        in_chans: Channels of its input.
-        img_size: Side of its input in pixels.
+        shape: (C, H, W) of its input.
 
     Returns:
         In order, depths never falling; none where the network cannot be run piece by piece.
@@ -78,16 +77,16 @@ def find_cuts(model: nn.Module, in_chans: int, img_size: int) -> tuple[Cut, ...]
     untraced: tuple[Cut, ...] = ()
     # both fail in as many ways as there are architectures; the rest of an audit goes on
     with contextlib.suppress(Exception):
-        traced = cuts_of(model, in_chans, img_size)
+        traced = cuts_of(model, shape)
     if _spread(traced) >= ENOUGH:
         return traced
     with contextlib.suppress(Exception):
-        fixed = cuts_of(model, in_chans, img_size, fixed=True)
+        fixed = cuts_of(model, shape, fixed=True)
         traced = fixed if _spread(fixed) > _spread(traced) else traced
     if _spread(traced) >= ENOUGH:
         return traced
     with contextlib.suppress(Exception):
-        untraced = untraced_cuts(model, in_chans, img_size)
+        untraced = untraced_cuts(model, shape)
     return untraced if _spread(untraced) > _spread(traced) else traced
 
 

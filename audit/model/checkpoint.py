@@ -19,6 +19,7 @@ from audit.model.stored import plain
 from audit.model.trial import hidden_width
 from audit.model.weights import FLOATS, check, converted, weights_digest, without_constants
 from audit.record import AuditError
+from audit.sizes import Size
 from reports.text import visible
 
 KINDS = {
@@ -76,7 +77,7 @@ def load_subject(
     model: str | None = None,
     model_kwargs: dict[str, Any] | None = None,
     num_classes: int | None = None,
-    img_size: int | None = None,
+    img_size: Size | None = None,
     in_chans: int | None = None,
     weights: str | None = None,
 ) -> Subject:
@@ -94,7 +95,7 @@ def load_subject(
         model: timm architecture; needed where neither the file nor its weights tell it.
         model_kwargs: Further arguments of the architecture.
         num_classes: What the caller believes; must agree with the weights.
-        img_size: Side of the square input in pixels.
+        img_size: Of the input, in pixels.
         in_chans: 1 or 3.
         weights: Which set to audit where the file holds several: "raw", "ema" or its name
             (default: averaged before raw).
@@ -163,7 +164,7 @@ def chosen_from(
     place: Place,
     model: str | None,
     model_kwargs: dict[str, Any] | None,
-    img_size: int | None,
+    img_size: Size | None,
     weights: str | None,
 ) -> Chosen:
     """The set of weights that is audited; arguments as those of `load_subject`."""
@@ -203,13 +204,13 @@ def spec_of(
     architecture: str,
     args: dict[str, Any],
     given: dict[str, Any] | None,
-    img_size: int | None,
+    img_size: Size | None,
     implied: int | None,
 ) -> ModelSpec:
     """The architecture with timm's class count and channels, which `fitted` replaces."""
     kwargs = recorded.model_kwargs(args, given, img_size)
-    side = recorded.side(kwargs, args, img_size, implied, architecture)
-    return ModelSpec(architecture, kwargs, 1000, 3, side)
+    size = recorded.input_size(kwargs, args, img_size, implied, architecture)
+    return ModelSpec(architecture, kwargs, 1000, 3, size)
 
 
 def class_names(record: dict[Any, Any], place: Place, num_classes: int) -> tuple[str, ...] | None:

@@ -86,14 +86,13 @@ class Landmark:
 
 
 def cuts_of(
-    network: nn.Module, in_chans: int, img_size: int, *, fixed: bool = False
+    network: nn.Module, shape: tuple[int, int, int], *, fixed: bool = False
 ) -> tuple[Cut, ...]:
     """Find the cuts of a network that can be traced.
 
     Args:
         network: In any mode, which stays as it is.
-        in_chans: Channels of its input.
-        img_size: Side of its input.
+        shape: (C, H, W) of its input.
         fixed: Whether the graph is made for inputs of this size alone (`audit.model.fixed`).
 
     Returns:
@@ -103,12 +102,11 @@ def cuts_of(
     Raises:
         Exception: Of any type, if the network cannot be traced.
     """
-    shape = (in_chans, img_size, img_size)
     traces = (trace(network, training=False), trace(network, training=True))
     if fixed:
         traces = (for_size(traces[0], shape), for_size(traces[1], shape))
     like = next(network.parameters())
-    x = torch.zeros(BATCH, in_chans, img_size, img_size, dtype=like.dtype, device=like.device)
+    x = torch.zeros(BATCH, *shape, dtype=like.dtype, device=like.device)
     modes = {module: module.training for module in network.modules()}
     try:
         for module in modes:

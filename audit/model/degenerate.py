@@ -54,10 +54,10 @@ def answer_to_noise(network: nn.Module, spec: ModelSpec) -> Answer | None:
         None if the network is too large to be run in passing, or does not run.
     """
     parameters = sum(p.numel() for p in network.parameters())
-    if parameters > MOST_PARAMETERS or spec.img_size > LARGEST_SIDE:
+    if parameters > MOST_PARAMETERS or max(spec.input_shape[1:]) > LARGEST_SIDE:
         return None
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, spec.in_chans, spec.img_size, spec.img_size, generator=generator)
+    x = torch.randn(2, *spec.input_shape, generator=generator)
     start = time.process_time()
     try:
         with limited(SECONDS, UNLIMITED), torch.inference_mode():

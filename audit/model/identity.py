@@ -57,7 +57,15 @@ def identify(given: str | None, recorded: object, weights: Mapping[str, Stored])
 
 
 def _side(candidates: list[Candidate]) -> int | None:
-    return candidates[0].kwargs.get("img_size") if candidates else None
+    """The side that the shapes tell; none where they only agree with a default, which is no square.
+
+    Position embeddings tell how many patches there are, not how they lie.
+    """
+    if not candidates:
+        return None
+    first = candidates[0]
+    height, width = default_config(first.architecture).get("input_size", (3, 1, 1))[1:]
+    return None if first.own_size and height != width else first.kwargs.get("img_size")
 
 
 def _alike(a: Candidate, b: Candidate) -> bool:

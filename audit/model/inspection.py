@@ -37,6 +37,7 @@ from audit.model.weights import (
     without_constants,
 )
 from audit.record import AuditError
+from audit.sizes import Size
 from reports.text import visible
 
 MOST_NAMED = 5  # entries or candidates that are listed by name
@@ -72,7 +73,7 @@ class Inspection:
         num_classes: Number of logits.
         class_names: As the file lists them.
         in_chans: Channels of the input.
-        img_size: Side of the input in pixels.
+        img_size: Of the input in pixels: the side of a square, or height and width.
         preprocessing: From image to input.
         pretrained: Whether training began from other weights: yes, no, unknown, or as given.
         recorded: What the training script wrote down beside the weights.
@@ -105,7 +106,7 @@ class Inspection:
     num_classes: int | None = None
     class_names: list[str] | None = None
     in_chans: int | None = None
-    img_size: int | None = None
+    img_size: Size | None = None
     preprocessing: dict[str, Any] | None = None
     pretrained: str | None = None
     recorded: dict[str, Any] = field(default_factory=dict)
@@ -296,9 +297,9 @@ def fitted_spec(
     identity: Identity, args: Mapping[str, Any], weights: Found, given: Mapping[str, Any]
 ) -> ModelSpec:
     """The architecture with the classes, channels and size of these weights."""
-    side = given.get("img_size")
+    size = given.get("img_size")
     spec = checkpoint.spec_of(
-        identity.architecture, dict(args), given.get("model_kwargs"), side, identity.img_size
+        identity.architecture, dict(args), given.get("model_kwargs"), size, identity.img_size
     )
     return recorded.fitted(spec, weights, args, given.get("num_classes"), given.get("in_chans"))
 
@@ -331,7 +332,7 @@ def not_finite(found: Inspection) -> AuditError:
 def say_what_for(network: nn.Module, spec: ModelSpec, found: Inspection) -> None:
     """What an audit could measure of this network, and what it could not."""
     found.parameters = sum(p.numel() for p in network.parameters())
-    cuts = find_cuts(network, spec.in_chans, spec.img_size)
+    cuts = find_cuts(network, spec.input_shape)
     usable = [cut for cut in cuts if not cut.shared + cut.unassigned]
     places = f"at {len(usable)} places, {usable[0].name} to {usable[-1].name}" if usable else ""
     if len(usable) < 2:

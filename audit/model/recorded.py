@@ -1,15 +1,16 @@
 """What a checkpoint says of its network beside the weights, and what the weights say themselves."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from torch import nn
 
 from audit.model import signatures
 from audit.model.guard import limited
-from audit.model.spec import MAX_SIDE, ModelSpec, default_config, require_harmless
+from audit.model.spec import MAX_RATIO, MAX_SIDE, ModelSpec, default_config, require_harmless
 from audit.model.stored import Stored, plain
 from audit.record import AuditError
+from audit.sizes import Size, height_width, parsed, shown
 from reports.text import visible
 
 # Arguments of timm's training script that change what is built: recorded name, model's argument.
@@ -25,7 +26,7 @@ MOST_EXTRA = 2**31  # bytes of buffers that are made when building, and stored i
 
 
 def model_kwargs(
-    args: Mapping[str, Any], given: dict[str, Any] | None, img_size: int | None
+    args: Mapping[str, Any], given: dict[str, Any] | None, img_size: Size | None
 ) -> dict[str, Any]:
     """Arguments of the architecture: recorded, then overridden by the caller's."""
     recorded = args.get("model_kwargs")
@@ -50,17 +51,17 @@ def _require_shares(kwargs: Mapping[str, Any]) -> None:
             )
 
 
-def side(
+def input_size(
     kwargs: Mapping[str, Any],
     args: Mapping[str, Any],
-    img_size: int | None,
+    img_size: Size | None,
     implied: int | None,
     architecture: str,
-) -> int:
-    """Side of the input in pixels: the caller's, the recorded one, the weights', timm's default.
+) -> Size:
+    """Size of the input in pixels: the caller's, the recorded one, the weights', timm's default.
 
     Raises:
-        AuditError: MODEL_ARGS if it is no side of a square.
+        AuditError: MODEL_ARGS if it is no size.
     """
     config = default_config(architecture)
     candidates = (
@@ -72,15 +73,24 @@ def side(
         config.get("input_size"),
     )
     found = next((c for c in candidates if c is not None), 224)
-    if isinstance(found, (list, tuple)) and found and len(set(map(str, found[-2:]))) == 1:
-        found = found[-1]
-    if type(found) is not int or not 1 <= found <= MAX_SIDE:
+    size = parsed(found[-2:] if isinstance(found, (list, tuple)) else found)
+    if not is_size(size):
         raise AuditError(
             "MODEL_ARGS",
-            f"the input must be a square of 1 to {MAX_SIDE} pixels, but its size is given as "
-            f"{visible(str(found), 60)}. Give `--img-size N`.",
+            f"the input must have sides of 1 to {MAX_SIDE} pixels, one at most {MAX_RATIO} times "
+            f"the other, but its size is given as {visible(str(found), 60)}. Give `--img-size N`, "
+            "or `--img-size HEIGHTxWIDTH`.",
         )
-    return found
+    return size
+
+
+def is_size(value: object) -> TypeGuard[Size]:
+    """Whether it is a size of an input that can be audited."""
+    if type(value) is not int and not isinstance(value, tuple):
+        return False
+    sides = height_width(value)
+    whole = all(type(side) is int and 1 <= side <= MAX_SIDE for side in sides)
+    return whole and max(sides) <= MAX_RATIO * min(sides)
 
 
 def fitted(
@@ -137,8 +147,8 @@ def outlined(spec: ModelSpec) -> nn.Module:
     if extra > MOST_EXTRA:
         raise AuditError(
             "MODEL_ARCH_MISMATCH",
-            f"{visible(spec.architecture)} with img_size={spec.img_size} needs {extra / 2**30:.0f} "
-            "GiB beside its weights. Change `--model-kwargs` or `--img-size`.",
+            f"{visible(spec.architecture)} for {shown(spec.img_size)} pixels needs "
+            f"{extra / 2**30:.0f} GiB beside its weights. Change `--model-kwargs` or `--img-size`.",
         )
     return outline
 

@@ -10,13 +10,12 @@ from audit.model.cuts import Cut, CutKind
 from audit.model.untraced import work_of
 
 
-def sibling_cuts(network: nn.Module, in_chans: int, img_size: int) -> tuple[Cut, ...]:
+def sibling_cuts(network: nn.Module, shape: tuple[int, int, int]) -> tuple[Cut, ...]:
     """The ends of the layers of `baselines.sibling.Sibling`, and its last hidden layer.
 
     Args:
         network: In eval mode, with children `stem`, `blocks` and `fc`.
-        in_chans: Channels of its input.
-        img_size: Side of its input.
+        shape: (C, H, W) of its input.
 
     Returns:
         In order, depth by multiply-adds. They cannot freeze anything.
@@ -24,7 +23,7 @@ def sibling_cuts(network: nn.Module, in_chans: int, img_size: int) -> tuple[Cut,
     stem = network.get_submodule("stem")
     layers = [f"stem.{name}" for name, m in stem.named_children() if isinstance(m, nn.ReLU)]
     blocks = [f"blocks.{name}" for name, _ in network.get_submodule("blocks").named_children()]
-    work = work_of(network, [*layers, *blocks, "fc"], torch.zeros(1, in_chans, img_size, img_size))
+    work = work_of(network, [*layers, *blocks, "fc"], torch.zeros(1, *shape))
     total = work[""].end
     cuts = [_cut(name, "stage", work[name].end / total, name) for name in (*layers, *blocks)]
     return (*cuts, _cut("head", "head", work["fc"].start / total, "fc"))

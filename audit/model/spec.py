@@ -14,9 +14,11 @@ from torch import nn
 
 from audit.model.meta import without_values
 from audit.record import AuditError
+from audit.sizes import Size, height_width, shown
 from reports.text import visible
 
 MAX_SIDE = 4096
+MAX_RATIO = 16  # of the sides of the input
 # Arguments of timm.create_model that reach for the network or the disk, or change what is built.
 FORBIDDEN = frozenset(
     {
@@ -45,16 +47,16 @@ class Preprocessing:
     """How an image becomes the network's input.
 
     Attributes:
-        img_size: Side of the square input, in pixels.
+        img_size: Of the input, in pixels.
         in_chans: 1 (grey) or 3 (RGB).
         mean: Of each channel on the scale 0 to 1, subtracted.
         std: Of each channel, divided by; positive.
         interpolation: Resampling by its timm name ("bicubic").
         crop_pct: Share of the resized image's shorter side that the centre crop keeps.
-        crop_mode: "center" keeps the image's shape when resizing, "squash" makes it square.
+        crop_mode: "center" keeps the image's shape when resizing, "squash" gives it the input's.
     """
 
-    img_size: int
+    img_size: Size
     in_chans: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -72,14 +74,19 @@ class ModelSpec:
         kwargs: Further arguments of `timm.create_model`.
         num_classes: Number of logits.
         in_chans: Channels of the input.
-        img_size: Side of the input in pixels; told only to architectures bound to one size.
+        img_size: Of the input, in pixels; told only to architectures bound to one size.
     """
 
     architecture: str
     kwargs: dict[str, Any]
     num_classes: int
     in_chans: int
-    img_size: int
+    img_size: Size
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the input."""
+        return (self.in_chans, *height_width(self.img_size))
 
     def build(self, seed: int) -> nn.Module:
         """A fresh network in eval mode; the global random state stays as it is."""
@@ -109,7 +116,7 @@ class ModelSpec:
             given = "".join(f", {k}={v!r}" for k, v in self.kwargs.items())
             raise AuditError(
                 "MODEL_ARCH_MISMATCH",
-                f"{visible(self.architecture)} cannot be built with img_size={self.img_size}, "
+                f"{visible(self.architecture)} cannot be built for {shown(self.img_size)} pixels, "
                 f"in_chans={self.in_chans}, num_classes={self.num_classes}"
                 f"{visible(given)}. Change `--model-kwargs` or `--img-size`.",
             ) from None
@@ -201,7 +208,7 @@ def resolve_preprocessing(args: Mapping[str, Any], spec: ModelSpec) -> Preproces
     wanted = {k: args[k] for k in ("mean", "std", "interpolation", "crop_pct") if args.get(k)}
     if wanted.get("interpolation") == "random":  # drawn anew for each training image
         del wanted["interpolation"]
-    shape = {"input_size": (spec.in_chans, spec.img_size, spec.img_size)}
+    shape = {"input_size": spec.input_shape}
     try:
         config = resolve_data_config(wanted | shape, default_config(spec.architecture))
         result = Preprocessing(

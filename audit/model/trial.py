@@ -15,6 +15,7 @@ from audit.model.architecture import outputs
 from audit.model.guard import limited
 from audit.model.spec import ModelSpec, default_config
 from audit.record import AuditError
+from audit.sizes import flag, shown, size_of
 from reports.text import visible
 
 SECONDS = 20.0  # of processor time, for the pass
@@ -45,7 +46,7 @@ def hidden_width(outline: nn.Module, spec: ModelSpec) -> int:
 
 
 def _run(outline: nn.Module, spec: ModelSpec, seconds: float) -> int:
-    x = torch.zeros(2, spec.in_chans, spec.img_size, spec.img_size, device="meta")
+    x = torch.zeros(2, *spec.input_shape, device="meta")
     with limited(seconds), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         hidden, logits = outputs(outline, x)
@@ -66,13 +67,13 @@ def _runs(spec: ModelSpec) -> bool:
 def _refusal(spec: ModelSpec) -> AuditError:
     name = visible(spec.architecture)
     start = time.process_time()
-    own = default_config(spec.architecture).get("input_size", (3, 224, 224))[-1]
+    own = size_of(*default_config(spec.architecture).get("input_size", (3, 224, 224))[1:])
     others = {k: v for k, v in spec.kwargs.items() if k != "img_size"}
     if own != spec.img_size and _runs(replace(spec, kwargs=others, img_size=own)):
         return AuditError(
             "MODEL_ARGS",
-            f"{name} does not run on {spec.img_size} x {spec.img_size} pixels: that is too small "
-            f"for it, or no multiple of what it needs. Give `--img-size N`; its own is {own}.",
+            f"{name} does not run on {shown(spec.img_size)} pixels: that is too small for it, or "
+            f"no multiple of what it needs. Give `--img-size N`; its own is {flag(own)}.",
         )
     for key, value in spec.kwargs.items():
         if time.process_time() - start > TRIALS:
@@ -86,6 +87,6 @@ def _refusal(spec: ModelSpec) -> AuditError:
     given = "".join(f", {k}={v!r}" for k, v in spec.kwargs.items())
     return AuditError(
         "MODEL_ARCH_MISMATCH",
-        f"{name} does not run with img_size={spec.img_size}, in_chans={spec.in_chans}"
+        f"{name} does not run for {shown(spec.img_size)} pixels, in_chans={spec.in_chans}"
         f"{visible(given)}. Change `--model-kwargs` or `--img-size`.",
     )

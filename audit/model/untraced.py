@@ -25,19 +25,18 @@ from audit.model.cuts import (
 from audit.model.trace import without_gradients
 
 
-def untraced_cuts(network: nn.Module, in_chans: int, img_size: int) -> tuple[Cut, ...]:
+def untraced_cuts(network: nn.Module, shape: tuple[int, int, int]) -> tuple[Cut, ...]:
     """Find cuts at the ends of stages, or of blocks where stages are not named.
 
     Args:
         network: In any mode, which stays as it is.
-        in_chans: Channels of its input.
-        img_size: Side of its input.
+        shape: (C, H, W) of its input.
 
     Returns:
         In order of execution; the first is called the stem if it is no block.
     """
     like = next(network.parameters())
-    x = torch.zeros(1, in_chans, img_size, img_size, dtype=like.dtype, device=like.device)
+    x = torch.zeros(1, *shape, dtype=like.dtype, device=like.device)
     modes = {module: module.training for module in network.modules()}
     grads = {p: p.requires_grad for p in network.parameters()}
     try:

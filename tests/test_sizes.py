@@ -1,0 +1,123 @@
+"""Squares and rectangles: how a size is given, what a model and its nulls then see."""
+
+import argparse
+
+import numpy as np
+import pytest
+import torch
+from conftest import KWARGS, refused, tiny_flags
+from PIL import Image
+
+from audit.data import load_dataset
+from audit.jobs.workshop import Workshop
+from audit.model.checkpoint import load_subject
+from audit.record import AuditError
+from audit.settings import load_settings
+from audit.setup import set_up_nulls, training
+from audit.sizes import WHOLE, flag, frame_of, framed, parsed, shown
+
+
+@pytest.mark.parametrize("given", ["256x128", [256, 128], (256, 128)])
+def test_a_rectangle_is_height_by_width_however_it_is_given(given):
+    size = parsed(given)
+    assert (size, flag(size), shown(size)) == ((256, 128), "256x128", "256 x 128")
+
+
+@pytest.mark.parametrize("given", ["32", 32, "32x32", [32], [32, 32]])
+def test_a_square_has_one_spelling(given):
+    assert (parsed(given), flag(parsed(given))) == (32, "32")
+
+
+def test_nulls_see_the_part_that_the_model_sees():
+    assert frame_of(224, "center") == "1:1"
+    assert frame_of((256, 128), "center") == "2:1"
+    assert frame_of((256, 128), "squash") == frame_of(224, "squash") == WHOLE
+    assert framed("2:1", 64) == (128, 64)
+    assert framed("3:4", 30) == (30, 40)
+    assert framed("1:1", 64) == 64
+
+
+def test_a_strip_is_no_input(tmp_path):
+    with pytest.raises(AuditError, match=r"MODEL_ARGS.*16 times"):
+        load_subject(rectangular(tmp_path / "m.pt", img_size=[4096, 32]))
+
+
+def test_settings_take_sizes(tmp_path, data, model, command, capsys):
+    (tmp_path / "audit.yaml").write_text("img_size: [24, 16]\n")
+    assert load_settings(tmp_path / "audit.yaml", {}).img_size == (24, 16)
+    assert load_settings(None, {"img_size": "24x16"}).img_size == (24, 16)
+    for wrong in ("-3", "[1, 2, 3]", "wide", "0"):
+        (tmp_path / "wrong.yaml").write_text(f"img_size: {wrong}\n")
+        words = [model, "--data", data, "--config", tmp_path / "wrong.yaml"]
+        assert "such as 224 or 256x128" in refused(command, capsys, "CONFIG_INVALID", *words)
+    assert command(model, "--data", data, "--img-size", "axb") == 2
+    assert "no size such as 224 or 256x128" in capsys.readouterr().err
+
+
+@pytest.fixture
+def tall(tmp_path):
+    """An image folder of 24 x 16 pixels (height first) whose lower half tells the class."""
+    rng = np.random.default_rng(0)
+    for split, label in [(s, k) for s in ("train", "val") for k in (0, 1)]:
+        folder = tmp_path / "tall" / split / "ab"[label]
+        folder.mkdir(parents=True)
+        for i in range(60):
+            image = rng.normal(90, 30, (24, 16))
+            image[20:] += 80 * label  # outside the central square
+            Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / f"{i}.png")
+    return tmp_path / "tall"
+
+
+def seen_by_nulls(data, size, crop_mode="center"):
+    from audit.config import profile
+
+    dataset = load_dataset(data)
+    setup = set_up_nulls(training(dataset, size, crop_mode), profile("quick"), 0, dataset)
+    return Workshop(dataset, None, setup).pixels("eval", setup.side)
+
+
+def test_nulls_see_what_lies_outside_the_central_square_where_the_model_does(tall):
+    assert seen_by_nulls(tall, (24, 16)).shape == (120, 1, 24, 24)
+    for pixels in (seen_by_nulls(tall, (24, 16)), seen_by_nulls(tall, 16, "squash")):
+        low = pixels[:, 0, -2:].mean((1, 2))
+        assert low[60:].mean() - low[:60].mean() > 60
+    square = seen_by_nulls(tall, 16)[:, 0, -2:].mean((1, 2))
+    assert abs(square[60:].mean() - square[:60].mean()) < 20
+
+
+def rectangular(path, **more):
+    import timm
+
+    torch.manual_seed(0)
+    net = timm.create_model("resnet10t", in_chans=1, num_classes=2, **KWARGS)
+    args = argparse.Namespace(model="resnet10t", model_kwargs=KWARGS, num_classes=2, in_chans=1,
+                              input_size=[1, 24, 16], mean=[0.4], std=[0.2], crop_pct=1.0,
+                              pretrained=False, **more)  # fmt: skip
+    torch.save({"arch": "resnet10t", "state_dict": net.state_dict(), "args": args}, path)
+    return path
+
+
+def test_a_checkpoint_of_rectangles_is_audited(tall, tmp_path, cache, command, capsys):
+    from audit.stored import load_report
+
+    path = rectangular(tmp_path / "m.pt")
+    assert load_subject(path).spec.input_shape == (1, 24, 16)
+    assert command("inspect", path) == 0
+    assert "24 x 16 pixels, 1 channels" in capsys.readouterr().out
+    assert command(path, *tiny_flags(tall, cache, tmp_path / "out")) in (1, 3)
+    document = load_report(tmp_path / "out").document
+    assert "3 high to 2 wide" in document.data["nulls see"]
+    assert document.subject["input"].startswith("1 x 24 x 16")
+    assert list((tmp_path / "out" / "evidence").iterdir())
+
+
+def test_nulls_are_fitted_for_rectangles(tall, tmp_path, cache, command, capsys):
+    words = ["--data", tall, "--cache", cache, "--quick", "-q", "--set", "images_seen=1000"]
+    out = tmp_path / "nulls"
+    assert command("nulls", "fit", *words, "--img-size", "24x16", "-o", out) == 0
+    path = rectangular(tmp_path / "m.pt")
+    flags = ["--eval-data", tall / "val", "--nulls", out, "--cache", cache, "-q"]
+    assert command(path, *flags, "--out", tmp_path / "run") in (1, 3)
+    square = [*flags, "--img-size", "24", "--out", tmp_path / "no"]
+    said = refused(command, capsys, "NULLS_OTHER_FRAME", path, *square)
+    assert "--img-size 24" in said

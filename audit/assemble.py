@@ -239,11 +239,16 @@ def null_facts(found: Audited) -> list[str]:
             f"augmentation {recipe['augment']}, "
             + (f"crops of {recipe['crop']} pixels first, " if recipe["crop"] else "")
             + f"{chosen['rehearsals']} rehearsed, held-out accuracy "
-            f"{chosen['heldout_accuracy']:.3f}, patches {chosen['spacing']} pixels apart vote, "
+            f"{chosen['heldout_accuracy']:.3f}, {voters(*chosen['vote'])} vote, "
             f"budget doubled {chosen['doublings']} times; "
             f"{proofs or 'control, no proof needed'}"
         )
     return facts
+
+
+def voters(spacing: int, mirrored: bool) -> str:
+    """Which patches vote in a null."""
+    return f"patches {spacing} pixels apart" + (" and their mirror images" if mirrored else "")
 
 
 def on_another(fitted: Mapping[str, Any]) -> str:

@@ -46,7 +46,7 @@ class Profile(Word):
     seeds: int
     images_seen: int
     doublings: int
-    rates: tuple[float, ...] = (0.05, 0.1, 0.2)
+    rates: tuple[float, ...] = (0.005, 0.01, 0.02)
     cuts: int
     transfer_images: int
     transfer_seen: int
@@ -70,7 +70,7 @@ PROFILES: dict[str, Profile] = {
         seeds=1,
         images_seen=40_000,
         doublings=0,
-        rates=(0.1, 0.2),
+        rates=(0.01, 0.02),
         cuts=2,
         transfer_images=4_000,
         transfer_seen=6_000,

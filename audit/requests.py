@@ -18,7 +18,11 @@ COSTS = {  # per image seen, or per training image of a trivial rung
     "moments": 0.2,
     "pixels": 1.0,
 }
-VOTED = 0.8  # likewise, of an image that a network votes on, at most: its patches may lie closer
+VOTED = {  # likewise, of an image that it votes on, at most: by closer or by mirrored patches
+    "bagnet": 1.6,
+    "sighted": 0.6,
+}
+VOTED_ELSE = 0.8
 
 
 def train_facts(setup: Setup) -> Job:
@@ -103,7 +107,8 @@ def choose(setup: Setup, null: Null) -> Job:
     tried, seeds = len(setup.profile.rates) + 2, setup.profile.seeds
     held = 0.1 * setup.n_train + 1000  # about
     learned = setup.profile.images_seen * (0.125 * tried + 1.4 * seeds)
-    seen = learned + held * (0.3 * tried + 3 * seeds) if null.trained else setup.n_train
+    voted = 0.3 * tried + 4 * VOTED.get(null.kind, VOTED_ELSE) * seeds
+    seen = learned + held * voted if null.trained else setup.n_train
     return Job(
         kind="choose",
         label=f"choosing the recipe of {null.title}",
@@ -153,7 +158,7 @@ def null_outputs(
         | {"untrained": untrained, "relocated": relocated}
         | {"features": not (seed or relocated)},  # only `dimension` reads them
         after=(choose(setup, null) if untrained else fit(setup, null, seed), *scale),
-        cost=VOTED * setup.n_eval * COSTS.get(null.kind, 1.0),
+        cost=VOTED.get(null.kind, VOTED_ELSE) * setup.n_eval * COSTS.get(null.kind, 1.0),
     )
 
 

@@ -13,7 +13,8 @@ w = 128 and four blocks from 20,000 training images on, else w = 64 and three bl
 pixels, so that the sighted twin sees all).
 
 A network learns from patches four pixels apart. When it has learned, those two pixels apart may
-vote (`Sibling.spaced`): often more exact, but not where objects lie alike and the four matter.
+vote, and mirrored patches beside the patches (`Vote`): often more exact, but not where objects lie
+alike and the four matter, or where left and right differ. No vote rests on more than q pixels.
 
 Differences from the paper: no bottlenecks, batch norm after every convolution, stride 4 or 2, not
 8.
@@ -21,7 +22,7 @@ Differences from the paper: no bottlenecks, batch norm after every convolution, 
 References: Brendel & Bethge (2019), ICLR, arXiv:1904.00760; Liu et al. (2018), arXiv:1807.03247.
 """
 
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,18 @@ STRIDES = {5: (1, 4), 9: (1, 2, 2), 17: (1, 2, 2, 1), 33: (1, 2, 2, 1, 1, 1)}  #
 STRIDE = 4  # of the whole network, for every q
 SPACINGS = (4, 2)  # pixels between neighbouring patches that may vote in a finished blind network
 TORUS = ("coordconv", "circular")  # kinds whose patches wrap around the border
+
+
+class Vote(NamedTuple):
+    """What votes in a finished network.
+
+    Attributes:
+        spacing: Pixels between neighbouring patches, one of `SPACINGS`.
+        mirrored: Whether each patch votes with the mean of itself and its mirror image.
+    """
+
+    spacing: int = STRIDE
+    mirrored: bool = False
 
 
 class Sibling(nn.Module):
@@ -67,7 +80,7 @@ class Sibling(nn.Module):
         super().__init__()
         if q not in STRIDES:
             raise ValueError(f"`q` must be one of {sorted(STRIDES)}, got {q}")
-        self.kind, self.q, self.spacing = kind, q, STRIDE
+        self.kind, self.q, self.vote = kind, q, Vote()
         channels = [width // 4, width // 2, *[width] * len(STRIDES[q])]
         channels = [*channels[: len(STRIDES[q]) - 1], width]
         layers: list[nn.Module] = []
@@ -84,12 +97,15 @@ class Sibling(nn.Module):
         )
         self.fc = nn.Linear(width, num_classes)
 
-    def spaced(self, spacing: int) -> Self:
-        """Let patches so many pixels apart vote, one of `SPACINGS`; `STRIDE` for a sighted network.
+    def voting(self, vote: Vote) -> Self:
+        """Let other patches vote; those of a sighted network are `STRIDE` apart.
 
-        The weights fit both: the last stride is divided, and what follows it dilated as much.
+        The weights fit all: the last stride is divided, and what follows it dilated as much. The
+        grid of patches is its own mirror image, so that a mirrored image has all mirrored patches.
+        Where there are coordinates, or patches wrap around, a mirror image is no image of the data.
         """
-        self.spacing, finer, strides = spacing, STRIDE // spacing, STRIDES[self.q]
+        assert not (vote.mirrored and self.kind in TORUS), "no mirror images on a torus"
+        self.vote, finer, strides = vote, STRIDE // vote.spacing, STRIDES[self.q]
         last = max(i for i, stride in enumerate(strides) if stride > 1)
         local = [m for m in self.stem if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
         local[last].stride = (strides[last] // finer,) * 2
@@ -98,23 +114,29 @@ class Sibling(nn.Module):
         return self
 
     def features(self, x: Tensor, window: Window | None = None) -> Tensor:
-        """Local features: (N, C, H, W) -> (N, D, h, w).
+        """Local features, not mirrored: (N, C, H, W) -> (N, D, h, w).
 
         With a window `x` is that part of the images: no patch wraps around its border.
         """
         if self.kind == "coordconv":
             x = add_coordinates(x, window)
         if self.kind in TORUS and window is None:
-            x = wrapped(x, self.q, self.spacing)
+            x = wrapped(x, self.q, self.vote.spacing)
         return self.blocks(self.stem(x))
 
     def pooled(self, x: Tensor, window: Window | None = None) -> Tensor:
         """The last hidden layer: (N, C, H, W) -> (N, D)."""
-        return self.features(x, window).mean(dim=(2, 3))
+        found = self.features(x, window).mean(dim=(2, 3))
+        if self.vote.mirrored:
+            found = (found + self.features(x.flip(3), window).mean(dim=(2, 3))) / 2
+        return found
 
     def evidence(self, x: Tensor) -> Tensor:
         """Class logits of every position: (N, C, H, W) -> (N, K, h, w)."""
-        return self.fc(self.features(x).movedim(1, -1)).movedim(-1, 1)
+        found = self.features(x)
+        if self.vote.mirrored:
+            found = (found + self.features(x.flip(3)).flip(3)) / 2
+        return self.fc(found.movedim(1, -1)).movedim(-1, 1)
 
     def forward(self, x: Tensor, window: Window | None = None) -> Tensor:
         """Logits (N, K). The mean and the linear layer commute, so the mean comes first."""

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from baselines.coordinates import Window
 from baselines.device import PROCESSOR, called
+from baselines.muon import Muon
 from baselines.resume import Batches, Journal, Keeper
 
 WARM_UP = 0.05  # of the steps at a constant rate
@@ -94,10 +95,10 @@ class Recipe:
         images_seen: Budget: training images seen, repetitions counted; a crop counts as its share
             of an image's pixels.
         rate: Peak learning rate.
-        weight_decay: On weights of two or more dimensions only.
+        weight_decay: On weights of two or more dimensions only; decoupled but for "sgd".
         augment: "none", "mirror" or "mirror-crop" (see `Images.batch`).
         batch: Images per step.
-        optimizer: "sgd" (momentum 0.9, Nesterov) or "adamw".
+        optimizer: "sgd" (momentum 0.9, Nesterov), "adamw" or "muon" (`baselines.muon`).
         crop: Side of the crops that the first half of the budget is spent on, in pixels; 0: whole
             images only. The network is then called with the `Window` as its second argument.
     """
@@ -322,6 +323,8 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     ]
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.rate)
+    if recipe.optimizer == "muon":
+        return Muon(groups, lr=recipe.rate)
     return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9, nesterov=True)
 
 

@@ -6,6 +6,7 @@
 The demo's network is trained twice on the same embedded images by the same recipe, without
 augmentation: on their labels, and on the same labels in a random order. Ansuini et al. (2019,
 arXiv:1905.12784) report that with shuffled labels the dimension of the last layers does not fall.
+Here: below that of the input, which the last layer of a network that learned does fall below.
 Printed are the profiles of both and of an untrained network, on the training images and on
 evaluation images, both accuracies, and the paired ratio of the last layers.
 
@@ -88,19 +89,22 @@ def show(title: str, curves: dict[str, Outcome]) -> None:
         last = next(m for m in shape if "last_over_peak" in m.name)
         kind = next(m for m in shape if "hunchback" in m.name).note.partition(":")[0]
         ends = f"{last.low:.2f} to {last.high:.2f}"
-        print(f"- {name}: {kind}, last layer over peak {last.value:.2f} ({ends})")
-    ratio(curves, "shuffled labels", "true labels")
+        over_input = ratio((outcome, -1), (outcome, 0))
+        print(f"- {name}: {kind}, last layer over peak {last.value:.2f} ({ends}), over the input")
+        print(f"  {over_input}")
+    shuffled = curves["shuffled labels"], -1
+    for other in ("true labels", "untrained"):
+        found = ratio(shuffled, (curves[other], -1))
+        print(f"- last layer, shuffled labels over {other}: {found}")
 
 
-def ratio(curves: dict[str, Outcome], a: str, b: str) -> None:
-    """The last layers' dimensions over each other, paired over blocks of images."""
-    first, second = (curves[name] for name in (a, b))
-    values = [outcome.values["points"][-1]["value"] for outcome in (first, second)]
-    log = math.log(values[0] / values[1])
-    margin = half_interval(first.arrays["in_blocks"][-1] - second.arrays["in_blocks"][-1])
+def ratio(above: tuple[Outcome, int], below: tuple[Outcome, int]) -> str:
+    """Two dimensions over each other, paired over blocks of images: each a curve and its point."""
+    values = [outcome.values["points"][point]["value"] for outcome, point in (above, below)]
+    blocks = [outcome.arrays["in_blocks"][point] for outcome, point in (above, below)]
+    log, margin = math.log(values[0] / values[1]), half_interval(blocks[0] - blocks[1])
     low, value, high = (math.exp(log + side * margin) for side in (-1, 0, 1))
-    n = first.values["images"]
-    print(f"- last layer, {a} over {b}: {value:.2f} ({low:.2f} to {high:.2f}), n = {n:,} images")
+    return f"{value:.2f} ({low:.2f} to {high:.2f}), n = {above[0].values['images']:,} images"
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from baselines.bagnet import BagNet
 from baselines.coordinates import add_coordinates
 from baselines.linear import colour, fit_linear, fit_prior, moments, pixels
 from baselines.receptive_field import prove_local, prove_position_blind
-from baselines.sibling import SPACINGS, STRIDE, Sibling, input_side
+from baselines.sibling import SPACINGS, STRIDE, Sibling, Vote, input_side
 
 
 def small(kind, q=9, in_chans=3):
@@ -23,22 +23,38 @@ def small(kind, q=9, in_chans=3):
     return net
 
 
-@pytest.mark.parametrize("spacing", SPACINGS)
+VOTERS = [
+    (kind, Vote(spacing)) for kind in ("bagnet", "coordconv", "circular") for spacing in SPACINGS
+]
+VOTERS += [("bagnet", Vote(spacing, mirrored=True)) for spacing in SPACINGS]
+
+
 @pytest.mark.parametrize("q", QS)
-@pytest.mark.parametrize("kind", ["bagnet", "coordconv", "circular"])
-def test_sibling_sees_q_pixels(kind, q, spacing):
+@pytest.mark.parametrize(("kind", "vote"), VOTERS)
+def test_sibling_sees_q_pixels(kind, q, vote):
     side = input_side(kind, 40)
     torus = kind != "bagnet"
-    images, network = torch.randn(2, 3, side, side), small(kind, q).spaced(spacing)
-    assert prove_local(network, images, q=q, stride=spacing, torus=torus).holds
+    images, network = torch.randn(2, 3, side, side), small(kind, q).voting(vote)
+    assert prove_local(network, images, q=q, stride=vote.spacing, torus=torus).holds
 
 
 @pytest.mark.parametrize("q", QS)
 @pytest.mark.parametrize("kind", ["bagnet", "coordconv", "circular"])
 def test_closer_patches_add_votes_and_change_none(kind, q):
     network, images = small(kind, q).eval(), torch.randn(2, 3, *[input_side(kind, 40)] * 2)
-    closer = network.spaced(2).evidence(images)
-    torch.testing.assert_close(closer[..., ::2, ::2], network.spaced(STRIDE).evidence(images))
+    closer = network.voting(Vote(2)).evidence(images)
+    torch.testing.assert_close(closer[..., ::2, ::2], network.voting(Vote()).evidence(images))
+
+
+@pytest.mark.parametrize("kind", ["bagnet", "sighted"])
+def test_where_mirrored_patches_vote_a_mirrored_image_is_the_same(kind):
+    network, images = small(kind).eval(), torch.randn(2, 3, 33, 33)
+    plain, other = (network.evidence(x) for x in (images, images.flip(3)))
+    mean = network.voting(Vote(mirrored=True)).evidence(images)
+    torch.testing.assert_close(mean, (plain + other.flip(3)) / 2)
+    torch.testing.assert_close(network(images.flip(3)), network(images))
+    torch.testing.assert_close(mean.mean((2, 3)), network(images))
+    assert (plain.mean((2, 3)) - network(images)).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("q", [9, 17])
@@ -88,7 +104,7 @@ def test_evidence_averages_to_the_logits():
 def test_circular_twin_is_position_blind_and_coordconv_is_not():
     images = torch.randn(4, 3, 32, 32)
     assert prove_position_blind(small("circular"), images, stride=STRIDE).holds
-    assert prove_position_blind(small("circular").spaced(2), images, stride=2).holds
+    assert prove_position_blind(small("circular").voting(Vote(2)), images, stride=2).holds
     assert not prove_position_blind(small("coordconv"), images, stride=STRIDE).holds
 
 

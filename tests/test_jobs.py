@@ -23,8 +23,8 @@ from audit.progress import Progress, duration
 from audit.setup import spread
 from audit.store import Outcome, Store
 from audit.work import VERSIONS, Job
-from baselines.sibling import Sibling
-from baselines.train import Images, Recipe
+from baselines.sibling import Sibling, Vote
+from baselines.train import Images, Recipe, predict
 
 
 def test_every_kind_has_an_executor_and_a_version():
@@ -67,31 +67,46 @@ def rehearsals(*wholes):
     """Four images of class 0, of which the half budget gets the first two; two classes."""
     found = Rehearsals(torch.zeros(4, dtype=torch.int64))
     for whole in wholes:
-        found.add(25, {4: torch.eye(2)[[1, 1, 1, 1]]})
-        found.add(50, {4: torch.eye(2)[[0, 0, 1, 1]]})
-        found.add(100, {4: torch.eye(2)[list(whole)]})
+        found.add(25, {Vote(): torch.eye(2)[[1, 1, 1, 1]]})
+        found.add(50, {Vote(): torch.eye(2)[[0, 0, 1, 1]]})
+        found.add(100, {Vote(): torch.eye(2)[list(whole)]})
     return found
 
 
-def test_patches_vote_as_far_apart_as_is_best_at_the_largest_budget():
+def test_those_patches_vote_that_do_best_at_the_largest_budget():
+    far, near, mirrored = Vote(4), Vote(2), Vote(2, mirrored=True)
     right, half, wrong = (torch.eye(2)[[0] * n + [1] * (4 - n)] for n in (4, 2, 0))
     found = Rehearsals(torch.zeros(4, dtype=torch.int64))
     for budget in (25, 50):
-        found.add(budget, {4: right, 2: wrong})
-    assert (found.spacing, found.curve[-1]["accuracy"]) == (4, 1.0)
-    assert found.add(100, {4: half, 2: right}) == 1.0
-    assert (found.spacing, [point["accuracy"] for point in found.curve]) == (2, [0.0, 0.0, 1.0])
-    found.add(200, {4: half, 2: half})
-    assert found.spacing == 4  # equal
+        found.add(budget, {far: right, near: wrong, mirrored: wrong})
+    assert (found.best, found.curve[-1]["accuracy"]) == (far, 1.0)
+    assert found.add(100, {far: half, near: half, mirrored: right}) == 1.0
+    assert (found.best, [point["accuracy"] for point in found.curve]) == (
+        mirrored,
+        [0.0, 0.0, 1.0],
+    )
+    found.add(200, {mirrored: half, near: half, far: half})
+    assert found.best == far  # equal
 
 
-@pytest.mark.parametrize(("kind", "spacings"), [("coordconv", {4, 2}), ("sighted", {4})])
-def test_only_blind_networks_vote_by_closer_patches(kind, spacings):
+@pytest.mark.parametrize(
+    ("kind", "augment", "votes"),
+    [
+        ("coordconv", "none", {(4, False), (2, False)}),
+        ("sighted", "mirror", {(4, False), (4, True)}),
+        ("bagnet", "none", {(4, False), (2, False)}),
+        ("bagnet", "mirror-crop", {(4, False), (2, False), (4, True), (2, True)}),
+    ],
+)
+def test_only_blind_networks_vote_by_closer_patches_and_some_by_mirrored_ones(kind, augment, votes):
     net = Sibling(kind, q=9, num_classes=3, in_chans=1, width=8, blocks=1)
-    pixels = torch.zeros(2, 1, 32, 32, dtype=torch.uint8)
+    pixels = torch.randint(0, 256, (2, 1, 33, 33), dtype=torch.uint8)
     images = Images(pixels, torch.zeros(2, dtype=torch.int64), torch.zeros(1), torch.ones(1))
-    assert set(votes_of(net, images)) == spacings
-    assert net.spacing == 4
+    found = votes_of(net.eval(), images, Recipe(images_seen=1, augment=augment))
+    assert set(found) == votes
+    assert net.vote == Vote()
+    for vote, logits in found.items():
+        torch.testing.assert_close(logits, predict(net.voting(vote), images))
 
 
 def test_discordance_of_one_seed_is_the_share_that_only_one_budget_gets_right():

@@ -13,6 +13,7 @@ from audit.jobs.workshop import Workshop
 from audit.model.checkpoint import load_subject
 from audit.setup import set_up
 from audit.store import Outcome
+from baselines.sibling import Vote
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def test_of_relocated_images_only_the_logits_are_kept(shop, relocated, kept):
     scale = {"mean": np.full(1, 0.4, "f4"), "std": np.full(1, 0.2, "f4")}
     results = {
         requests.statistics(shop.setup, null).key: Outcome({}, scale),
-        requests.choose(shop.setup, null).key: Outcome({"spacing": 2}),
+        requests.choose(shop.setup, null).key: Outcome({"vote": [2, True]}),
     }
     assert names(null_outputs(job, shop, results, lambda _: None)) == kept
     job = requests.subject_outputs(shop.setup, relocated=relocated)
@@ -47,7 +48,8 @@ def test_a_null_votes_by_the_patches_that_it_was_judged_by(shop):
     null = shop.setup.null("bagnet")
     weights = {name: t.numpy() for name, t in build(null, shop, 0).state_dict().items()}
     job = requests.fit(shop.setup, null)
-    assert [restore(job, Outcome({"spacing": n}, weights), shop).spacing for n in (2, 4)] == [2, 4]
+    for vote in (Vote(2), Vote(4, mirrored=True)):
+        assert restore(job, Outcome({"vote": list(vote)}, weights), shop).vote == vote
 
 
 def test_a_second_seed_without_its_features_is_no_first_seed_of_another_audit(shop):

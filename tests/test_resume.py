@@ -10,6 +10,7 @@ from baselines.train import Recipe, train
 
 SGD = Recipe(images_seen=448, batch=64, rate=0.01, crop=8, augment="mirror")
 ADAM = Recipe(images_seen=448, batch=64, rate=1e-3, optimizer="adamw", augment="mirror")
+MUON = Recipe(images_seen=448, batch=64, rate=0.01, optimizer="muon", crop=8, augment="mirror")
 
 
 class Stop(Exception):
@@ -66,7 +67,8 @@ def equal(one, other):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "make", "every"), [(SGD, sibling, 4), (SGD, Dropping, 9), (ADAM, sibling, 9)]
+    ("recipe", "make", "every"),
+    [(SGD, sibling, 4), (SGD, Dropping, 9), (ADAM, sibling, 9), (MUON, sibling, 9)],
 )
 def test_a_stop_at_any_step_changes_no_bit(recipe, make, every):
     steps, whole = run(recipe, make=make)

@@ -4,8 +4,8 @@ Rates, training on crops first, and mirror images are tried at an eighth of the 
 images regularisation always loses, so more weight decay and augmentation are tried at the whole
 budget, where it overfits. The chosen recipe is rehearsed without the held-out images by as many
 networks as the audit has seeds, each finished at a quarter, half and the whole budget: their
-accuracies say whether the budget is adequate, and how far apart the patches that vote should be. If
-it is not, it is doubled. If a rehearsal diverges, all of them are done once more at a tenth of the
+accuracies say whether the budget is adequate, and which patches should vote. If it is not, it is
+doubled. If a rehearsal diverges, all of them are done once more at a tenth of the
 rate, which must then reach what any network of this null had reached. The evaluation images are
 never touched here.
 """
@@ -30,9 +30,10 @@ from audit.store import Outcome
 from audit.work import Job
 from baselines import TRIVIAL
 from baselines.linear import FEATURES, choose_strength, fit_prior
-from baselines.sibling import SPACINGS, STRIDE, Sibling
+from baselines.sibling import SPACINGS, STRIDE, Sibling, Vote
 from baselines.train import Diverged, Images, Recipe, accuracy, predict, train
 
+START = Recipe(images_seen=0, weight_decay=0.01, optimizer="muon")
 TRIAL = 0.125  # share of the budget that a trial of a rate gets
 BRANCHES = (0.25, 0.5)
 REHEARSAL = 1.4  # budgets that a rehearsal costs, with its branches
@@ -141,37 +142,36 @@ class Rehearsals:
 
     Attributes:
         labels: (m,) of the held-out images.
-        votes: (m, K) each, by how far apart the patches that vote are, then by training images
-            seen, then by seed.
+        votes: (m, K) each, by what votes, then by training images seen, then by seed.
     """
 
     labels: Tensor
-    votes: dict[int, dict[int, list[Tensor]]] = field(default_factory=dict)
+    votes: dict[Vote, dict[int, list[Tensor]]] = field(default_factory=dict)
 
-    def add(self, images_seen: int, votes: Mapping[int, Tensor]) -> float:
-        """Keep one finished network's outputs by spacing, and return its accuracy."""
-        for spacing, logits in votes.items():
-            self.votes.setdefault(spacing, {}).setdefault(images_seen, []).append(logits)
-        return self.accuracy(votes[self.spacing])
+    def add(self, images_seen: int, votes: Mapping[Vote, Tensor]) -> float:
+        """Keep one finished network's outputs by what votes, and return its accuracy."""
+        for vote, logits in votes.items():
+            self.votes.setdefault(vote, {}).setdefault(images_seen, []).append(logits)
+        return self.accuracy(votes[self.best])
 
     def accuracy(self, logits: Tensor) -> float:
         """Of (m, K) logits."""
         return float((logits.argmax(1) == self.labels).double().mean())
 
     @property
-    def spacing(self) -> int:
-        """How far apart patches vote best at the largest budget; the wider where both are equal."""
+    def best(self) -> Vote:
+        """What votes best at the largest budget; of equals the fewest patches."""
 
-        def reached(spacing: int) -> float:
-            last = self.votes[spacing][max(self.votes[spacing])]
-            return sum(map(self.accuracy, last)) / len(last)
+        def rank(vote: Vote) -> tuple[float, int, bool]:
+            last = self.votes[vote][max(self.votes[vote])]
+            return sum(map(self.accuracy, last)) / len(last), vote.spacing, not vote.mirrored
 
-        return max(sorted(self.votes, reverse=True), key=reached)
+        return max(self.votes, key=rank)
 
     @property
     def logits(self) -> dict[int, list[Tensor]]:
-        """(m, K) each, by training images seen, then by seed, at the best spacing."""
-        return self.votes[self.spacing]
+        """(m, K) each, by training images seen, then by seed, of the best vote."""
+        return self.votes[self.best]
 
     def right(self, images_seen: int) -> Tensor:
         """(S, m) whether each network is right."""
@@ -230,7 +230,7 @@ def choose_network(bench: Bench, job: Job) -> Outcome:
         "recipe": dataclasses.asdict(recipe),
         "trials": trials,
         "diverged_at": diverged_at,
-        "spacing": found.spacing,
+        "vote": list(found.best),
         "curve": found.curve,
         "rehearsals": len(seeds),
         "doublings": round(math.log2(recipe.images_seen / budget)),
@@ -257,7 +257,7 @@ def rehearse_all(
         recipe = dataclasses.replace(recipe, images_seen=2 * recipe.images_seen)
         bench.expected += recipe.images_seen * len(seeds)
         for seed in seeds:
-            votes = votes_of(bench.run(recipe, seed), bench.heldout)
+            votes = votes_of(bench.run(recipe, seed), bench.heldout, recipe)
             bench.note(found.add(recipe.images_seen, votes))
     return recipe, found
 
@@ -270,19 +270,32 @@ def rehearse(bench: Bench, recipe: Recipe, seed: int, found: Rehearsals) -> tupl
     """
 
     def keep(share: float, network: nn.Module) -> None:
-        votes = votes_of(network, bench.heldout)
+        votes = votes_of(network, bench.heldout, recipe)
         bench.note(found.add(round(share * recipe.images_seen), votes))
 
     network = bench.run(recipe, seed, branches=BRANCHES, on_branch=keep)
-    return network, bench.note(found.add(recipe.images_seen, votes_of(network, bench.heldout)))
+    votes = votes_of(network, bench.heldout, recipe)
+    return network, bench.note(found.add(recipe.images_seen, votes))
 
 
-def votes_of(network: nn.Module, images: Images) -> dict[int, Tensor]:
-    """Logits (m, K) by how far apart the patches that vote are; `STRIDE` alone if it is sighted."""
-    if not isinstance(network, Sibling) or network.kind == "sighted":
-        return {STRIDE: predict(network, images)}
-    found = {spacing: predict(network.spaced(spacing), images) for spacing in SPACINGS}
-    network.spaced(STRIDE)
+def votes_of(network: nn.Module, images: Images, recipe: Recipe) -> dict[Vote, Tensor]:
+    """Logits (m, K) by what votes: closer patches in blind networks, mirrored ones if known.
+
+    Args:
+        network: Just trained: patches `STRIDE` apart vote, before and afterwards.
+        images: m of them.
+        recipe: By which it was trained; without mirror images it knows none.
+    """
+    if not isinstance(network, Sibling):
+        return {Vote(): predict(network, images)}
+    found: dict[Vote, Tensor] = {}
+    flipped = dataclasses.replace(images, pixels=images.pixels.flip(3))
+    for spacing in SPACINGS if network.kind != "sighted" else (STRIDE,):
+        network.voting(Vote(spacing))
+        found[Vote(spacing)] = plain = predict(network, images)
+        if recipe.augment != "none":
+            found[Vote(spacing, mirrored=True)] = (plain + predict(network, flipped)) / 2
+    network.voting(Vote())
     return found
 
 
@@ -336,7 +349,7 @@ def choose_early(
     crop = crop_side(bench.null.q or 0, bench.fit.side)
 
     def attempt(rate: float, crop: int = crop, augment: str = "none") -> float:
-        recipe = Recipe(round(budget * TRIAL), rate=rate, crop=crop, augment=augment)
+        recipe = made(round(budget * TRIAL), rate, crop, augment)
         try:
             reached = bench.note(accuracy(bench.run(recipe, seed), bench.heldout))
         except Diverged:
@@ -353,7 +366,15 @@ def choose_early(
         crop = 0
     mirrored = bench.null.kind in AUGMENTED and attempt(best, crop, "mirror") > reached
     augment = "mirror" if mirrored else "none"
-    return Recipe(budget, rate=best, crop=crop, augment=augment), trials, edge
+    recipe = made(budget, best, crop, augment)
+    return recipe, trials, edge
+
+
+def made(images_seen: int, rate: float, crop: int, augment: str) -> Recipe:
+    """The recipe that all nulls begin with, but for what is chosen."""
+    return dataclasses.replace(
+        START, images_seen=images_seen, rate=rate, crop=crop, augment=augment
+    )
 
 
 def crop_side(q: int, side: int) -> int:

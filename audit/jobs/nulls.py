@@ -19,7 +19,7 @@ from baselines import TRIVIAL
 from baselines.device import PROCESSOR
 from baselines.linear import FEATURES, Linear, fit_linear, fit_prior
 from baselines.receptive_field import prove_local, prove_position_blind
-from baselines.sibling import TORUS, Sibling, size_rule
+from baselines.sibling import TORUS, Sibling, Vote, size_rule
 from baselines.train import Diverged, Images, Recipe, accuracy, train
 
 
@@ -63,7 +63,7 @@ def fit(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) ->
     except Diverged:
         return Outcome({"status": "failed", "reason": "its training diverged"})
     network.to(PROCESSOR)
-    network.spaced(chosen.values["spacing"])
+    network.voting(Vote(*chosen.values["vote"]))
     seconds = shop.drawer.seconds()
     proofs = prove(network, null, images)
     broken = [name for name, proof in proofs.items() if not proof["holds"]]
@@ -75,7 +75,7 @@ def fit(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) ->
         else chosen.values["reason"],
         "proofs": proofs,
         "parameters": sum(p.numel() for p in network.parameters()),
-        "spacing": network.spacing,
+        "vote": list(network.vote),
         "train_accuracy": accuracy(network, sample),
         "images_per_second": recipe.images_seen / seconds,
         "seconds": seconds,
@@ -91,7 +91,7 @@ def prove(network: Sibling, null: Null, images: Images) -> dict[str, dict[str, A
         return {}
     torus = null.kind in TORUS
     sample = images.normalised(torch.arange(4))
-    q, apart = null.q or 0, network.spacing
+    q, apart = null.q or 0, network.vote.spacing
     found = {"receptive_field": prove_local(network, sample, q=q, stride=apart, torus=torus)}
     if null.kind == "circular":
         found["position_blind"] = prove_position_blind(network, sample, stride=apart)
@@ -117,4 +117,5 @@ def restore(job: Job, outcome: Outcome, shop: Workshop) -> "Linear | Sibling":
         return Linear(**outcome.arrays, strength=outcome.values["strength"])
     network = build(null, shop, 0)
     network.load_state_dict({k: torch.from_numpy(v) for k, v in outcome.arrays.items()})
-    return network.spaced(outcome.values["spacing"]).eval().to(memory_format=torch.channels_last)
+    network.voting(Vote(*outcome.values["vote"]))
+    return network.eval().to(memory_format=torch.channels_last)

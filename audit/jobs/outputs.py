@@ -18,7 +18,7 @@ from audit.store import Outcome
 from audit.work import Job, merged
 from baselines.device import PROCESSOR
 from baselines.linear import FEATURES, Linear, choose_strength, fit_linear, log_softmax
-from baselines.sibling import STRIDE
+from baselines.sibling import STRIDE, Vote
 from baselines.train import Images
 from baselines.train import statistics as channel_statistics
 
@@ -170,7 +170,8 @@ def null_outputs(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick:
     null = null_of(job, shop)
     if job.params["untrained"]:
         chosen = results[needed(job, "choose").key].values
-        network = build(null, shop, job.whole("seed")).spaced(chosen.get("spacing", STRIDE)).eval()
+        vote = Vote(*chosen.get("vote", ()))
+        network = build(null, shop, job.whole("seed")).voting(vote).eval()
     else:
         fitted = results[job.after[0].key]
         if not fitted.arrays:

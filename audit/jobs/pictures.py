@@ -162,8 +162,8 @@ def map_of(network: Sibling, x: torch.Tensor, target: int) -> NDArray[np.float32
         logits = network.evidence(x)[0]  # (K, h, w)
     evidence = (logits[target] - logits.mean(dim=0))[None, None]
     kernel = torch.ones(1, 1, network.q, network.q)
-    total = F.conv_transpose2d(evidence, kernel, stride=network.spacing)
-    count = F.conv_transpose2d(torch.ones_like(evidence), kernel, stride=network.spacing)
+    total = F.conv_transpose2d(evidence, kernel, stride=network.vote.spacing)
+    count = F.conv_transpose2d(torch.ones_like(evidence), kernel, stride=network.vote.spacing)
     return (total / count.clamp_min(1))[0, 0].numpy()
 
 

@@ -27,7 +27,7 @@ from audit.record import Report
 from audit.reference import digests
 from audit.run import Audited, stage_seconds
 from audit.settings import Settings
-from audit.sizes import in_words
+from audit.sizes import flag, in_words, shown
 
 if TYPE_CHECKING:
     from audit.data import Dataset
@@ -153,8 +153,8 @@ def about_data(found: Audited, dataset: "Dataset", settings: Settings) -> dict[s
         "left out": f"{len(dataset.skipped)} files" if dataset.skipped else "nothing",
         "nulls see": f"{setup.side} x {setup.side} pixels of {in_words(setup.frame)}"
         + (
-            f" (the model sees {setup.subject_side}: finer texture was lost to the nulls)"
-            if setup.side < setup.subject_side
+            f" (the model sees {flag(setup.subject_size)}: finer texture was lost to the nulls)"
+            if setup.side < setup.subject_sides[1]
             else ""
         ),
         "evaluation images were used to choose the model": settings.evaluation_chose_subject,
@@ -279,10 +279,10 @@ def caveats(found: Audited, subject: "Subject", settings: Settings) -> list[str]
             "no more."
         )
     setup = found.setup
-    if setup.side < setup.subject_side:
+    if setup.side < setup.subject_sides[1]:
         said.append(
             f"That finer texture than the nulls saw is not enough: they saw the images at "
-            f"{setup.side} x {setup.side} pixels, the model at {setup.subject_side}."
+            f"{setup.side} x {setup.side} pixels, the model at {shown(setup.subject_size)}."
         )
     if setup.gating_q is None:
         said.append(

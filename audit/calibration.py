@@ -80,7 +80,7 @@ def null_step(setup: Setup, moment: float, device: "torch.device | None" = None)
             width=width,
             blocks=blocks,
         ).to(device)
-        recipe = Recipe(images_seen=len(data), rate=SMALL_RATE)
+        recipe = Recipe(images_seen=len(data), rate=SMALL_RATE, optimizer="muon")
         return timed(lambda: images_learned(network, data, recipe), moment)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.config import Profile
+from audit.sizes import Size, height_width
 from audit.work import Job
 from baselines import CONTROLS, TITLES
 from reports.words import Role, Word
@@ -90,7 +91,7 @@ class Setup(Word):
         subject: Name for people.
         architecture: timm's name for it.
         subject_digest: Of its weights and architecture.
-        subject_side: Longer side of its input in pixels.
+        subject_size: Of its input in pixels.
         view: Digest of the subject's preprocessing.
         train_digest: Of the training images, their labels and the classes; all that a null's
             training depends on.
@@ -122,7 +123,7 @@ class Setup(Word):
     subject: str
     architecture: str
     subject_digest: str
-    subject_side: int
+    subject_size: Size
     view: str
     train_digest: str
     eval_digest: str
@@ -145,6 +146,12 @@ class Setup(Word):
     transfer: Other | None = None
     transfer_classes: tuple[str, ...] = ()
     network_digest: str = ""
+
+    @property
+    def subject_sides(self) -> tuple[int, int]:
+        """Shorter and longer side of the subject's input in pixels."""
+        short, long = sorted(height_width(self.subject_size))
+        return short, long
 
     def null(self, kind: str, q: int | None = None) -> Null | None:
         """The null of that kind with that q, or the one with the largest q, if there is one."""

@@ -96,16 +96,23 @@ def require_agreement(
 def require_learning(device: "torch.device") -> None:
     """Make sure that a small network learns on a device what it learns on the processor.
 
+    By plain SGD, and what Muon makes of a gradient apart: its steps are as large in directions in
+    which the gradient is nothing but rounding, so that networks trained by it need not agree.
+
     Raises:
         AuditError: DEVICE_WRONG if its logits after a few steps differ by more than 5 % of their
-            spread.
+            spread, or a step of Muon by more than 1 %.
     """
     import torch
 
+    from baselines.muon import orthogonal
     from baselines.sibling import Sibling
     from baselines.train import Images, Recipe, predict, statistics, train
 
     generator = torch.Generator().manual_seed(0)
+    gradient = torch.randn(2, 32, 128, generator=generator)
+    there = orthogonal(gradient.to(device)).to("cpu")
+    _require_close(orthogonal(gradient), there, CLOSE, f"a step of the optimiser on {device}")
     pixels = torch.randint(0, 256, (64, 1, 17, 17), dtype=torch.uint8, generator=generator)
     recipe = Recipe(images_seen=STEPS * BATCH, batch=BATCH, rate=0.05)
     data = Images(pixels, torch.arange(64) % 4, *statistics(pixels))

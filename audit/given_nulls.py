@@ -112,12 +112,13 @@ def require_images(fitted: Fitted, subject: "Subject", dataset: "Dataset") -> li
         )
     view = subject.preprocessing
     frame = frame_of(view.img_size, view.crop_mode)
+    remedy = f"Fit nulls with --img-size {flag(view.img_size)}"
+    remedy += " --crop-mode squash." if frame == WHOLE else "."
     if frame != known.frame:
         raise AuditError(
             "NULLS_OTHER_FRAME",
             f"--nulls needs nulls that see what the model sees, {in_words(frame)}, but those of "
-            f"{fitted.name} saw {in_words(known.frame)}. Fit nulls with --img-size "
-            f"{flag(view.img_size)}" + (" --crop-mode squash." if frame == WHOLE else "."),
+            f"{fitted.name} saw {in_words(known.frame)}. {remedy}",
         )
     own = min(max(height_width(view.img_size)), LARGEST_SIDE)
     if own == known.side:
@@ -128,7 +129,7 @@ def require_images(fitted: Fitted, subject: "Subject", dataset: "Dataset") -> li
             "NULLS_OTHER_SIDE",
             f"--nulls needs nulls for the model's image size, but at {own} pixels q of "
             f"{listed(gating)} decide and at the {known.side} pixels of {fitted.name} q of "
-            f"{listed(theirs)}. Fit nulls with --img-size {own}.",
+            f"{listed(theirs)}. {remedy}",
         )
     return [
         f"That nulls at the model's own size would do the same: they were fitted at {known.side} "

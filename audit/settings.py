@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from audit.config import PROFILES, Profile, profile
 from audit.limits import MOST_BYTES, Policy, load_policy, parse_policy
 from audit.record import AuditError
-from audit.sizes import Size, parsed
+from audit.sizes import Size, is_size, parsed
 from audit.where import Where, nearest
 from reports import yaml as plain_yaml
 from reports.text import visible
@@ -55,10 +55,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _size(value: object) -> object:
-    """Height and width of 1 pixel or more, or one number for both; None stays."""
+    """Height and width, or one number for both; None stays."""
     size = parsed(value)
-    sides = size if isinstance(size, tuple) else (size,)
-    if value is None or all(type(side) is int and side >= 1 for side in sides):
+    if value is None or is_size(size):
         return size
     raise PydanticCustomError("size", "input should be whole pixels, such as 224 or 256x128")
 

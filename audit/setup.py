@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import Field
 
 from audit.case import CutPoint, Other, Setup
 from audit.class_split import classes_of_a
 from audit.config import Profile
 from audit.ladder import LARGEST_SIDE, ladder
 from audit.record import AuditError
-from audit.sizes import Size, frame_of, height_width
+from audit.sizes import FRAME, Size, frame_of, height_width
 from reports.words import Word
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Training(Word):
     n_train: int
     channels: int
     side: int
-    frame: str = "1:1"
+    frame: str = Field(default="1:1", pattern=FRAME)
 
 
 def training(dataset: "Dataset", size: Size, crop_mode: str = "center") -> Training:
@@ -57,12 +58,12 @@ def training(dataset: "Dataset", size: Size, crop_mode: str = "center") -> Train
             "the nulls need the training images, but only evaluation images were given. Give a "
             "folder with train/ and val/, or --train-data, or fitted nulls with --nulls.",
         )
-    side = max(height_width(size))
-    if side < SMALLEST_Q:
+    least, side = sorted(height_width(size))
+    if least < SMALLEST_Q:
         raise AuditError(
             "DATA_IMAGES_TOO_SMALL",
             f"the nulls need images of at least {SMALLEST_Q} pixels a side, the smallest receptive "
-            f"field, but the side is {side}. Nothing smaller can be audited.",
+            f"field, but the side is {least}. Nothing smaller can be audited.",
         )
     return Training(
         classes=dataset.classes,
@@ -82,7 +83,7 @@ def set_up_nulls(given: Training, profile: Profile, seed: int, dataset: "Dataset
         subject="",
         architecture="",
         subject_digest="",
-        subject_side=given.side,
+        subject_size=given.side,
         view="",
         train_digest=given.train_digest,
         eval_digest="" if dataset is None else dataset.eval_digest,
@@ -145,7 +146,7 @@ def set_up(
             "subject": subject.name,
             "architecture": subject.spec.architecture,
             "subject_digest": network_digest(subject),
-            "subject_side": max(height_width(view.img_size)),
+            "subject_size": view.img_size,
             "view": repr(view),
             "order": order,
             "check_preprocessing": check_preprocessing,

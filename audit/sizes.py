@@ -2,10 +2,13 @@
 
 import math
 import re
-from typing import Any
+from typing import Any, TypeGuard
 
 Size = int | tuple[int, int]
+MAX_SIDE = 4096
+MAX_RATIO = 16  # of the sides
 WHOLE = "whole"  # the frame of nulls that see all of every image
+FRAME = r"^(whole|[1-9]\d{0,3}:[1-9]\d{0,3})$"
 
 
 def height_width(size: Size) -> tuple[int, int]:
@@ -16,6 +19,14 @@ def height_width(size: Size) -> tuple[int, int]:
 def size_of(height: int, width: int) -> Size:
     """A number for a square, so that a square has one spelling only."""
     return height if height == width else (height, width)
+
+
+def is_size(value: object) -> TypeGuard[Size]:
+    """Whether it is a size of images that can be audited."""
+    sides = value if isinstance(value, tuple) else (value, value)
+    if len(sides) != 2 or not all(type(v) is int and 1 <= v <= MAX_SIDE for v in sides):
+        return False
+    return max(sides) <= MAX_RATIO * min(sides)
 
 
 def area(size: Size) -> int:

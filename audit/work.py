@@ -28,7 +28,7 @@ VERSIONS = {  # raise one where a kind's result changes; old entries of the stor
     "transfer": 2,
     "split_base": 3,
     "split_network": 2,
-    "id_profile": 2,
+    "id_profile": 3,
     "pictures": 2,
 }
 Plain = str | int | float | bool | None | list[float] | list[str]

@@ -96,6 +96,16 @@ def test_pooling_averages_over_places_wherever_the_channels_stand():
     assert torch.equal(pooled(mean), mean)
 
 
+@pytest.mark.parametrize(("side", "shape"), [((64, 32), (256, 128)), ((8, 16), (128, 256)),
+                                             ((5, 3), (40, 20))])  # fmt: skip
+def test_of_a_rectangle_the_places_are_averaged_though_a_side_equals_the_channels(side, shape):
+    for channels in {*side, 7}:
+        maps = torch.randn(2, channels, *side)
+        mean = maps.mean((2, 3))
+        assert torch.allclose(pooled(maps, "NCHW", shape), mean, atol=1e-6)
+        assert torch.allclose(pooled(maps.movedim(1, 3), "NHWC", shape), mean, atol=1e-6)
+
+
 def test_the_layout_decides_where_the_shape_does_not():
     cube = torch.randn(2, 4, 4, 4)
 

@@ -19,7 +19,7 @@ RNG = np.random.default_rng(0)
 def made_case(predicted, truth, k, groups=None, order=()):
     setup = Setup(
         profile=profile("quick"), seed=0, subject="m", architecture="a", subject_digest="",
-        subject_side=32, view="", train_digest="", eval_digest="", order=order,
+        subject_size=32, view="", train_digest="", eval_digest="", order=order,
         classes=tuple(f"c{i}" for i in range(k)), n_train=0, n_eval=len(truth), channels=3, side=32,
         nulls=(),
     )  # fmt: skip

@@ -46,7 +46,7 @@ def test_without_a_gating_q_nothing_counts():
 def setup():
     return Setup(
         profile=PROFILES["quick"], seed=0, subject="s", architecture="resnet18",
-        subject_digest="d", subject_side=32, view="v", train_digest="x", eval_digest="y",
+        subject_digest="d", subject_size=32, view="v", train_digest="x", eval_digest="y",
         classes=tuple("abcdefghij"), n_train=10_000, n_eval=N, channels=3, side=32,
         nulls=ladder(32, PROFILES["quick"]), cuts=(CutPoint(name="head", depth=1.0, head=True),),
     )  # fmt: skip

@@ -250,6 +250,7 @@ def test_manifests_of_other_versions_and_paths_are_refused(folder, tmp_path):
     for old, new, reason in [("  train_facts: ", "  train_facts: 9", "NULLS_OTHER_VERSION"),
                              ("  statistics: ", "  statistics: 9", "NULLS_OTHER_VERSION"),
                              ("bicubic", "bilinear", "NULLS_OTHER_VERSION"),
+                             ("frame: ", "frame: 0", "NULLS_INVALID"),
                              ("key: ", "key: ../", "NULLS_INVALID")]:  # fmt: skip
         assert old in text
         (tmp_path / "manifest.yaml").write_text(text.replace(old, new))
@@ -263,7 +264,7 @@ class Subject:
 
 
 def test_a_large_model_asks_for_nulls_of_64_pixels(folder, data):
-    with pytest.raises(AuditError, match=r"at 64 pixels q of 17 decide.*--img-size 64"):
+    with pytest.raises(AuditError, match=r"at 64 pixels q of 17 decide.*--img-size 224"):
         require_images(read_nulls(folder), Subject, load_dataset(data, training=False))
 
 

@@ -120,7 +120,7 @@ def test_the_workshop_hands_out_its_images_as_the_model_sees_them(model, data, b
     other = load_dataset(beside)
     setup = Setup(
         profile=profile("quick"), seed=0, subject="m", architecture="a", subject_digest="",
-        subject_side=16, view="", train_digest="", eval_digest="", classes=audited.classes,
+        subject_size=16, view="", train_digest="", eval_digest="", classes=audited.classes,
         n_train=1, n_eval=1, channels=1, side=16, nulls=(),
     )  # fmt: skip
     shop = Workshop(audited, subject, setup, others={"probe": other})

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from audit import requests
+from audit import id_requests, requests
 from audit.config import PROFILES
 from audit.data import load_dataset
+from audit.jobs.id_profile import id_profile
 from audit.jobs.nulls import build, restore
 from audit.jobs.outputs import null_outputs, subject_outputs
 from audit.jobs.workshop import Workshop
@@ -59,3 +60,18 @@ def test_a_second_seed_without_its_features_is_no_first_seed_of_another_audit(sh
     assert (second.params["seed"], first.params["seed"]) == (1, 1)
     assert (second.params["features"], first.params["features"]) == (False, True)
     assert second.key != first.key
+
+
+def test_a_null_is_looked_into_without_its_mirror_images(shop):
+    """Its layers run once: the depths of another vote, and of the images as they are."""
+    null = shop.setup.null("bagnet")
+    weights = {name: t.numpy() for name, t in build(null, shop, 0).state_dict().items()}
+    scale = {"mean": np.full(1, 0.4, "f4"), "std": np.full(1, 0.2, "f4")}
+    job, seen = id_requests.of_null(shop.setup, null), []
+    for vote in (Vote(), Vote(mirrored=True)):
+        results = {
+            requests.statistics(shop.setup, null).key: Outcome({}, scale),
+            requests.fit(shop.setup, null).key: Outcome({"vote": list(vote)}, weights),
+        }
+        seen.append(id_profile(job, shop, results, lambda _: None).values["points"])
+    assert seen[0] == seen[1]

@@ -30,7 +30,7 @@ def claimed(
     settings = profile("quick", circular=True)
     setup = Setup(
         profile=settings, seed=0, subject="m", architecture="a", subject_digest="", n_eval=N,
-        subject_side=32, view="", train_digest="", eval_digest="", classes=("a", "b"), n_train=9,
+        subject_size=32, view="", train_digest="", eval_digest="", classes=("a", "b"), n_train=9,
         channels=3, side=32, nulls=ladder(32, settings),
     )  # fmt: skip
     first, second = (setup.null(kind, setup.gating_q) for kind in ("coordconv", "circular"))

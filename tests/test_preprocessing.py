@@ -49,7 +49,7 @@ def shop_of(view, **changes):
     data = Dataset(tuple("abcd"), split, split, "", False, (), 0, "made")
     setup = Setup(
         profile=profile("quick"), seed=0, subject="m", architecture="a", subject_digest="",
-        subject_side=16, view=repr(view), train_digest="t", eval_digest="", classes=data.classes,
+        subject_size=16, view=repr(view), train_digest="t", eval_digest="", classes=data.classes,
         n_train=200, n_eval=200, channels=3, side=16, nulls=(), check_preprocessing=True,
     ).model_copy(update=changes)  # fmt: skip
     subject = SimpleNamespace(model=Brightness(), preprocessing=view, name="m")

@@ -29,7 +29,7 @@ CUTS = tuple(
 def setup_of(cuts=CUTS, **changes):
     return Setup(
         profile=profile("quick", probe_cuts=99, probe_svm=True), seed=0, subject="m",
-        architecture="a", subject_digest="s", subject_side=16, view="v", train_digest="t",
+        architecture="a", subject_digest="s", subject_size=16, view="v", train_digest="t",
         eval_digest="e", classes=("x", "y", "z"), n_train=180, n_eval=240, channels=1, side=16,
         nulls=(), all_cuts=cuts,
     ).model_copy(update=changes)  # fmt: skip

@@ -1,6 +1,8 @@
 """Squares and rectangles: how a size is given, what a model and its nulls then see."""
 
 import argparse
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from audit.data import load_dataset
 from audit.jobs.workshop import Workshop
 from audit.model.checkpoint import load_subject
 from audit.record import AuditError
-from audit.settings import load_settings
+from audit.settings import Settings, load_settings
 from audit.setup import set_up_nulls, training
 from audit.sizes import WHOLE, flag, frame_of, framed, parsed, shown
 
@@ -39,19 +41,65 @@ def test_nulls_see_the_part_that_the_model_sees():
 
 def test_a_strip_is_no_input(tmp_path):
     with pytest.raises(AuditError, match=r"MODEL_ARGS.*16 times"):
-        load_subject(rectangular(tmp_path / "m.pt", img_size=[4096, 32]))
+        load_subject(rectangular(tmp_path / "m.pt", (4096, 32)))
+
+
+def test_timm_takes_the_recorded_input_before_the_side_of_a_square(tmp_path):
+    path = rectangular(tmp_path / "m.pt", img_size=24)
+    assert load_subject(path).spec.img_size == (24, 16)
+
+
+def test_patches_seen_are_told_along_the_shorter_side():
+    from audit.checks.accuracy_gap import view
+    from audit.ladder import make_null
+
+    setup = SimpleNamespace(subject_sides=(128, 256), side=64)
+    assert view(setup, make_null("bagnet", 17, 64, claim=True))["q_subject"] == 34
+
+
+@pytest.mark.parametrize("size", [(64, 4), (4, 64)])
+def test_a_side_below_every_receptive_field_is_refused(tall, size):
+    with pytest.raises(AuditError, match="DATA_IMAGES_TOO_SMALL"):
+        training(load_dataset(tall), size)
+
+
+def test_the_side_of_an_input_that_only_patches_tell_is_said_to_be_a_guess(tmp_path):
+    import timm
+
+    from audit.model.inspection import inspect_model
+
+    for size, guessed in (((64, 16), True), ((224, 224), False)):
+        net = timm.create_model("vit_tiny_patch16_224", img_size=size, num_classes=3)
+        torch.save(net.state_dict(), tmp_path / "vit.pt")
+        found = inspect_model(tmp_path / "vit.pt", model="vit_tiny_patch16_224")
+        assert any("--img-size HEIGHTxWIDTH" in said for said in found.cannot) == guessed
+        assert not found.reason
 
 
 def test_settings_take_sizes(tmp_path, data, model, command, capsys):
     (tmp_path / "audit.yaml").write_text("img_size: [24, 16]\n")
     assert load_settings(tmp_path / "audit.yaml", {}).img_size == (24, 16)
     assert load_settings(None, {"img_size": "24x16"}).img_size == (24, 16)
-    for wrong in ("-3", "[1, 2, 3]", "wide", "0"):
+    for wrong in ("-3", "[1, 2, 3]", "wide", "0", "32x5000", "400x20"):
         (tmp_path / "wrong.yaml").write_text(f"img_size: {wrong}\n")
         words = [model, "--data", data, "--config", tmp_path / "wrong.yaml"]
         assert "such as 224 or 256x128" in refused(command, capsys, "CONFIG_INVALID", *words)
-    assert command(model, "--data", data, "--img-size", "axb") == 2
-    assert "no size such as 224 or 256x128" in capsys.readouterr().err
+    for wrong in ("axb", "32x900000"):
+        assert command(model, "--data", data, "--img-size", wrong) == 2
+        assert "no size such as 224 or 256x128" in capsys.readouterr().err
+
+
+def test_variables_and_the_command_that_repeats_an_audit(monkeypatch, tall, tmp_path, command):
+    from audit.commands.options import repeat_command
+
+    settings = Settings(img_size=(256, 128), crop_mode="squash")
+    words = repeat_command(Path("m.pt"), settings, {"config": None, "policy": None})
+    assert words == "audit m.pt --img-size 256x128 --crop-mode squash"
+    monkeypatch.setenv("AUDIT_IMG_SIZE", "24x16")
+    monkeypatch.setenv("AUDIT_CROP_MODE", "squash")
+    assert command("plan", "--data", tall, "--cache", tmp_path / "c", "--quick") == 0
+    monkeypatch.setenv("AUDIT_CROP_MODE", "border")
+    assert command("plan", "--data", tall) == 2
 
 
 @pytest.fixture
@@ -85,13 +133,13 @@ def test_nulls_see_what_lies_outside_the_central_square_where_the_model_does(tal
     assert abs(square[60:].mean() - square[:60].mean()) < 20
 
 
-def rectangular(path, **more):
+def rectangular(path, size=(24, 16), **more):
     import timm
 
     torch.manual_seed(0)
     net = timm.create_model("resnet10t", in_chans=1, num_classes=2, **KWARGS)
     args = argparse.Namespace(model="resnet10t", model_kwargs=KWARGS, num_classes=2, in_chans=1,
-                              input_size=[1, 24, 16], mean=[0.4], std=[0.2], crop_pct=1.0,
+                              input_size=[1, *size], mean=[0.4], std=[0.2], crop_pct=1.0,
                               pretrained=False, **more)  # fmt: skip
     torch.save({"arch": "resnet10t", "state_dict": net.state_dict(), "args": args}, path)
     return path

@@ -179,10 +179,13 @@ def kappa_interval(
 
 
 def view(setup: Setup, null: Null) -> dict[str, float]:
-    """What a null sees at a time: q in its own pixels and in the subject's, and q / side."""
+    """What a null sees at a time: q in its own pixels and in the subject's, and q / side.
+
+    Of a rectangle along its shorter side, so that no claim is too large.
+    """
     if null.q is None:
         return {}
-    scale = setup.subject_side / setup.side
+    scale = setup.subject_sides[0] / setup.side
     return {"q": null.q, "q_subject": null.q * scale, "q_share": null.q / setup.side}
 
 

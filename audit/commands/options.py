@@ -11,7 +11,7 @@ import click
 
 from audit.record import AuditError
 from audit.settings import PROFILES, CropMode, Interpolation, Settings, load_settings
-from audit.sizes import Size, flag, height_width, parsed
+from audit.sizes import MAX_RATIO, MAX_SIDE, Size, flag, is_size, parsed
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -81,8 +81,13 @@ class Pixels(click.ParamType[Size]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
         """A whole number from 1, or two of them."""
         size = parsed(value)
-        if isinstance(size, str) or min(height_width(size)) < 1:
-            self.fail(f"'{value}' is no size such as 224 or 256x128", param, ctx)
+        if not is_size(size):
+            self.fail(
+                f"'{value}' is no size such as 224 or 256x128, of at most {MAX_SIDE} pixels a "
+                f"side, one at most {MAX_RATIO} times the other",
+                param,
+                ctx,
+            )
         return size
 
 

@@ -1,9 +1,10 @@
 """From files to arrays, once: the geometry of timm's evaluation transform, in uint8.
 
 timm resizes the shortest side to floor(side / crop_pct), keeping the aspect ratio (the other side
-is cut to whole pixels), or both sides to it in the mode "squash", then cuts a square from the
-centre. For a rectangle it keeps the aspect ratio, too, and resizes until both sides are covered
-(the other side is rounded). Images are equal to those of
+is cut to whole pixels), then cuts a square from the centre. For a rectangle it keeps the aspect
+ratio, too, and resizes until both sides are covered (the other one is rounded). In the mode
+"squash" height and width become floor(height / crop_pct) and floor(width / crop_pct), whatever
+they were. Images are equal to those of
 `timm.data.create_transform(..., is_training=False, normalize=False)` bit for bit.
 """
 

@@ -55,6 +55,7 @@ def id_profile(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: T
         null = null_of(job, shop)
         network = restore(job.after[0], fitted, shop)
         assert isinstance(network, Sibling), "only networks have layers"
+        network.voting(network.vote._replace(mirrored=False))  # one pass, of the images themselves
         images = shop.evaluation(null, results[needed(job, "statistics").key])
         cuts = sibling_cuts(network, (shop.setup.channels, null.side, null.side))
         parts: Iterator[Images] = iter([images.subset(torch.from_numpy(index))])

@@ -13,6 +13,7 @@ from audit.jobs.workshop import Workshop
 from audit.kernels.probes import normalised
 from audit.model.activations import at_cuts, layout_of, pooled
 from audit.model.cuts import Cut
+from audit.sizes import height_width
 from baselines.device import PROCESSOR, device_of
 from baselines.linear import pixels as downscaled
 
@@ -66,12 +67,14 @@ def features(
         pixels: Whether the images at 16 x 16 pixels are given beside them, as `PIXELS`.
     """
     layout, device = layout_of(network), device_of(network)
+    shape = height_width(shop.subject.preprocessing.img_size)
     for part in shop.subject_parts(images.split, images.index, images.of):
         batches = torch.arange(len(part)).split(BATCH)
         given = (part.normalised(index).to(device) for index in batches)
         for index, found in zip(batches, at_cuts(network, cuts, given), strict=True):
             layers = {
-                cut: normalised(pooled(value, layout).to(PROCESSOR)) for cut, value in found.items()
+                cut: normalised(pooled(value, layout, shape).to(PROCESSOR))
+                for cut, value in found.items()
             }
             if pixels:
                 small = torch.from_numpy(downscaled(part.pixels[index].numpy()))

@@ -198,7 +198,11 @@ def overlay(
 
 
 def resized(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 3) -> (SIDE, SIDE, 3): enlarged pixels stay squares, large images are averaged."""
-    way = Image.Resampling.NEAREST if len(image) <= SIDE else Image.Resampling.BOX
+    """(H, W, 3) -> (SIDE, SIDE, 3): enlarged pixels stay sharp, large images are averaged.
+
+    What is no square is squeezed into one, as the null sees it.
+    """
+    small = max(image.shape[:2]) <= SIDE
+    way = Image.Resampling.NEAREST if small else Image.Resampling.BOX
     picture = Image.fromarray(np.ascontiguousarray(image)).resize((SIDE, SIDE), way)
     return np.asarray(picture)

@@ -1,6 +1,7 @@
 """What a network computes at its cuts: one forward pass gives the values at all of them."""
 
 import contextlib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch.utils.hooks import RemovableHandle
 from audit.model.cuts import Cut
 from audit.model.trace import Trace, trace
 from audit.record import AuditError
+
+ROUNDING = 0.25  # by which the proportions of a small map may differ from the input's, as a log
 
 
 def at_cuts(
@@ -42,32 +45,40 @@ def at_cuts(
         yield {name: value for name, value in values.items() if value is not None}
 
 
-def pooled(value: Tensor, layout: str = "NCHW") -> Tensor:
+def pooled(value: Tensor, layout: str = "NCHW", shape: tuple[int, int] = (1, 1)) -> Tensor:
     """One vector an image: the mean over positions of a map, or over the tokens of a sequence.
 
-    Where the channels of a map stand is read off its shape, because images are square here: the
-    two equal axes are the spatial ones. Only a map that leaves it open (as many channels as rows,
-    or unequal sides) is read by `layout`, which `layout_of` finds for a network.
+    Where the channels of a map stand is read off its shape: the spatial axes have the proportions
+    of the input, up to rounding where that is no square. Only a map that leaves it open (as many
+    channels as rows, or other proportions) is read by `layout`, which `layout_of` finds for a
+    network.
 
     Args:
         value: (B, D), a sequence (B, T, D), or a map (B, C, H, W) or (B, H, W, C). Of more axes
             the last one holds the channels.
         layout: "NCHW" or "NHWC".
+        shape: Height and width of the input, or their proportions.
 
     Returns:
         (B, D).
     """
     if value.dim() <= 2:
         return value.flatten(1) if value.dim() == 2 else value[:, None]
-    if value.dim() == 4 and _channels_first(value, layout):
+    if value.dim() == 4 and _channels_first(value, layout, shape):
         return value.mean((2, 3))
     return value.flatten(1, -2).mean(1)
 
 
-def _channels_first(value: Tensor, layout: str) -> bool:
+def _channels_first(value: Tensor, layout: str, shape: tuple[int, int]) -> bool:
     first, middle, last = value.shape[1:]
-    if (first == middle) != (middle == last):
-        return middle == last
+    height, width = shape
+    rounding = 0.0 if height == width else ROUNDING
+
+    def fits(rows: int, columns: int) -> bool:
+        return abs(math.log(rows * width / (columns * height))) <= rounding
+
+    if fits(first, middle) != fits(middle, last):
+        return fits(middle, last)
     return layout != "NHWC"
 
 

@@ -25,7 +25,7 @@ from audit.model.identity import Identity, identify
 from audit.model.parsing import Parsing
 from audit.model.reading import Content, read_content
 from audit.model.sets import Found
-from audit.model.spec import ModelSpec, resolve_preprocessing
+from audit.model.spec import ModelSpec, default_config, resolve_preprocessing
 from audit.model.stored import Stored
 from audit.model.trial import hidden_width
 from audit.model.weights import (
@@ -183,6 +183,10 @@ def describe(content: Content, place: Place, found: Inspection, given: Mapping[s
         recorded.require_classifier(spec, outline, weights)
         found.num_classes, found.in_chans = spec.num_classes, spec.in_chans
         found.img_size = spec.img_size
+        if guessed(spec, identity, args, given):
+            found.cannot.append(
+                "say how its patches lie: a square is taken, --img-size HEIGHTxWIDTH says otherwise"
+            )
         names = checkpoint.class_names(record, place, spec.num_classes)
         found.class_names = None if names is None else [visible(name, 80) for name in names]
         found.preprocessing = asdict(resolve_preprocessing(args, spec))
@@ -198,6 +202,15 @@ def describe(content: Content, place: Place, found: Inspection, given: Mapping[s
         raise not_finite(found)
     network = try_out(outline, converted(content, weights, expected), spec, found)
     say_what_for(network, spec, found)
+
+
+def guessed(
+    spec: ModelSpec, identity: Identity, args: Mapping[str, Any], given: Mapping[str, Any]
+) -> bool:
+    """Whether only the number of patches tells the size, and it is not the architecture's own."""
+    told = args.get("input_size") or args.get("img_size") or spec.kwargs.get("img_size")
+    own = default_config(spec.architecture).get("input_size", (3, 224, 224))[-1]
+    return not told and not given.get("img_size") and spec.img_size == identity.img_size != own
 
 
 def identified(

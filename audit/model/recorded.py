@@ -1,16 +1,16 @@
 """What a checkpoint says of its network beside the weights, and what the weights say themselves."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal
 
 from torch import nn
 
 from audit.model import signatures
 from audit.model.guard import limited
-from audit.model.spec import MAX_RATIO, MAX_SIDE, ModelSpec, default_config, require_harmless
+from audit.model.spec import ModelSpec, default_config, require_harmless
 from audit.model.stored import Stored, plain
 from audit.record import AuditError
-from audit.sizes import Size, height_width, parsed, shown
+from audit.sizes import MAX_RATIO, MAX_SIDE, Size, is_size, parsed, shown
 from reports.text import visible
 
 # Arguments of timm's training script that change what is built: recorded name, model's argument.
@@ -67,8 +67,8 @@ def input_size(
     candidates = (
         img_size,
         kwargs.get("img_size"),
+        args.get("input_size"),  # as timm: before the side of a square
         args.get("img_size"),
-        args.get("input_size"),
         implied,
         config.get("input_size"),
     )
@@ -82,15 +82,6 @@ def input_size(
             "or `--img-size HEIGHTxWIDTH`.",
         )
     return size
-
-
-def is_size(value: object) -> TypeGuard[Size]:
-    """Whether it is a size of an input that can be audited."""
-    if type(value) is not int and not isinstance(value, tuple):
-        return False
-    sides = height_width(value)
-    whole = all(type(side) is int and 1 <= side <= MAX_SIDE for side in sides)
-    return whole and max(sides) <= MAX_RATIO * min(sides)
 
 
 def fitted(

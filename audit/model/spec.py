@@ -17,8 +17,6 @@ from audit.record import AuditError
 from audit.sizes import Size, height_width, shown
 from reports.text import visible
 
-MAX_SIDE = 4096
-MAX_RATIO = 16  # of the sides of the input
 # Arguments of timm.create_model that reach for the network or the disk, or change what is built.
 FORBIDDEN = frozenset(
     {

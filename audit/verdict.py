@@ -179,7 +179,16 @@ def _weak(
 
 
 def _undecided(claims: Sequence[Pair], g: float, passes: dict[str, float]) -> GainVerdict | None:
-    """Why nothing can be said, or None if everything passes."""
+    """Why nothing can be said, or None if everything passes.
+
+    A null that is beaten by less than g as it was measured comes before nulls that may be too weak:
+    stronger ones would not help the model.
+    """
+    if not any(map(not_measured, claims)):
+        least = min(claims, key=lambda pair: mean_and_variance(pair, g)[0])
+        thin = few_groups(least) or no_headroom(least)
+        if mean_and_variance(least, g)[0] <= 0 and not thin:
+            return _inconclusive(least, too_noisy(least, g, len(claims)))
     for test in (not_measured, failed_null, few_groups, no_headroom):
         for pair in claims:
             found = test(pair)

@@ -125,3 +125,15 @@ def test_advice_is_rounded_upwards():
 def test_a_model_worse_than_a_null_makes_more_errors():
     assert removes(bet(0.2, 0.1, n=1000)).startswith("It removes 50% (")
     assert removes(bet(0.2, 0.3, n=1000)).startswith("It makes 50% (")
+
+
+@pytest.mark.parametrize("change", [{"allowance": np.inf}, {"status": "failed"}])
+def test_a_null_that_is_not_beaten_comes_before_nulls_that_may_be_too_weak(change):
+    weak = bet(0.5, 0.3, n=1000).model_copy(update={"null": "bagnet-9"} | change)
+    ahead, behind = (
+        bet(0.3, e, n=1000).model_copy(update={"null": "coordconv-9"}) for e in (0.2, 0.28)
+    )
+    assert open_because(weak, ahead).reason == "WEAK_NULL"
+    found = open_because(weak, behind)
+    assert (found.reason, found.null) == ("FEW_IMAGES", "coordconv-9")
+    assert "too close to the limit of 10%" in found.explanation

@@ -193,7 +193,7 @@ def test_near_duplicates_of_other_data_are_looked_for_once(shop, monkeypatch):
 
 def test_features_that_are_not_finite_are_named(shop, monkeypatch):
     first = next(iter(shop.all_cuts))
-    monkeypatch.setattr("audit.jobs.layers.pooled", lambda value, layout: torch.full(
+    monkeypatch.setattr("audit.jobs.layers.pooled", lambda value, *_: torch.full(
         (len(value), 3), torch.nan))  # fmt: skip
     job = probe_requests.probes(shop.setup, shop.setup.probe)
     found = probes(job, shop, {}, lambda share: None)

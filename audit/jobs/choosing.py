@@ -366,8 +366,7 @@ def choose_early(
         crop = 0
     mirrored = bench.null.kind in AUGMENTED and attempt(best, crop, "mirror") > reached
     augment = "mirror" if mirrored else "none"
-    recipe = made(budget, best, crop, augment)
-    return recipe, trials, edge
+    return made(budget, best, crop, augment), trials, edge
 
 
 def made(images_seen: int, rate: float, crop: int, augment: str) -> Recipe:

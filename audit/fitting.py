@@ -60,7 +60,7 @@ def fit_nulls(
     jobs = null_jobs(setup)
     shop = Workshop(dataset, None, setup, device=device or PROCESSOR)
     shop.require_device()
-    done = execute(jobs, shop, store, progress)
+    done = execute(jobs, shop, store, progress, size=shop.crew_size)
     if done.failures:
         raise AuditError(
             "NULLS_NOT_FITTED",

@@ -29,11 +29,12 @@ class Progress:
     _shown: float = 0.0
     _bar: Any = None
     _task: Any = None
-    _current: tuple[str, float] = ("", 0.0)
+    _running: dict[str, tuple[float, float]] = field(default_factory=dict)  # cost and share done
 
     def start(self, total: float) -> None:
         """Begin; `total` is the cost of all jobs that are not in the store."""
         self._total, self._done, self._started = total, 0.0, time.monotonic()
+        self._running.clear()
         if not self.quiet and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -61,20 +62,22 @@ class Progress:
             print(message, file=sys.stderr, flush=True)
 
     def job(self, label: str, cost: float) -> None:
-        """A job begins."""
+        """A job begins; several may run at once."""
         self.lines.append(f"{time.strftime('%H:%M:%S')} {label}")
-        self._current = (label, cost)
-        self._show(0.0, force=True)
+        self._running[label] = cost, 0.0
+        self._show(force=True)
 
-    def tick(self, share: float) -> None:
-        """The current job is done to this share."""
-        self._show(min(1.0, share))
+    def tick(self, share: float, label: str = "") -> None:
+        """A job is done to this share; the one that began last, if none is named."""
+        label = label or next(reversed(self._running))
+        self._running[label] = self._running[label][0], min(1.0, share)
+        self._show()
 
-    def finish_job(self) -> None:
-        """The current job is done."""
-        self._done += self._current[1]
-        self._current = ("", 0.0)
-        self._show(0.0)
+    def finish_job(self, label: str = "") -> None:
+        """A job is done; the one that began last, if none is named."""
+        cost, _ = self._running.pop(label or next(reversed(self._running)))
+        self._done += cost
+        self._show()
 
     def stop(self) -> None:
         """The bar goes away."""
@@ -82,26 +85,30 @@ class Progress:
             self._bar.stop()
             self._bar = None
 
-    def remaining(self, share: float = 0.0) -> float:
+    def reached(self) -> float:
+        """Cost of all that is done, with the done part of what runs."""
+        return self._done + sum(cost * share for cost, share in self._running.values())
+
+    def remaining(self) -> float:
         """Seconds, from what was seen so far."""
-        done = self._done + share * self._current[1]
+        done = self.reached()
         prior = 0.02 * self._total
         elapsed = time.monotonic() - self._started + prior * FIRST_GUESS
         return (self._total - done) * elapsed / max(done + prior, 1e-9)
 
-    def _show(self, share: float, force: bool = False) -> None:
+    def _show(self, force: bool = False) -> None:
         if self.quiet:
             return
-        label, cost = self._current
-        eta = f"about {duration(self.remaining(share))} left"
+        *others, label = self._running or [""]
+        if others:
+            label += f" and {len(others)} more"
+        eta = f"about {duration(self.remaining())} left"
         now = time.monotonic()
         if self._bar is not None:
-            self._bar.update(
-                self._task, completed=self._done + share * cost, description=label, eta=eta
-            )
+            self._bar.update(self._task, completed=self.reached(), description=label, eta=eta)
         elif label and (now - self._shown > PLAIN_EVERY or (force and now - self._shown > 5)):
             self._shown = now
-            done = (self._done + share * cost) / max(self._total, 1e-9)
+            done = self.reached() / max(self._total, 1e-9)
             print(f"{done:4.0%}  {eta:<22} {label}", file=sys.stderr, flush=True)
 
 

@@ -20,7 +20,11 @@ class AuditError(Exception):
 
     def __init__(self, reason: str, message: str):
         super().__init__(f"{reason}: {message}")
-        self.reason = reason
+        self.reason, self.message = reason, message
+
+    def __reduce__(self) -> tuple[type["AuditError"], tuple[str, str]]:
+        """How it is taken from one process to another."""
+        return AuditError, (self.reason, self.message)
 
 
 class Measurement(Word):

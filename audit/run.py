@@ -131,7 +131,8 @@ def audit(
     )
     shop.require_device()
     jobs = all_jobs(setup)
-    done = execute(jobs, shop, store, progress, fitted.outcomes if fitted else None)
+    given_outcomes = fitted.outcomes if fitted else None
+    done = execute(jobs, shop, store, progress, given_outcomes, shop.crew_size)
     case = make_case(setup, done)
     measurements, crashed = {}, {}
     for check in ALL:

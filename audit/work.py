@@ -7,6 +7,7 @@ it, and the jobs that it builds on. Paths, times and the package's version are n
 
 import hashlib
 import json
+from functools import cached_property
 
 from pydantic import Field
 
@@ -54,7 +55,7 @@ class Job(Word):
     cost: float = 1.0
     fixed: float = 0.0
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Digest of all that determines the result, 40 hex digits."""
         content = [self.kind, VERSIONS[self.kind], self.params, [job.key for job in self.after]]

@@ -36,7 +36,14 @@ ALLOWED = {  # importer -> prefixes of what it may import of this project, besid
     "audit/checks": CHECKS | {"reports"},
     "audit/jobs": WORDS
     | {"baselines", "audit.kernels", "audit.model", "audit.data", "audit.store", "audit.stats"}
-    | {"audit.device", "audit.drawer", "audit.progress", "audit.sizes", "reports.text"},
+    | {
+        "audit.crew",
+        "audit.device",
+        "audit.drawer",
+        "audit.progress",
+        "audit.sizes",
+        "reports.text",
+    },
 }
 LIGHT = (
     "audit",

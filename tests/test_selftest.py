@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import math
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 
 from audit.ladder import gating_qs
 from audit.model.architecture import find_cuts
-from audit.record import Finding
+from audit.record import AuditError, Finding
 from audit.selftest import cases, planted, subjects, trials
 from audit.selftest.expectations import Result, judged, measured, overall
 from audit.selftest.table import record, table
@@ -133,8 +135,8 @@ def test_a_crashed_check_is_never_as_expected():
     assert overall("fail").look(result(finding()))[0]
 
 
-def case(*expected):
-    return cases.Case("a", "a fault", expected, lambda bench: None)
+def case(*expected, letter="a", data="x"):
+    return cases.Case(letter, "a fault", expected, lambda bench: None, data)
 
 
 @pytest.fixture
@@ -179,6 +181,25 @@ def test_a_case_that_raises_is_a_disagreement(monkeypatch):
     assert not row.agrees
     assert "no such data" in table([row])
     assert record(row)["right"] == [False]
+
+
+def test_cases_about_different_data_run_side_by_side_and_those_of_one_in_order(audited):
+    chosen = [
+        case(overall("fail"), letter=x, data=data) for x, data in zip("abcd", "xyxz", strict=True)
+    ]
+    said, seen = [], []
+    for row in trials.run_cases(chosen, None, 0, said.append, size=2):
+        assert row.agrees
+        seen.append(row.letter)
+    assert sorted(seen) == list("abcd")
+    assert seen.index("a") < seen.index("c")
+    assert sorted(said) == [f"{letter}: a fault" for letter in "abcd"]
+
+
+def test_a_self_test_whose_process_is_killed_says_so(monkeypatch):
+    monkeypatch.setattr(trials, "tried", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(AuditError, match=r"SELFTEST_BROKEN: .*the x data, .*killed"):
+        list(trials.run_cases([case(overall("fail"))], None, 0, lambda _: None, size=2))
 
 
 def test_unknown_case_is_refused(command, capsys):

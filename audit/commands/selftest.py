@@ -6,6 +6,7 @@ import sys
 import click
 
 from audit.commands.options import QUIET, THREADS, option
+from audit.crew import crew_size
 from audit.progress import Progress
 from audit.record import AuditError
 from audit.threads import set_threads
@@ -28,6 +29,8 @@ def selftest(
     """
     progress = Progress(bool(quiet))
     set_threads(threads)
+    import torch
+
     from audit.selftest.bench import QUICK, WHOLE
     from audit.selftest.cases import CASES
     from audit.selftest.table import NOT_SHOWN, record, table
@@ -39,14 +42,14 @@ def selftest(
             "USAGE", f"--only needs letters of '{known}', but got '{only}'. Name cases by these."
         )
     chosen = [case for case in CASES if not only or case.letter in only]
-    rows = []
-    for row in run_cases(chosen, QUICK if quick else WHOLE, seed, progress.say):
+    rows, scale, size = [], QUICK if quick else WHOLE, crew_size(torch.get_num_threads())
+    for row in run_cases(chosen, scale, seed, progress.say, size):
         rows.append(row)
-        progress.say(
-            f"   {'as expected' if row.agrees else 'NOT as expected'}, {row.seconds:.0f} s"
-        )
+        found = "as expected" if row.agrees else "NOT as expected"
+        progress.say(f"   {row.letter} {found}, {row.seconds:.0f} s")
         if as_json:
             print(json.dumps(record(row)), flush=True)
+    rows.sort(key=lambda row: row.letter)
     print(table(rows), file=sys.stderr if as_json else sys.stdout)
     missed = sum(not row.agrees for row in rows)
     print(f"\n{len(rows) - missed} of {len(rows)} cases as expected\n", file=sys.stderr)

@@ -39,12 +39,14 @@ class Case:
         planted: What it is, in words.
         expected: All that an audit must find.
         make: Builds the model and the data.
+        data: The data set that it is about; cases about the same one share what is made for it.
     """
 
     letter: str
     planted: str
     expected: tuple[Expectation, ...]
     make: Callable[[Bench], Trial]
+    data: str
 
 
 def tint(bench: Bench) -> Trial:
@@ -109,6 +111,7 @@ CASES = (
             measured(SUBJECT, "model", at_least=0.95),
         ),
         tint,
+        "tinted",
     ),
     Case(
         "b",
@@ -122,6 +125,7 @@ CASES = (
             judged("position", "fail"),
         ),
         place,
+        "placed",
     ),
     Case(
         "c",
@@ -131,6 +135,7 @@ CASES = (
             measured(SUBJECT, "model", at_most=0.15),
         ),
         memory,
+        "shuffled",
     ),
     Case(
         "d",
@@ -140,6 +145,7 @@ CASES = (
             measured(SUBJECT, "model", at_most=0.2),
         ),
         untrained,
+        "arranged",
     ),
     Case(
         "e",
@@ -150,6 +156,7 @@ CASES = (
             measured("transfer.tuned.layer2", "all learn", at_least=0.95),
         ),
         fragile,
+        "tinted",
     ),
     Case(
         "f",
@@ -164,12 +171,14 @@ CASES = (
             ),
         ),
         honest,
+        "arranged",
     ),
     Case(
         "g",
         "f, with nulls starved of training",
         (overall("inconclusive"), judged("gain", "inconclusive", "WEAK_NULL")),
         starved,
+        "arranged",
     ),
     Case(
         "h",
@@ -179,5 +188,6 @@ CASES = (
             measured(SUBJECT, "model", at_most=BLIND + 0.06),
         ),
         local,
+        "arranged",
     ),
 )

@@ -4,9 +4,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from audit.crew import Crew, LostError
 from audit.limits import load_policy
+from audit.record import AuditError
 from audit.run import audit
 from audit.selftest.bench import Bench, Scale
 from audit.selftest.cases import Case
@@ -41,33 +45,73 @@ class Row:
 
 
 def run_cases(
-    cases: Sequence[Case], scale: Scale, seed: int, say: Callable[[str], None]
+    cases: Sequence[Case], scale: Scale, seed: int, say: Callable[[str], None], size: int = 1
 ) -> Iterator[Row]:
     """Audit every case; data, models and trained nulls are shared, and gone afterwards.
 
     Args:
-        cases: In this order.
+        cases: In this order, where they are not audited side by side.
         scale: How large they are.
         seed: Of everything random.
         say: Told what begins.
+        size: How many processes audit cases of different data side by side.
 
     Yields:
         One row a case, as soon as it is done.
     """
     with tempfile.TemporaryDirectory(prefix="audit-selftest-") as name:
         bench, store = Bench(scale, seed, Path(name)), Store(Path(name) / "cache")
-        for case in cases:
-            say(f"{case.letter}: {case.planted}")
-            started = time.monotonic()
-            expected = tuple(e.words for e in case.expected)
-            try:
-                result = tried(case, bench, store)
-                seen = [e.look(result) for e in case.expected]
-            except Exception as error:  # one case must not take the others with it
-                seen = [(False, f"{type(error).__name__}: {error}")] * len(expected)
-            found, right = tuple(words for _, words in seen), tuple(yes for yes, _ in seen)
-            seconds = time.monotonic() - started
-            yield Row(case.letter, case.planted, expected, found, right, seconds)
+        if size == 1:
+            for case in cases:
+                yield audited(case, bench, store, say)
+        else:
+            yield from side_by_side(cases, bench, store, say, Crew(size))
+
+
+def side_by_side(
+    cases: Sequence[Case], bench: Bench, store: Store, say: Callable[[str], None], crew: Crew
+) -> Iterator[Row]:
+    """All cases about the same data in one child, those with the most cases first."""
+    groups = [[case for case in cases if case.data == data] for data in {c.data for c in cases}]
+    groups.sort(key=lambda group: (-len(group), group[0].letter))
+    try:
+        while groups or crew.children:
+            while groups and crew.room:
+                work = partial(told, groups[0], bench, store)
+                crew.start(groups.pop(0)[0].data, work)
+            name, message = crew.wait()
+            if isinstance(message, Row):
+                yield message
+            elif isinstance(message, str):
+                say(message)
+            elif isinstance(message.result, LostError):
+                raise AuditError(
+                    "SELFTEST_BROKEN",
+                    f"the self-test needs all cases about the {name} data, but {message.result}. "
+                    "Free memory, or run it with --threads 1.",
+                )
+    finally:
+        crew.close()
+
+
+def told(cases: Sequence[Case], bench: Bench, store: Store, tell: Callable[[Any], None]) -> None:
+    """Audit cases in a child: what begins and what was found are messages."""
+    for case in cases:
+        tell(audited(case, bench, store, tell))
+
+
+def audited(case: Case, bench: Bench, store: Store, say: Callable[[str], None]) -> Row:
+    """Make and audit one case."""
+    say(f"{case.letter}: {case.planted}")
+    started = time.monotonic()
+    expected = tuple(e.words for e in case.expected)
+    try:
+        result = tried(case, bench, store)
+        seen = [e.look(result) for e in case.expected]
+    except Exception as error:  # one case must not take the others with it
+        seen = [(False, f"{type(error).__name__}: {error}")] * len(expected)
+    found, right = tuple(words for _, words in seen), tuple(yes for yes, _ in seen)
+    return Row(case.letter, case.planted, expected, found, right, time.monotonic() - started)
 
 
 def tried(case: Case, bench: Bench, store: Store) -> Result:

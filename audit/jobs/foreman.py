@@ -1,0 +1,171 @@
+"""Which job is done next, and by whom."""
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from audit.crew import Crew, Ended, LostError, Tell, seldom
+from audit.jobs.kinds import attempt, why
+from audit.jobs.nulls import null_of
+from audit.jobs.workshop import Workshop
+from audit.progress import Progress
+from audit.record import AuditError
+from audit.store import Outcome, Store
+from audit.work import Job
+from baselines import TRIVIAL
+
+ASIDE = ("choose", "fit", "null_outputs")  # small networks, which a second thread hardly helps
+
+
+@dataclass
+class Done:
+    """What became of a list of jobs.
+
+    Attributes:
+        outcomes: By key.
+        failures: One sentence by key, for jobs that raised or lack what they build on.
+        seconds: By key, of the jobs that were done now.
+        reused: Keys of those found in the store.
+    """
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    reused: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Foreman:
+    """Decides which job is done next, and where: by this process, or by a child.
+
+    Jobs of nulls (`ASIDE`) are done by children if there may be more than one. All others take all
+    threads of this process: those at once that jobs of nulls wait for, the rest when there is no
+    job for another child.
+
+    Attributes:
+        waiting: Jobs that have not begun, by key, every one behind those that it needs.
+        shop: What executors work with.
+        store: Where outcomes are kept.
+        progress: Told what happens.
+        done: Filled with what becomes of the jobs.
+        crew: The children.
+    """
+
+    waiting: dict[str, Job]
+    shop: Workshop
+    store: Store
+    progress: Progress
+    done: Done
+    crew: Crew
+    running: dict[str, Job] = field(default_factory=dict)
+
+    def do_all(self) -> None:
+        """Until nothing waits or runs."""
+        costs = longest_chains(list(self.waiting.values()))
+        while self.waiting or self.running:
+            ready = [job for job in self.waiting.values() if self.is_ready(job)]
+            aside = [job for job in ready if self.is_aside(job)] if self.crew.room else []
+            needed = [job for job in ready if not self.is_aside(job) and self.is_awaited(job)]
+            if needed:
+                self.do(needed[0])
+            elif aside:
+                self.hand_over(max(aside, key=lambda job: costs[job.key]))
+            elif own := [job for job in ready if not self.is_aside(job) and self.crew.room]:
+                self.do(own[0])
+            else:
+                self.hear()
+
+    def is_ready(self, job: Job) -> bool:
+        """Whether all that a job needs is over."""
+        over = self.done.outcomes.keys() | self.done.failures.keys()
+        return all(needed.key in over for needed in job.after)
+
+    def is_aside(self, job: Job) -> bool:
+        """Whether a job is done by a child."""
+        return self.crew.size > 1 and job.kind in ASIDE
+
+    def is_awaited(self, job: Job) -> bool:
+        """Whether a job for a child waits for this one."""
+        others = (other for other in self.waiting.values() if self.is_aside(other))
+        return any(needed.key == job.key for other in others for needed in other.after)
+
+    def begin(self, job: Job) -> str:
+        """A job waits no longer; returns why it cannot be done, in words."""
+        del self.waiting[job.key]
+        for needed in job.after:
+            if needed.key in self.done.failures:
+                return f"{job.label} needs what failed: {self.done.failures[needed.key]}"
+        self.progress.job(job.label, job.cost)
+        self.running[job.key] = job
+        return ""
+
+    def do(self, job: Job) -> None:
+        """Do one job here."""
+        if lacking := self.begin(job):
+            self.done.failures[job.key] = lacking
+            return
+        tick = partial(self.progress.tick, label=job.label)
+        began = time.monotonic()
+        found = attempt(job, self.shop, self.store, self.done.outcomes, tick)
+        self.end(job, found, time.monotonic() - began)
+
+    def hand_over(self, job: Job) -> None:
+        """Let a child do one job."""
+        if lacking := self.begin(job):
+            self.done.failures[job.key] = lacking
+            return
+        with contextlib.suppress(Exception):  # then the child meets it, and says so
+            prepare(job, self.shop)
+
+        def work(tell: Tell) -> Outcome | AuditError | str:
+            return attempt(job, self.shop, self.store, self.done.outcomes, seldom(tell))
+
+        self.crew.start(job.key, work)
+
+    def hear(self) -> None:
+        """Wait until a child ends."""
+        key, told = self.crew.wait()
+        while not isinstance(told, Ended):
+            self.progress.tick(told, label=self.running[key].label)
+            key, told = self.crew.wait()
+        job, result = self.running[key], told.result
+        if isinstance(result, Outcome) and not self.store.has(job.kind, key):
+            self.store.put(job.kind, key, result)  # the child has no part in our memory
+        self.end(job, why(result) if isinstance(result, LostError) else result, told.seconds)
+
+    def end(self, job: Job, found: Outcome | AuditError | str, seconds: float) -> None:
+        """Note what became of a job.
+
+        Raises:
+            AuditError: If its input is at fault: nothing can be judged.
+        """
+        del self.running[job.key]
+        if isinstance(found, AuditError):
+            raise found
+        if isinstance(found, str):
+            self.done.failures[job.key] = f"{job.label} failed: {found}"
+            self.progress.say(self.done.failures[job.key])
+        else:
+            self.done.outcomes[job.key] = found
+            self.done.seconds[job.key] = seconds
+        self.progress.finish_job(job.label)
+
+
+def prepare(job: Job, shop: Workshop) -> None:
+    """Bring into memory what children of this process would else bring there one by one."""
+    null = null_of(job, shop)
+    if null.kind in TRIVIAL:
+        import sklearn.linear_model  # noqa: F401
+    shop.pixels("eval" if job.kind == "null_outputs" else "train", null.side)
+
+
+def longest_chains(jobs: Sequence[Job]) -> dict[str, float]:
+    """By key, the cost of a job and of the longest chain of those that wait for it."""
+    costs: dict[str, float] = {}
+    for job in reversed(jobs):
+        costs[job.key] = job.cost + costs.get(job.key, 0.0)
+        for needed in job.after:
+            costs[needed.key] = max(costs.get(needed.key, 0.0), costs[job.key])
+    return costs

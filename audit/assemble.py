@@ -178,8 +178,9 @@ def provenance(
         + (", but for what came from the cache" if found.done.reused else ""),
         "time": f"{duration(seconds)} ({seconds:.1f} s of wall time since the command began, "
         f"{found.seconds:.1f} s of it once model and data were loaded)",
-        "peak memory": f"{peak_memory():.2f} GiB, of the process up to now",
-        "time by stage": stages or "everything was found in the cache",
+        "peak memory": f"{peak_memory():.2f} GiB, of the largest process up to now",
+        "time by stage": (stages or "everything was found in the cache")
+        + (f"; nulls side by side in up to {found.size} processes" if found.size > 1 else ""),
         "jobs": f"{len(found.jobs)}, of which {len(found.done.reused)} from the cache"
         + (" or the folder of nulls" if found.fitted else ""),
         **given,
@@ -191,12 +192,13 @@ def provenance(
 
 
 def peak_memory() -> float:
-    """Largest resident memory of this process so far, in GiB."""
+    """Largest resident memory of this process or a child that ended so far, in GiB."""
     import resource
     import sys
 
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kibibytes elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+    processes = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    return max(resource.getrusage(who).ru_maxrss for who in processes) * unit / 2**30
 
 
 def sibling_words(found: Audited) -> str:

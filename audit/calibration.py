@@ -55,9 +55,21 @@ def measure_speed(
     """
     null = setup.null("bagnet", setup.gating_q)
     return Speed(
-        null=FIRST_GUESS if null is None else null_step(setup, MOMENT, device),
+        null=FIRST_GUESS if null is None else alone(lambda: null_step(setup, MOMENT, device)),
         subject=FIRST_GUESS if subject is None else subject_step(subject, MOMENT, device) / STEP,
     )
+
+
+def alone(measure: Callable[[], float]) -> float:
+    """Measured with one thread, as a child has it (`audit.crew`)."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return measure()
+    finally:
+        torch.set_num_threads(threads)
 
 
 def null_step(setup: Setup, moment: float, device: "torch.device | None" = None) -> float:

@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audit.parent import end_with_parent
+
+if TYPE_CHECKING:
+    import torch
 
 Tell = Callable[[Any], None]
 Work = Callable[[Tell], Any]  # called in the child, with what takes messages to the parent
@@ -44,14 +47,18 @@ class Ended:
     seconds: float = 0.0
 
 
-def crew_size(threads: int) -> int:
+def crew_size(device: "torch.device | None" = None) -> int:
     """How many children may work at once: no more than threads, nor than have room in memory.
 
-    1 where a process cannot be forked safely, or is a child itself: then nothing should be.
+    1 on an accelerator, which is not shared, and where a process cannot be forked safely, or is a
+    child itself: then there should be none.
     """
-    if not sys.platform.startswith("linux") or multiprocessing.current_process().daemon:
+    import torch
+
+    elsewhere = device is not None and device.type != "cpu"
+    if elsewhere or sys.platform != "linux" or multiprocessing.current_process().daemon:
         return 1
-    return max(1, min(threads, free_memory() // ROOM))
+    return max(1, min(torch.get_num_threads(), free_memory() // ROOM))
 
 
 def free_memory() -> int:

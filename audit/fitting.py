@@ -43,6 +43,7 @@ def fit_nulls(
             what loading the data raises.
     """
     claim_folder(out)
+    from audit.crew import crew_size
     from audit.jobs import execute
     from audit.jobs.workshop import Workshop
     from audit.nulls_folder import null_jobs, write_nulls
@@ -60,7 +61,7 @@ def fit_nulls(
     jobs = null_jobs(setup)
     shop = Workshop(dataset, None, setup, device=device or PROCESSOR)
     shop.require_device()
-    done = execute(jobs, shop, store, progress, size=shop.crew_size)
+    done = execute(jobs, shop, store, progress, size=crew_size(shop.device))
     if done.failures:
         raise AuditError(
             "NULLS_NOT_FITTED",

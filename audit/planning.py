@@ -14,12 +14,11 @@ from audit.case import Setup
 from audit.config import Profile
 from audit.progress import duration
 from audit.record import AuditError
-from audit.work import Job
+from audit.work import OF_NULLS, Job, longest_chains
 from baselines import TRIVIAL
 from reports.text import visible
 from reports.words import Word
 
-OF_NULLS = ("choose", "fit", "null_outputs")
 ORDER = ("fit", "choose", "transfer", "split_base", "split_network")  # the expensive ones first
 OF_MODEL = frozenset({"subject", "network"})  # parameters of jobs that need the model
 LARGEST_FIRST = ("full", "default", "quick")
@@ -34,7 +33,7 @@ class Row(Word):
         jobs: How many.
         cached: How many of them need not be done.
         each: Expected seconds of one that is to be done, on average; 0 if there is none.
-        seconds: Expected for all that are to be done.
+        seconds: Expected for all that are to be done, one after another.
     """
 
     kind: str
@@ -50,16 +49,23 @@ class Plan(Word):
     Attributes:
         profile: Its name.
         rows: By kind of job, fits first.
-        seconds: Expected in all.
+        seconds: Expected in all, by the clock.
+        size: How many processes do the jobs of nulls side by side.
     """
 
     profile: str
     rows: tuple[Row, ...]
     seconds: float
+    size: int = 1
 
 
 def plan(
-    setup: Setup, jobs: list[Job], known: Callable[[Job], bool], speed: Speed, models: int = 1
+    setup: Setup,
+    jobs: list[Job],
+    known: Callable[[Job], bool],
+    speed: Speed,
+    models: int = 1,
+    size: int = 1,
 ) -> Plan:
     """Count jobs and seconds.
 
@@ -69,6 +75,7 @@ def plan(
         known: Whether a job's outcome is there already.
         speed: From `audit.calibration.measure_speed`.
         models: How many are audited; the others as if like this one, with nothing of them cached.
+        size: How many processes do the jobs of nulls side by side.
     """
     shared, rows = {job.key for job in without_subject(jobs)}, []
     kinds = list(dict.fromkeys(job.kind for job in jobs))
@@ -85,8 +92,18 @@ def plan(
                 seconds=sum(rest),
             )
         )
-    total = sum(row.seconds for row in rows)
-    return Plan(profile=setup.profile.name, rows=tuple(rows), seconds=total)
+    saved = saved_side_by_side([job for job in jobs if not known(job)], speed, size)
+    total = sum(row.seconds for row in rows) - saved
+    return Plan(profile=setup.profile.name, rows=tuple(rows), seconds=total, size=size)
+
+
+def saved_side_by_side(jobs: list[Job], speed: Speed, size: int) -> float:
+    """Seconds by which jobs of nulls end sooner if `size` processes do them."""
+    aside = [job for job in jobs if job.kind in OF_NULLS]
+    alone = sum(seconds(job, speed) for job in aside)
+    chains = longest_chains(aside, lambda job: seconds(job, speed))
+    longest = max((chains[job.key] for job in aside), default=0.0)
+    return alone - max(longest, alone / size)
 
 
 def seconds(job: Job, speed: Speed) -> float:

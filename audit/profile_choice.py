@@ -101,6 +101,7 @@ def plan_for(
         speed: Empty at first; the calibration is put in and used again.
     """
     from audit.calibration import measure_speed
+    from audit.crew import crew_size
     from audit.planning import plan
 
     setup, jobs = jobs_for(batch, subject, dataset, classes, profile)
@@ -111,7 +112,7 @@ def plan_for(
     def known(job: "Job") -> bool:
         return job.key in given or batch.store.has(job.kind, job.key)
 
-    return plan(setup, jobs, known, speed[0], batch.models)
+    return plan(setup, jobs, known, speed[0], batch.models, crew_size(batch.device))
 
 
 def jobs_for(

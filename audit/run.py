@@ -9,6 +9,7 @@ from audit import requests
 from audit.case import Case, NotMeasured, Setup
 from audit.checks import ALL, Check
 from audit.config import Profile
+from audit.crew import crew_size
 from audit.jobs import Done, execute
 from audit.jobs.workshop import Decoded, Workshop
 from audit.limits import Policy
@@ -46,6 +47,7 @@ class Audited:
         seconds: Of the audit, once model and data were loaded.
         fitted: The folder that the nulls came from, if they did.
         device: That networks ran on, by name.
+        size: How many processes did jobs of nulls side by side.
     """
 
     setup: Setup
@@ -58,6 +60,7 @@ class Audited:
     seconds: float
     fitted: Fitted | None = None
     device: str = "cpu"
+    size: int = 1
 
 
 def audit(
@@ -132,7 +135,8 @@ def audit(
     shop.require_device()
     jobs = all_jobs(setup)
     given_outcomes = fitted.outcomes if fitted else None
-    done = execute(jobs, shop, store, progress, given_outcomes, shop.crew_size)
+    size = crew_size(shop.device)
+    done = execute(jobs, shop, store, progress, given_outcomes, size)
     case = make_case(setup, done)
     measurements, crashed = {}, {}
     for check in ALL:
@@ -147,7 +151,7 @@ def audit(
     seconds = time.monotonic() - started
     ran_on = str(shop.device)
     return Audited(
-        setup, measurements, findings, crashed, done, jobs, case, seconds, fitted, ran_on
+        setup, measurements, findings, crashed, done, jobs, case, seconds, fitted, ran_on, size
     )
 
 

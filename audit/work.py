@@ -7,6 +7,7 @@ it, and the jobs that it builds on. Paths, times and the package's version are n
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from pydantic import Field
@@ -32,6 +33,7 @@ VERSIONS = {  # raise one where a kind's result changes; old entries of the stor
     "id_profile": 3,
     "pictures": 2,
 }
+OF_NULLS = ("choose", "fit", "null_outputs")  # small networks, which a second thread hardly helps
 Plain = str | int | float | bool | None | list[float] | list[str]
 
 
@@ -80,3 +82,15 @@ def merged(jobs: tuple[Job, ...]) -> list[Job]:
     for job in jobs:
         visit(job)
     return list(ordered.values())
+
+
+def longest_chains(
+    jobs: Sequence[Job], cost: Callable[[Job], float] = lambda job: job.cost
+) -> dict[str, float]:
+    """By key, the cost of a job and of the longest chain of those that wait for it."""
+    costs: dict[str, float] = {}
+    for job in reversed(jobs):
+        costs[job.key] = cost(job) + costs.get(job.key, 0.0)
+        for needed in job.after:
+            costs[needed.key] = max(costs.get(needed.key, 0.0), costs[job.key])
+    return costs

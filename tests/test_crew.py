@@ -7,16 +7,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from conftest import TINY, invoked, sets
 
 from audit import crew as crews
 from audit.crew import Crew, Ended, LostError, crew_size
 from audit.jobs import KINDS, execute
-from audit.jobs.foreman import longest_chains
 from audit.progress import Progress
 from audit.record import AuditError
 from audit.store import Outcome, Store
-from audit.work import Job
+from audit.work import Job, longest_chains
 
 SHOP = SimpleNamespace(device="cpu")
 
@@ -71,12 +71,16 @@ def test_closing_ends_children_whatever_they_do():
 
 
 def test_no_more_children_than_threads_or_than_have_room(monkeypatch):
-    monkeypatch.setattr(crews, "free_memory", lambda: 3 * crews.ROOM)
-    assert [crew_size(n) for n in (1, 2, 8)] == [1, 2, 3]
-    monkeypatch.setattr(crews, "free_memory", lambda: 0)
-    assert crew_size(8) == 1
-    monkeypatch.undo()
-    assert messages(lambda _: crew_size(8))[0][1].result == 1
+    rooms, threads = [3 * crews.ROOM], [2]
+    monkeypatch.setattr(crews, "free_memory", lambda: rooms[-1])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    assert crew_size() == 2
+    threads.append(8)
+    assert crew_size(torch.device("cpu")) == 3
+    assert crew_size(torch.device("cuda")) == 1
+    assert messages(lambda _: crew_size())[0][1].result == 1
+    rooms.append(0)
+    assert crew_size() == 1
 
 
 def test_the_error_of_an_input_comes_back_as_it_was():

@@ -73,6 +73,19 @@ def test_seconds_are_cost_times_speed_of_what_is_not_cached():
     assert made.rows[0].kind == "fit"
 
 
+@pytest.mark.parametrize(("size", "seconds"), [(1, 17.0), (2, 12.0), (3, 11.0), (9, 11.0)])
+def test_jobs_of_nulls_side_by_side_take_the_longest_chain_or_their_share(size, seconds):
+    """Ten seconds of nulls, of which a chain takes four."""
+    setup = set_up_nulls(KNOWN, PROFILES["quick"], 0, None)
+    first = Job(kind="choose", label="a", params={"null": "bagnet-9"}, cost=3)
+    jobs = [first, Job(kind="fit", label="b", params={"null": "bagnet-9"}, after=(first,), cost=1),
+            *(Job(kind="choose", label="c", params={"null": "sighted-9", "seed": i}, cost=3)
+              for i in range(2)),
+            Job(kind="stack", label="d", cost=70)]  # fmt: skip
+    speed = Speed(null=1.0, subject=3.0, other=0.1)
+    assert plan(setup, jobs, lambda _: False, speed, size=size).seconds == pytest.approx(seconds)
+
+
 def test_the_cost_of_a_network_of_half_of_the_classes():
     """A hundred images are seen, and a quarter as many for each of two rates: 150 steps."""
     sizes = {"transfer_images": 80, "transfer_seen": 100, "transfer_rates": (1.0, 0.3)}

@@ -99,7 +99,8 @@ def write(made: Plan, others: Mapping[str, float], speed: Speed, *, with_subject
         first, *rest = (cell for cell in row)
         numbers = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
         click.echo("  ".join([first.ljust(widths[0]), *numbers]))
-    click.echo(f"{visible(made.profile)} profile: about {duration(made.seconds)} in all")
+    beside = f", jobs of nulls in {made.size} processes side by side" if made.size > 1 else ""
+    click.echo(f"{visible(made.profile)} profile: about {duration(made.seconds)} in all{beside}")
     if others:
         each = ", ".join(f"{name} {duration(value)}" for name, value in others.items())
         click.echo(f"profiles, with what is cached: {each}")

@@ -29,8 +29,6 @@ def selftest(
     """
     progress = Progress(bool(quiet))
     set_threads(threads)
-    import torch
-
     from audit.selftest.bench import QUICK, WHOLE
     from audit.selftest.cases import CASES
     from audit.selftest.table import NOT_SHOWN, record, table
@@ -42,7 +40,7 @@ def selftest(
             "USAGE", f"--only needs letters of '{known}', but got '{only}'. Name cases by these."
         )
     chosen = [case for case in CASES if not only or case.letter in only]
-    rows, scale, size = [], QUICK if quick else WHOLE, crew_size(torch.get_num_threads())
+    rows, scale, size = [], QUICK if quick else WHOLE, crew_size()
     for row in run_cases(chosen, scale, seed, progress.say, size):
         rows.append(row)
         found = "as expected" if row.agrees else "NOT as expected"

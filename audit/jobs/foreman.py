@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,10 +12,8 @@ from audit.jobs.workshop import Workshop
 from audit.progress import Progress
 from audit.record import AuditError
 from audit.store import Outcome, Store
-from audit.work import Job
+from audit.work import OF_NULLS, Job, longest_chains
 from baselines import TRIVIAL
-
-ASIDE = ("choose", "fit", "null_outputs")  # small networks, which a second thread hardly helps
 
 
 @dataclass
@@ -40,9 +37,9 @@ class Done:
 class Foreman:
     """Decides which job is done next, and where: by this process, or by a child.
 
-    Jobs of nulls (`ASIDE`) are done by children if there may be more than one. All others take all
-    threads of this process: those at once that jobs of nulls wait for, the rest when there is no
-    job for another child.
+    Jobs of nulls are done by children if there may be more than one. All others take all threads
+    of this process: those at once that jobs of nulls wait for, the rest when there is no job for
+    another child.
 
     Attributes:
         waiting: Jobs that have not begun, by key, every one behind those that it needs.
@@ -84,7 +81,7 @@ class Foreman:
 
     def is_aside(self, job: Job) -> bool:
         """Whether a job is done by a child."""
-        return self.crew.size > 1 and job.kind in ASIDE
+        return self.crew.size > 1 and job.kind in OF_NULLS
 
     def is_awaited(self, job: Job) -> bool:
         """Whether a job for a child waits for this one."""
@@ -159,13 +156,3 @@ def prepare(job: Job, shop: Workshop) -> None:
     if null.kind in TRIVIAL:
         import sklearn.linear_model  # noqa: F401
     shop.pixels("eval" if job.kind == "null_outputs" else "train", null.side)
-
-
-def longest_chains(jobs: Sequence[Job]) -> dict[str, float]:
-    """By key, the cost of a job and of the longest chain of those that wait for it."""
-    costs: dict[str, float] = {}
-    for job in reversed(jobs):
-        costs[job.key] = job.cost + costs.get(job.key, 0.0)
-        for needed in job.after:
-            costs[needed.key] = max(costs.get(needed.key, 0.0), costs[job.key])
-    return costs

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from audit.case import Null, Setup
-from audit.crew import crew_size
 from audit.data import Dataset, decode, resize, subset
 from audit.data.dataset import Split
 from audit.device import Net, on_device, require_agreement, require_learning
@@ -77,11 +76,6 @@ class Workshop:
         """The loaded model."""
         assert self.model is not None, "jobs of nulls do not ask for the model"
         return self.model
-
-    @property
-    def crew_size(self) -> int:
-        """How many processes may do jobs of nulls at once; an accelerator is not shared."""
-        return crew_size(torch.get_num_threads()) if self.device == PROCESSOR else 1
 
     def placed(self, network: Net) -> Net:
         """A network where it is to run: on the processor itself, elsewhere a copy."""

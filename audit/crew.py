@@ -100,9 +100,13 @@ class Crew:
         theirs.close()
         self.children[name] = child, ours
 
+    def told(self) -> bool:
+        """Whether a message waits to be taken."""
+        return bool(self._speaking(0.0))
+
     def wait(self) -> tuple[str, Any]:
         """The next message of any child, with its name; the last one of each is `Ended`."""
-        first = wait([pipe for _, pipe in self.children.values()])[0]
+        first = self._speaking(None)[0]
         name = next(name for name, (_, pipe) in self.children.items() if pipe is first)
         child, pipe = self.children[name]
         try:
@@ -119,6 +123,9 @@ class Crew:
         for name in list(self.children):
             self.children[name][0].kill()
             self._end(name)
+
+    def _speaking(self, seconds: float | None) -> list[Any]:
+        return wait([pipe for _, pipe in self.children.values()], seconds)
 
     def _end(self, name: str) -> None:
         child, pipe = self.children.pop(name)

@@ -134,6 +134,17 @@ def test_side_by_side_gives_what_one_by_one_gives(adding, tmp_path, stored):
     assert done.seconds.keys() == alone.seconds.keys()
 
 
+def test_a_child_that_ends_is_noticed_between_the_jobs_that_are_done_here(adding, monkeypatch):
+    monkeypatch.setitem(KINDS, "dimension", lambda *_: time.sleep(0.3) or Outcome({}))
+    first = chain("choose", 0)
+    here = [chain("dimension", n) for n in range(4)]
+    progress = Progress(quiet=True)
+    execute([first, *here, chain("fit", 0, (first,))], SHOP, Store(None), progress, size=2)
+    begun = [line.split(" ", 1)[1] for line in progress.lines]
+    assert begun[0] == "choose 0"
+    assert begun.index("fit 0") < begun.index("dimension 3")
+
+
 def test_a_job_whose_child_is_killed_takes_only_those_that_need_it(adding, monkeypatch):
     def killed(job, *_):
         if job.params["n"] == 1:

@@ -62,6 +62,8 @@ class Foreman:
         """Until nothing waits or runs."""
         costs = longest_chains(list(self.waiting.values()))
         while self.waiting or self.running:
+            while self.crew.told():
+                self.hear()
             ready = [job for job in self.waiting.values() if self.is_ready(job)]
             aside = [job for job in ready if self.is_aside(job)] if self.crew.room else []
             needed = [job for job in ready if not self.is_aside(job) and self.is_awaited(job)]
@@ -71,8 +73,10 @@ class Foreman:
                 self.hand_over(max(aside, key=lambda job: costs[job.key]))
             elif own := [job for job in ready if not self.is_aside(job) and self.crew.room]:
                 self.do(own[0])
-            else:
+            elif self.running:
                 self.hear()
+            else:
+                assert not self.waiting, "a job needs one that is not among them"
 
     def is_ready(self, job: Job) -> bool:
         """Whether all that a job needs is over."""
@@ -122,12 +126,13 @@ class Foreman:
         self.crew.start(job.key, work)
 
     def hear(self) -> None:
-        """Wait until a child ends."""
+        """Take the next that a child tells."""
         key, told = self.crew.wait()
-        while not isinstance(told, Ended):
-            self.progress.tick(told, label=self.running[key].label)
-            key, told = self.crew.wait()
-        job, result = self.running[key], told.result
+        job = self.running[key]
+        if not isinstance(told, Ended):
+            self.progress.tick(told, label=job.label)
+            return
+        result = told.result
         if isinstance(result, Outcome) and not self.store.has(job.kind, key):
             self.store.put(job.kind, key, result)  # the child has no part in our memory
         self.end(job, why(result) if isinstance(result, LostError) else result, told.seconds)

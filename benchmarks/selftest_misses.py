@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections import defaultdict
 
+from audit.crew import crew_size
 from audit.selftest.bench import QUICK, WHOLE
 from audit.selftest.cases import CASES
 from audit.selftest.trials import Row, run_cases
@@ -28,7 +29,8 @@ def main() -> None:
     rows: dict[str, dict[int, Row]] = defaultdict(dict)
     for seed in range(options.first, options.first + options.seeds):
         print(f"seed {seed}", file=sys.stderr, flush=True)
-        for row in run_cases(chosen, WHOLE if options.whole else QUICK, seed, lambda _: None):
+        scale = WHOLE if options.whole else QUICK
+        for row in run_cases(chosen, scale, seed, lambda _: None, crew_size()):
             rows[row.letter][seed] = row
             agrees = "as expected" if row.agrees else "MISSED"
             print(f"  {row.letter} {agrees}, {row.seconds:.0f} s", file=sys.stderr, flush=True)
@@ -37,7 +39,7 @@ def main() -> None:
 
 def show(rows: dict[str, dict[int, Row]]) -> None:
     print("case  missed  of  seconds (mean)  planted")
-    for letter, by_seed in rows.items():
+    for letter, by_seed in sorted(rows.items()):
         missed = {seed: row for seed, row in by_seed.items() if not row.agrees}
         seconds = sum(row.seconds for row in by_seed.values()) / len(by_seed)
         planted = next(iter(by_seed.values())).planted

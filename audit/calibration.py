@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from audit.case import Setup
+from audit.crew import crew_size
 from audit.progress import FIRST_GUESS
 from audit.transfer_requests import STEP
 from reports.words import Word
@@ -55,19 +56,19 @@ def measure_speed(
     """
     null = setup.null("bagnet", setup.gating_q)
     return Speed(
-        null=FIRST_GUESS if null is None else alone(lambda: null_step(setup, MOMENT, device)),
+        null=FIRST_GUESS if null is None else as_in_audits(setup, device),
         subject=FIRST_GUESS if subject is None else subject_step(subject, MOMENT, device) / STEP,
     )
 
 
-def alone(measure: Callable[[], float]) -> float:
-    """Measured with one thread, as a child has it (`audit.crew`)."""
+def as_in_audits(setup: Setup, device: "torch.device | None") -> float:
+    """Seconds that a null takes to learn from one image, with as many threads as it has then."""
     import torch
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(1 if crew_size(device, setup.pixels) > 1 else threads)
     try:
-        return measure()
+        return null_step(setup, MOMENT, device)
     finally:
         torch.set_num_threads(threads)
 

@@ -148,6 +148,11 @@ class Setup(Word):
     network_digest: str = ""
 
     @property
+    def pixels(self) -> int:
+        """Bytes of all training images as nulls see them."""
+        return self.n_train * self.channels * self.side**2
+
+    @property
     def subject_sides(self) -> tuple[int, int]:
         """Shorter and longer side of the subject's input in pixels."""
         short, long = sorted(height_width(self.subject_size))

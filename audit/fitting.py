@@ -61,7 +61,7 @@ def fit_nulls(
     jobs = null_jobs(setup)
     shop = Workshop(dataset, None, setup, device=device or PROCESSOR)
     shop.require_device()
-    done = execute(jobs, shop, store, progress, size=crew_size(shop.device))
+    done = execute(jobs, shop, store, progress, size=crew_size(shop.device, setup.pixels))
     if done.failures:
         raise AuditError(
             "NULLS_NOT_FITTED",

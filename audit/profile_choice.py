@@ -112,7 +112,7 @@ def plan_for(
     def known(job: "Job") -> bool:
         return job.key in given or batch.store.has(job.kind, job.key)
 
-    return plan(setup, jobs, known, speed[0], batch.models, crew_size(batch.device))
+    return plan(setup, jobs, known, speed[0], batch.models, crew_size(batch.device, setup.pixels))
 
 
 def jobs_for(

@@ -29,7 +29,7 @@ class Progress:
     _shown: float = 0.0
     _bar: Any = None
     _task: Any = None
-    _running: dict[str, tuple[float, float]] = field(default_factory=dict)  # cost and share done
+    _running: dict[str, tuple[str, float, float]] = field(default_factory=dict)  # see `job`
 
     def start(self, total: float) -> None:
         """Begin; `total` is the cost of all jobs that are not in the store."""
@@ -61,22 +61,23 @@ class Progress:
         else:
             print(message, file=sys.stderr, flush=True)
 
-    def job(self, label: str, cost: float) -> None:
-        """A job begins; several may run at once."""
+    def job(self, label: str, cost: float, name: str = "") -> None:
+        """A job begins; several may run at once, each with a name of its own, else its label."""
         self.lines.append(f"{time.strftime('%H:%M:%S')} {label}")
-        self._running[label] = cost, 0.0
+        self._running[name or label] = label, cost, 0.0
         self._show(force=True)
 
-    def tick(self, share: float, label: str = "") -> None:
+    def tick(self, share: float, name: str = "") -> None:
         """A job is done to this share; the one that began last, if none is named."""
-        label = label or next(reversed(self._running))
-        self._running[label] = self._running[label][0], min(1.0, share)
+        name = name or next(reversed(self._running))
+        label, cost, _ = self._running[name]
+        self._running[name] = label, cost, min(1.0, share)
         self._show()
 
-    def finish_job(self, label: str = "") -> None:
-        """A job is done; the one that began last, if none is named."""
-        cost, _ = self._running.pop(label or next(reversed(self._running)))
-        self._done += cost
+    def finish_job(self, name: str = "", *, counts: bool = True) -> None:
+        """A job is over; the one that began last, if none is named. It counts if it is done."""
+        _, cost, _ = self._running.pop(name or next(reversed(self._running)))
+        self._done += cost if counts else 0.0
         self._show()
 
     def stop(self) -> None:
@@ -87,7 +88,7 @@ class Progress:
 
     def reached(self) -> float:
         """Cost of all that is done, with the done part of what runs."""
-        return self._done + sum(cost * share for cost, share in self._running.values())
+        return self._done + sum(cost * share for _, cost, share in self._running.values())
 
     def remaining(self) -> float:
         """Seconds, from what was seen so far."""
@@ -99,7 +100,7 @@ class Progress:
     def _show(self, force: bool = False) -> None:
         if self.quiet:
             return
-        *others, label = self._running or [""]
+        *others, label = [label for label, _, _ in self._running.values()] or [""]
         if others:
             label += f" and {len(others)} more"
         eta = f"about {duration(self.remaining())} left"

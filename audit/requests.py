@@ -152,7 +152,9 @@ def null_outputs(
     scale = (statistics(setup, null),) if null.trained else ()
     return Job(
         kind="null_outputs",
-        label=f"running {name}" + (" on relocated images" if relocated else ""),
+        label=f"running {name}"
+        + (f", seed {seed}" if seed else "")
+        + (" on relocated images" if relocated else ""),
         params=common(setup, null)
         | {"evaluation": setup.eval_digest, "seed": setup.seed + seed}
         | {"untrained": untrained, "relocated": relocated}

@@ -135,7 +135,7 @@ def audit(
     shop.require_device()
     jobs = all_jobs(setup)
     given_outcomes = fitted.outcomes if fitted else None
-    size = crew_size(shop.device)
+    size = crew_size(shop.device, setup.pixels)
     done = execute(jobs, shop, store, progress, given_outcomes, size)
     case = make_case(setup, done)
     measurements, crashed = {}, {}

@@ -196,10 +196,16 @@ def test_cases_about_different_data_run_side_by_side_and_those_of_one_in_order(a
     assert sorted(said) == [f"{letter}: a fault" for letter in "abcd"]
 
 
+def test_cases_about_the_same_data_run_here(audited, monkeypatch):
+    monkeypatch.setattr(trials, "side_by_side", None)
+    assert len(list(trials.run_cases([case(overall("fail"))] * 2, None, 0, print, size=2))) == 2
+
+
 def test_a_self_test_whose_process_is_killed_says_so(monkeypatch):
-    monkeypatch.setattr(trials, "tried", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-    with pytest.raises(AuditError, match=r"SELFTEST_BROKEN: .*the x data, .*killed"):
-        list(trials.run_cases([case(overall("fail"))], None, 0, lambda _: None, size=2))
+    monkeypatch.setattr(trials, "audited", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    both = [case(overall("fail"), data=data) for data in "xy"]
+    with pytest.raises(AuditError, match=r"SELFTEST_BROKEN: .*the . data, .*killed"):
+        list(trials.run_cases(both, None, 0, lambda _: None, size=2))
 
 
 def test_unknown_case_is_refused(command, capsys):

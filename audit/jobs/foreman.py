@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 
-from audit.crew import Crew, Ended, LostError, Tell, seldom
+from audit.crew import Crew, Ended, Line, LostError
 from audit.jobs.kinds import attempt, why
 from audit.jobs.nulls import null_of
 from audit.jobs.workshop import Workshop
@@ -57,6 +57,7 @@ class Foreman:
     done: Done
     crew: Crew
     running: dict[str, Job] = field(default_factory=dict)
+    here: set[str] = field(default_factory=set)  # keys of jobs that no child can do
 
     def do_all(self) -> None:
         """Until nothing waits or runs."""
@@ -85,7 +86,7 @@ class Foreman:
 
     def is_aside(self, job: Job) -> bool:
         """Whether a job is done by a child."""
-        return self.crew.size > 1 and job.kind in OF_NULLS
+        return self.crew.size > 1 and job.kind in OF_NULLS and job.key not in self.here
 
     def is_awaited(self, job: Job) -> bool:
         """Whether a job for a child waits for this one."""
@@ -98,7 +99,7 @@ class Foreman:
         for needed in job.after:
             if needed.key in self.done.failures:
                 return f"{job.label} needs what failed: {self.done.failures[needed.key]}"
-        self.progress.job(job.label, job.cost)
+        self.progress.job(job.label, job.cost, job.key)
         self.running[job.key] = job
         return ""
 
@@ -107,7 +108,7 @@ class Foreman:
         if lacking := self.begin(job):
             self.done.failures[job.key] = lacking
             return
-        tick = partial(self.progress.tick, label=job.label)
+        tick = partial(self.progress.tick, name=job.key)
         began = time.monotonic()
         found = attempt(job, self.shop, self.store, self.done.outcomes, tick)
         self.end(job, found, time.monotonic() - began)
@@ -120,19 +121,31 @@ class Foreman:
         with contextlib.suppress(Exception):  # then the child meets it, and says so
             prepare(job, self.shop)
 
-        def work(tell: Tell) -> Outcome | AuditError | str:
-            return attempt(job, self.shop, self.store, self.done.outcomes, seldom(tell))
+        def work(line: Line) -> Outcome | AuditError | str:
+            return attempt(job, self.shop, self.store, self.done.outcomes, line.tick)
 
-        self.crew.start(job.key, work)
+        try:
+            self.crew.start(job.key, work)
+        except OSError:  # the system does not allow another process
+            self.put_back(job)
+
+    def put_back(self, job: Job) -> None:
+        """Let a job wait until it can be done here."""
+        self.here.add(job.key)
+        self.waiting[job.key] = self.running.pop(job.key)
+        self.progress.finish_job(job.key, counts=False)
 
     def hear(self) -> None:
-        """Take the next that a child tells."""
+        """Take the next that a child tells; what was killed is done once more, here."""
         key, told = self.crew.wait()
         job = self.running[key]
         if not isinstance(told, Ended):
-            self.progress.tick(told, label=job.label)
+            self.progress.tick(told, name=key)
             return
         result = told.result
+        if isinstance(result, LostError) and result.killed:
+            self.put_back(job)
+            return
         if isinstance(result, Outcome) and not self.store.has(job.kind, key):
             self.store.put(job.kind, key, result)  # the child has no part in our memory
         self.end(job, why(result) if isinstance(result, LostError) else result, told.seconds)
@@ -152,7 +165,7 @@ class Foreman:
         else:
             self.done.outcomes[job.key] = found
             self.done.seconds[job.key] = seconds
-        self.progress.finish_job(job.label)
+        self.progress.finish_job(job.key)
 
 
 def prepare(job: Job, shop: Workshop) -> None:

@@ -143,7 +143,11 @@ PROFILE = together(
     option("--set", "changes", type=KeyValue(), multiple=True, help="A field of the profile."),
     option("--seed", type=click.IntRange(min=0), help="Of everything random [0]."),
 )
-THREADS = option("--threads", type=COUNT, help="Processor threads [as many as are free].")
+THREADS = option(
+    "--threads",
+    type=COUNT,
+    help="Processor threads, and processes that train nulls [as many as are free].",
+)
 DEVICE = option("--device", help="Where networks run: cuda or cuda:1 for a GPU [cpu].")
 QUIET = option("-q", "--quiet", is_flag=True, default=None, help="No progress.")
 PLACE = together(

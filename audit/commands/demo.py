@@ -45,7 +45,7 @@ def demo(out: Path | None, threads: int | None, quiet: bool | None, no_cache: bo
     out = out or Path("audit-runs") / time.strftime("%Y%m%d-%H%M%S-demo")
     progress = Progress(bool(quiet))
     with new_folder(out) as folder:
-        progress.say("this takes about four minutes on two processor cores")
+        progress.say("this takes about five minutes on two processor cores")
         set_threads(threads)
         from audit.data import load_dataset, write_embedded_folder
 

@@ -138,7 +138,7 @@ def test_a_clock_that_is_set_back_gives_no_negative_time(monkeypatch):
     monkeypatch.setattr(assemble, "sibling_words", lambda _: "")
     monkeypatch.setattr(assemble, "others_described", lambda _: {})
     setup = SimpleNamespace(seed=0, profile=SimpleNamespace(model_dump=dict))
-    found = SimpleNamespace(setup=setup, fitted=None, seconds=1.0, jobs=[], device="cpu",
+    found = SimpleNamespace(setup=setup, fitted=None, seconds=1.0, jobs=[], device="cpu", size=1,
                             done=SimpleNamespace(reused=[]))  # fmt: skip
     told = assemble.provenance(found, None, None, time.time())
     assert "-" not in told["time"]

@@ -41,7 +41,7 @@ def audited(tmp_path_factory, data, model, folder):
     with pytest.MonkeyPatch.context() as patch:
         for kind, executor in list(KINDS.items()):
             patch.setitem(KINDS, kind, lambda *a, k=kind, e=executor: done.append(k) or e(*a))
-        invoked(*words, "-q", "--pretrained-on", "none")
+        invoked(*words, "-q", "--threads", "1", "--pretrained-on", "none")
     return out, done
 
 

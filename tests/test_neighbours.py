@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from audit.kernels import bounds, neighbours, sketch
+from audit.kernels import rounded as rounding
 from audit.kernels.neighbours import nearest, two_nearest
+from audit.kernels.rounded import rounded
 from audit.kernels.twonn import intrinsic_dimension
 
 
@@ -80,7 +82,7 @@ def test_hard_rows_are_searched_again(monkeypatch):
 def test_coarse_products_are_found_out_and_the_answer_stays_exact(monkeypatch):
     x, exact = CLOUDS["plain"], torch.addmm
 
-    def coarse(c, a, b, alpha):  # as a processor does that multiplies float32 in 8 bits
+    def coarse(c, a, b, alpha, out=None):  # as a processor does that multiplies float32 in 8 bits
         if a.dtype == torch.float64:
             return exact(c, a, b, alpha=alpha)
         return exact(c, a.bfloat16().float(), b.bfloat16().float(), alpha=alpha)
@@ -119,13 +121,13 @@ def test_shortened_points_lead_to_the_same_answer(decay, always_short):
 @pytest.mark.parametrize("name", ["wide", "nearly copies", "copies", "one outlier"])
 def test_shortened_hard_clouds(name, always_short, monkeypatch):
     x = CLOUDS[name]
-    monkeypatch.setattr(neighbours, "shortened", short_of_two)
+    monkeypatch.setattr(neighbours, "sketched", short_of_two)
     torch.testing.assert_close(nearest(x, 4).distances, brute_force(x, 4), rtol=1e-13, atol=0)
 
 
 def short_of_two(points, k):
     axes = sketch._axes(points[:300], 2)
-    return sketch._projected(points, axes, [2])[2]
+    return sketch._described(sketch._projected(points, axes, [2])[2])
 
 
 @pytest.mark.parametrize("p", [4, 16])
@@ -138,8 +140,56 @@ def test_shortened_distances_are_never_larger(p):
     assert (squares <= full + 1e-6 * full.max()).all()
 
 
+@pytest.fixture
+def always_rounded(monkeypatch):
+    monkeypatch.setattr(neighbours, "sketched", lambda points, _: rounded(points))
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+def test_points_in_bfloat16_lead_to_the_same_answer(name, always_rounded):
+    x = CLOUDS[name]
+    k = min(4, len(x) - 1)
+    torch.testing.assert_close(nearest(x, k).distances, brute_force(x, k), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-3])
+def test_bounds_of_rounded_points_are_never_above_the_distance(spread):
+    x = 0.3 + spread * normal(400, 64).clamp(-3, 3) / 5
+    sketch, every = rounded(x), torch.arange(400)
+    low = sketch.bounds(every, sketch.room(400)) + sketch.norms[:400, None]
+    squares = torch.stack([(x.double() - row).square().sum(1) for row in x.double()])
+
+    assert low[:, 400:].isinf().all()
+    assert (low[:, :400] <= squares).all()
+    assert ((squares - low[:, :400]) <= 0.02 * 2 * x.square().sum(1).max()).all()  # and not far
+
+
+def test_rounded_products_are_not_used_where_they_are_too_coarse(monkeypatch):
+    exact = torch.Tensor.__matmul__
+    digits = {"lost": 0.0}
+
+    def product(a, b):
+        return exact(a, b) * (1 + digits["lost"]) if a.dtype == torch.bfloat16 else exact(a, b)
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", product)
+    speed = rounding._speed_up.__wrapped__
+    assert speed(1) != 1.0
+    digits["lost"] = 0.02
+    assert speed(1) == 1.0
+
+
+def test_descriptions_in_bfloat16_are_chosen_where_they_are_fast(monkeypatch):
+    monkeypatch.setattr(sketch, "WORTH", 0.0)
+    cloud = normal(2500, 2048)
+    for times, chosen in ((1.0, None), (8.0, torch.bfloat16)):
+        monkeypatch.setattr(sketch, "speed_up", lambda _, times=times: times)
+        found = sketch.sketched(cloud / cloud.abs().max(), 2)
+        assert (found and found.points.dtype) == chosen
+
+
 def test_only_points_with_a_short_description_are_shortened(monkeypatch):
     monkeypatch.setattr(sketch, "WORTH", 0.0)
     round_cloud, flat = normal(2500, 64), features(2500, 64, 4.0)
-    assert sketch.shortened(round_cloud, 2) is None
-    assert sketch.shortened(flat / flat.max(), 2).shape[1] < 20
+    monkeypatch.setattr(sketch, "speed_up", lambda _: 1.0)
+    assert sketch.sketched(round_cloud, 2) is None
+    assert sketch.sketched(flat / flat.max(), 2).points.shape[1] < 20

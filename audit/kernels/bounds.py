@@ -6,15 +6,59 @@ the norms and costs nothing per pair.
 """
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 TILE = 2048  # rows and columns of one block of bounds: 17 MB each in float32
-GROUP = 32  # columns of which only the smallest is looked at first
+GROUP = 32  # columns of which only the smallest is looked at first: equally far apart
 ROWS = 128  # rows that are copied to float64 at a time: they stay in a processor's cache
+OUTPUT = 2.0**-8  # relative error of a number rounded to bfloat16
 TINY = 1e-30  # squared distance below which float32 may underflow, at unit scale
 Take = Callable[[Tensor | slice], Tensor]
+
+
+class Sketch(NamedTuple):
+    """A description of N points from which bounds of all distances follow with less work.
+
+    Attributes:
+        points: (N', p) float32 or bfloat16; N' is a multiple of `GROUP`, and rows beyond N are 0.
+        norms: (N',) float32, squared norms with the error of the bounds taken off; infinite
+            beyond N.
+    """
+
+    points: Tensor
+    norms: Tensor
+
+    def bounds(self, rows: Tensor, room: Tensor) -> Tensor:
+        """Lower bounds (R, N') of squared distances, less `norms` of the rows themselves.
+
+        Those are the same for all of a row, and join what bounds are compared with: a pass less.
+
+        Args:
+            rows: (R,) places of points.
+            room: (R' >= R, N') float32, overwritten: memory that is used again is faster.
+        """
+        own, bounds = self.points[rows], room[: len(rows)]
+        if self.points.dtype != torch.bfloat16:
+            return torch.addmm(self.norms, own, self.points.T, alpha=-2, out=bounds)
+        # The product is rounded, too. Where it is negative 0 is a bound, but for errors in norms.
+        bounds.copy_(own @ self.points.T).clamp_(min=0)
+        return bounds.mul_(-2 / (1 - OUTPUT)).add_(self.norms)
+
+    def room(self, rows: int) -> Tensor:
+        """Memory (R, N') for the bounds of so many points."""
+        return self.norms.new_empty(rows, len(self.norms))
+
+
+def described(points: Tensor, norms: Tensor) -> Sketch:
+    """Points (N, p) and their low norms (N,), made a multiple of `GROUP` long."""
+    more = -len(points) % GROUP
+    if not more:
+        return Sketch(points, norms)
+    return Sketch(pad(points, (0, 0, 0, more)), pad(norms, (0, more), value=torch.inf))
 
 
 def relative_error(points: Tensor) -> float:
@@ -133,14 +177,24 @@ def smallest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
     They lie in the k groups of columns with the smallest minima, which a vectorised pass finds.
     """
-    c = scores.shape[1]
-    if c < 2 * k * GROUP:
+    if scores.shape[1] < 2 * k * GROUP:
         values, columns = scores.topk(k, largest=False)
         return values, columns
-    if c % GROUP:
-        scores = torch.nn.functional.pad(scores, (0, -c % GROUP), value=torch.inf)
-    grouped = scores.unflatten(1, (-1, GROUP))
-    groups = grouped.amin(2).topk(k, largest=False).indices  # (R, k)
-    members = grouped.gather(1, groups[:, :, None].expand(-1, -1, GROUP)).flatten(1)
+    if scores.shape[1] % GROUP:
+        scores = pad(scores, (0, -scores.shape[1] % GROUP), value=torch.inf)
+    grouped = scores.unflatten(1, (GROUP, -1))  # (R, GROUP, G): columns G apart are one group
+    groups = grouped.amin(1).topk(k, largest=False).indices  # (R, k)
+    members = grouped.gather(2, groups[:, None].expand(-1, GROUP, -1)).flatten(1)
     values, place = members.topk(k, largest=False)  # (R, k)
-    return values, groups.gather(1, place // GROUP) * GROUP + place % GROUP
+    return values, place // k * grouped.shape[2] + groups.gather(1, place % k)
+
+
+def not_above(scores: Tensor, limits: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows (P,), ascending, and columns (P,) of all scores (R, C) that are at most limits (R,).
+
+    C is a multiple of `GROUP`; only groups whose smallest score is low enough are looked into.
+    """
+    grouped = scores.unflatten(1, (GROUP, -1))  # (R, GROUP, G)
+    row, group = (grouped.amin(1) <= limits[:, None]).nonzero().unbind(1)  # (Q,)
+    near, member = (grouped[row, :, group] <= limits[row, None]).nonzero().unbind(1)  # (P,)
+    return row[near], member * grouped.shape[2] + group[near]

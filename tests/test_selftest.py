@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import errno
 import os
 import signal
 
@@ -199,6 +200,16 @@ def test_cases_about_different_data_run_side_by_side_and_those_of_one_in_order(a
 def test_cases_about_the_same_data_run_here(audited, monkeypatch):
     monkeypatch.setattr(trials, "side_by_side", None)
     assert len(list(trials.run_cases([case(overall("fail"))] * 2, None, 0, print, size=2))) == 2
+
+
+def test_cases_are_audited_here_where_the_system_allows_no_other_process(audited, monkeypatch):
+    def refused(*_):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(trials.Crew, "start", refused)
+    both = [case(overall("fail"), letter=x, data=x) for x in "ab"]
+    rows = list(trials.run_cases(both, None, 0, lambda _: None, size=2))
+    assert [(row.letter, row.agrees) for row in rows] == [("a", True), ("b", True)]
 
 
 def test_a_self_test_whose_process_is_killed_says_so(monkeypatch):

@@ -76,8 +76,13 @@ def side_by_side(
     try:
         while groups or crew.children:
             while groups and crew.room:
-                work = partial(told, groups[0], bench, store)
-                crew.start(groups.pop(0)[0].data, work)
+                group = groups.pop(0)
+                try:
+                    crew.start(group[0].data, partial(told, group, bench, store))
+                except OSError:  # the system does not allow another process
+                    yield from (audited(case, bench, store, say) for case in group)
+            if not crew.children:
+                break
             name, message = crew.wait()
             if isinstance(message, Row):
                 yield message

@@ -1,9 +1,9 @@
 """The planted data are what they claim, and the self-test says so where an audit disagrees."""
 
 import dataclasses
+import errno
 import json
 import math
-import errno
 import os
 import signal
 

@@ -1,6 +1,6 @@
 """Control: a network that fits shuffled labels does not shrink its last layer as a learner does.
 
-    python benchmarks/random_labels.py                  # about seven minutes on two cores
+    python benchmarks/random_labels.py --seeds 3        # about ten minutes of one core
     python benchmarks/random_labels.py --epochs 2 --images 300
 
 The demo's network is trained twice on the same embedded images by the same recipe, without
@@ -8,10 +8,11 @@ augmentation: on their labels, and on the same labels in a random order. Ansuini
 arXiv:1905.12784) report that with shuffled labels the dimension of the last layers does not fall.
 Here: below that of the input, which the last layer of a network that learned does fall below.
 Printed are the profiles of both and of an untrained network, on the training images and on
-evaluation images, both accuracies, and the paired ratio of the last layers.
+evaluation images, both accuracies, and the paired ratio of the last layers; then the last layer
+over the input for every seed, which draws initial weights, order of images and shuffled labels.
 
-It shows what the measure does on one small network and data set, with one seed: the intervals hold
-the images' part of the variance only.
+It shows what the measure does on one small network and data set: the intervals hold the images'
+part of the variance only, and the seeds stand beside each other.
 """
 
 import argparse
@@ -35,34 +36,34 @@ from baselines.train import Images, Recipe, accuracy, statistics, train
 
 SIDE = 28
 RATE = 2e-3
-SEED = 0
+CHOICE = 0  # seed of the images, the same for all networks
 
 
-def fresh(classes: int) -> nn.Module:
-    """The demo's network, with the same initial weights each time."""
-    torch.manual_seed(SEED)
+def fresh(classes: int, seed: int) -> nn.Module:
+    """The demo's network, with the same initial weights for the same seed."""
+    torch.manual_seed(seed)
     return timm.create_model(ARCHITECTURE, in_chans=1, num_classes=classes, **KWARGS)
 
 
 def images_of(split: Split, n: int, scale: Images | None = None) -> Images:
     """A stratified part of a split, normalised by its own statistics or by those of `scale`."""
-    part = split.select(subset(split.labels, n, SEED))
+    part = split.select(subset(split.labels, n, CHOICE))
     pixels = torch.from_numpy(decode(part, SIDE, 1))
     mean, std = statistics(pixels) if scale is None else (scale.mean, scale.std)
     return Images(pixels, torch.from_numpy(part.labels), mean, std)
 
 
-def shuffled(images: Images) -> Images:
+def shuffled(images: Images, seed: int) -> Images:
     """The same images with their labels in a random order: class counts stay."""
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED + 1))
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed + 1))
     return Images(images.pixels, images.labels[order], images.mean, images.std)
 
 
-def trained(images: Images, epochs: int, classes: int) -> nn.Module:
+def trained(images: Images, epochs: int, classes: int, seed: int) -> nn.Module:
     """Trained to the last epoch, without augmentation or weight decay, so that it can memorise."""
     seen = epochs * len(images)
     recipe = Recipe(seen, rate=RATE, weight_decay=0.0, optimizer="adamw", batch=64)
-    return train(fresh(classes), images, recipe, seed=SEED)
+    return train(fresh(classes, seed), images, recipe, seed=seed)
 
 
 def curve(network: nn.Module, images: Images) -> Outcome:
@@ -108,36 +109,55 @@ def ratio(above: tuple[Outcome, int], below: tuple[Outcome, int]) -> str:
 
 
 def main() -> None:
-    """Train both, and print all tables."""
+    """Train both for every seed, and print all tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--images", type=int, default=2000, help="training images")
     parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=1)
     args = parser.parse_args()
     start, data = time.perf_counter(), load_embedded()
-    print_all(data, args.images, args.epochs)
+    found = [control(data, args.images, args.epochs, seed) for seed in range(args.seeds)]
+    for title, curves in found[0].items():
+        show(title, curves)
+    over_seeds(found)
     print(f"\n{time.perf_counter() - start:.0f} s, {torch.get_num_threads()} threads")
 
 
-def print_all(data: Dataset, n: int, epochs: int) -> None:
-    """The whole control."""
+def control(data: Dataset, n: int, epochs: int, seed: int) -> dict[str, dict[str, Outcome]]:
+    """Train both, say how well they fit, and measure all three on both sets of images."""
     assert data.train is not None
     classes = len(data.classes)
     images = images_of(data.train, n)
     evaluation = images_of(data.eval, n, images)
-    networks = {"untrained": fresh(classes)}
-    for name, given in (("true labels", images), ("shuffled labels", shuffled(images))):
-        networks[name] = trained(given, epochs, classes)
+    networks = {"untrained": fresh(classes, seed)}
+    for name, given in (("true labels", images), ("shuffled labels", shuffled(images, seed))):
+        networks[name] = trained(given, epochs, classes, seed)
         fitted = accuracy(networks[name], given)
         reached = accuracy(networks[name], evaluation)
         spread = 1.96 * np.sqrt(reached * (1 - reached) / len(evaluation))
         print(
-            f"{name}: {fitted:.1%} of the {len(given):,} labels it was trained on after {epochs} "
-            f"epochs; {reached:.1%} ± {spread:.1%} of {len(evaluation):,} evaluation images"
+            f"seed {seed}, {name}: {fitted:.1%} of the {len(given):,} labels it was trained on "
+            f"after {epochs} epochs; {reached:.1%} ± {spread:.1%} of {len(evaluation):,} "
+            "evaluation images",
+            flush=True,
         )
-    for title, shown in (("the training images", images), ("evaluation images", evaluation)):
-        show(title, {name: curve(network, shown) for name, network in networks.items()})
+    return {
+        title: {name: curve(network, shown) for name, network in networks.items()}
+        for title, shown in (("the training images", images), ("evaluation images", evaluation))
+    }
+
+
+def over_seeds(found: list[dict[str, dict[str, Outcome]]]) -> None:
+    """The last layer over the input, a row a seed and set of images."""
+    names = list(next(iter(found[0].values())))
+    print(f"\n### Last layer over the input\n\n| images | seed | {' | '.join(names)} |")
+    print(f"|{'---|' * (2 + len(names))}")
+    for title in found[0]:
+        for seed, of_seed in enumerate(found):
+            ratios = [ratio((c, -1), (c, 0)).partition(", n")[0] for c in of_seed[title].values()]
+            print(f"| {title} | {seed} | {' | '.join(ratios)} |")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,9 @@ CLOUDS = {
     "tiny": normal(300, 8) * 1e-30,
     "one outlier": torch.cat([normal(300, 8), torch.full((1, 8), 1e6)]),
     "a line of equal steps": torch.arange(300.0)[:, None],
+    "an outlier far beyond float32": torch.cat(
+        [normal(300, 8).double(), torch.full((1, 8), 1e145, dtype=torch.float64)]
+    ),
     "three points": normal(3, 4),
     "half precision": normal(300, 8).half(),
 }
@@ -92,7 +95,15 @@ def test_coarse_products_are_found_out_and_the_answer_stays_exact(monkeypatch):
     torch.testing.assert_close(nearest(x, 2).distances, brute_force(x, 2), rtol=1e-13, atol=0)
 
 
-@pytest.mark.parametrize("bad", [torch.zeros(2, 3), torch.tensor([[math.nan]] * 5)])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        torch.zeros(2, 3),
+        torch.tensor([[math.nan]] * 5),
+        torch.tensor([[0.0], [1.0], [-math.inf]]),
+        torch.tensor([[0.0], [1.0], [1e163]], dtype=torch.float64),
+    ],
+)
 def test_neighbours_of_too_few_or_broken_points_are_refused(bad):
     with pytest.raises(ValueError, match="neighbours need"):
         two_nearest(bad)
@@ -162,6 +173,19 @@ def test_bounds_of_rounded_points_are_never_above_the_distance(spread):
     assert low[:, 400:].isinf().all()
     assert (low[:, :400] <= squares).all()
     assert ((squares - low[:, :400]) <= 0.02 * 2 * x.square().sum(1).max()).all()  # and not far
+
+
+@pytest.mark.parametrize("most", [2, 40])
+def test_groups_hide_no_score_below_the_limit(most):
+    scores, limits = normal(50, 320), normal(50, seed=1) - 2
+    rows, columns, many = bounds.not_above(scores, limits, most)
+
+    below = scores <= limits[:, None]
+    assert torch.equal(many, below.sum(1) > most)
+    found = torch.zeros_like(below)
+    found[rows, columns] = True
+    assert torch.equal(found, below & ~many[:, None])
+    assert (rows.diff() >= 0).all()
 
 
 def test_rounded_products_are_not_used_where_they_are_too_coarse(monkeypatch):

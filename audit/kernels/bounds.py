@@ -54,11 +54,11 @@ class Sketch(NamedTuple):
 
 
 def described(points: Tensor, norms: Tensor) -> Sketch:
-    """Points (N, p) and their low norms (N,), made a multiple of `GROUP` long."""
-    more = -len(points) % GROUP
-    if not more:
-        return Sketch(points, norms)
-    return Sketch(pad(points, (0, 0, 0, more)), pad(norms, (0, more), value=torch.inf))
+    """Points, (N, p) or longer by rows of 0, and norms (N,), a multiple of `GROUP` long."""
+    long = len(norms) + -len(norms) % GROUP
+    if len(points) < long:
+        points = pad(points, (0, 0, 0, long - len(points)))
+    return Sketch(points, pad(norms, (0, long - len(norms)), value=torch.inf))
 
 
 def relative_error(points: Tensor) -> float:
@@ -189,12 +189,20 @@ def smallest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return values, place // k * grouped.shape[2] + groups.gather(1, place % k)
 
 
-def not_above(scores: Tensor, limits: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows (P,), ascending, and columns (P,) of all scores (R, C) that are at most limits (R,).
+def not_above(scores: Tensor, limits: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Where scores (R, C) are at most the limits (R,) of their rows.
 
     C is a multiple of `GROUP`; only groups whose smallest score is low enough are looked into.
+
+    Returns:
+        Rows (P,), ascending, and columns (P,), but for rows with more than `most` such scores; and
+        which rows (R,) those are.
     """
     grouped = scores.unflatten(1, (GROUP, -1))  # (R, GROUP, G)
-    row, group = (grouped.amin(1) <= limits[:, None]).nonzero().unbind(1)  # (Q,)
+    low = grouped.amin(1) <= limits[:, None]  # (R, G)
+    many = low.sum(1) > most
+    row, group = (low & ~many[:, None]).nonzero().unbind(1)  # (Q,)
     near, member = (grouped[row, :, group] <= limits[row, None]).nonzero().unbind(1)  # (P,)
-    return row[near], member * grouped.shape[2] + group[near]
+    near, column = row[near], member * grouped.shape[2] + group[near]
+    many |= torch.bincount(near, minlength=len(scores)) > most
+    return near[~many[near]], column[~many[near]], many

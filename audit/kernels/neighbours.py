@@ -66,11 +66,12 @@ def nearest(x: Tensor, k: int) -> Neighbours:
     to each other for float32; N^2 D in bfloat16 where that is several times as fast.
 
     Args:
-        x: (N, D), any float dtype and device, finite.
+        x: (N, D), any float dtype and device, finite; of float64, below 2^500 in size. Distances
+            below 2^-500 count as 0.
         k: Neighbours, at least 1 and below N.
 
     Raises:
-        ValueError: If there are too few points or a value is not finite.
+        ValueError: If there are too few points, or a value is not finite or too large to square.
     """
     n, _ = x.shape
     if not 1 <= k < n:
@@ -102,7 +103,7 @@ def _centre_and_scale(x: Tensor) -> tuple[Tensor, float]:
     The centre is as exact as x where the difference from it is, else in float64.
 
     Raises:
-        ValueError: If a value is not finite.
+        ValueError: If a value is not finite, or too large to square.
     """
     parts = torch.split(x, ROWS)
     least = torch.stack([part.amin(0) for part in parts]).amin(0).double()
@@ -112,10 +113,12 @@ def _centre_and_scale(x: Tensor) -> tuple[Tensor, float]:
     centre = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
     for part in parts:
         centre += part.sum(0, dtype=torch.float64) / len(x)
-    largest = float(torch.maximum(most - centre, centre - least).max())
-    if not 2.0**-1000 < largest < 2.0**1000:
-        return centre, 1.0
     widest = max(float(most.max()), -float(least.min()))
+    if widest >= 2.0**500:
+        raise ValueError(f"neighbours need values whose squares can be added, got {widest:.1e}")
+    largest = float(torch.maximum(most - centre, centre - least).max())
+    if largest < 2.0**-500:
+        return centre, 1.0
     if 2.0**-100 < largest <= 2 * widest < 2.0**100:
         centre = centre.to(x.dtype)
     return centre, 2.0 ** math.ceil(math.log2(largest))
@@ -160,7 +163,8 @@ def _settle(
     for last in sorted({min(k + more, most) for more in extra}):
         _measure(x, rows[left], candidates[left, first:last], found)
         farthest = (found.distances[rows[left], -1] / scale).square() * (1 + 1e-9)
-        left = left[(farthest > following[left, last - 1]) & (farthest > 0)]
+        proved = farthest <= following[left, last - 1]  # false, too, where a bound is not a number
+        left = left[~proved & (found.distances[rows[left], -1] > 0)]
         first = last
     return rows[left]
 
@@ -190,9 +194,7 @@ def _sift(x: Tensor, scale: float, unit: Tensor, sketch: Sketch, found: Neighbou
         farthest = found.distances[rows, -1] / scale  # (R,)
         limit = farthest.square() * (1 + 1e-6) - sketch.norms[rows]
         bounds.scatter_(1, first, torch.inf)
-        near, column = not_above(bounds, limit.float())  # (P,)
-        many = torch.bincount(near, minlength=len(rows)) > MOST
-        near, column = near[~many[near]], column[~many[near]]
+        near, column, many = not_above(bounds, limit.float(), MOST)  # (P,), (P,), (R,)
         nearer = _least(unit, rows[near], column, reach) <= farthest[near] * (1 + 1e-6)
         _measure_ragged(x, rows, near[nearer], column[nearer], found)
         left.append(rows[many])

@@ -11,7 +11,7 @@ from audit.commands.options import path_option
 from audit.record import AuditError
 from reports.text import visible
 
-WHERE = path_option("--cache", "The cache [the usual one].")
+WHERE = path_option("--cache", text="The cache [the usual one].")
 MIB = 2**20
 
 

@@ -30,6 +30,7 @@ EPOCHS = 10
 
 @click.command("demo")
 @click.option(
+    "-o",
     "--out",
     type=click.Path(path_type=Path),
     help="New folder for data, model and report [audit-runs/<time>-demo].",

@@ -16,9 +16,9 @@ from reports.text import visible
 
 @click.command("judge")
 @click.argument("run", type=click.Path(path_type=Path))
-@path_option("--policy", "Limits [the default ones].")
-@path_option("--reference", "Finished run that limits may be relative to [the policy's].")
-@click.option("--out", type=click.Path(path_type=Path), help="New folder for the new report.")
+@path_option("--policy", text="Limits [the default ones].")
+@path_option("--reference", text="Finished run that limits may be relative to [the policy's].")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="New folder for the new report.")
 @EXIT_ZERO
 @JSON
 def judge(

@@ -91,10 +91,9 @@ class Pixels(click.ParamType[Size]):
         return size
 
 
-def path_option(flag: str, text: str) -> Decorator:
+def path_option(*flags: str, text: str) -> Decorator:
     """An option that takes a path; whether it exists is said by the code that reads it."""
-    variable = f"AUDIT_{flag.lstrip('-').replace('-', '_').upper()}"
-    return click.option(flag, type=click.Path(path_type=Path), envvar=variable, help=text)
+    return option(*flags, type=click.Path(path_type=Path), help=text)
 
 
 def option(*flags: str, **settings: Any) -> Decorator:
@@ -119,18 +118,22 @@ COUNT = click.IntRange(min=1)
 DATA = together(
     path_option(
         "--data",
-        "Folder with train/ and val/ (or test/) or idx files; or a CSV: path,label,split.",
+        text="Folder with train/ and val/ (or test/) or idx files; or a CSV: path,label,split.",
     ),
     path_option(
-        "--train-data", "Training images, instead of --data: a folder, or a CSV: path,label."
+        "--train-data", text="Training images, instead of --data: a folder, or a CSV: path,label."
     ),
-    path_option("--eval-data", "Evaluation images, likewise."),
-    path_option("--class-map", "Class names in the order of the outputs, one a line."),
+    path_option("--eval-data", text="Evaluation images, likewise."),
+    path_option("--class-map", text="Class names in the order of the outputs, one a line."),
     option("--max-bad-images", type=int, help="Unreadable images that may be left out [0]."),
 )
 OTHERS = together(
-    path_option("--probe-data", "Other data, for read-outs of the layers: a folder like --data."),
-    path_option("--transfer-data", "Other data, to retrain the layers on: a folder like --data."),
+    path_option(
+        "--probe-data", text="Other data, for read-outs of the layers: a folder like --data."
+    ),
+    path_option(
+        "--transfer-data", text="Other data, to retrain the layers on: a folder like --data."
+    ),
     option(
         "--transfer-classes",
         type=Words(),
@@ -151,8 +154,8 @@ THREADS = option(
 DEVICE = option("--device", help="Where networks run: cuda or cuda:1 for a GPU [cpu].")
 QUIET = option("-q", "--quiet", is_flag=True, default=None, help="No progress.")
 PLACE = together(
-    path_option("--config", "Configuration [audit.yaml, if there is one]."),
-    path_option("--cache", "Where trained nulls and other results are kept."),
+    path_option("--config", text="Configuration [audit.yaml, if there is one]."),
+    path_option("--cache", text="Where trained nulls and other results are kept."),
     option("--no-cache", is_flag=True, default=None, help="Keep nothing between runs."),
     THREADS,
     DEVICE,
@@ -192,9 +195,11 @@ PREPARED = together(
     ),
 )
 JUDGE = together(
-    path_option("--policy", "Limits to judge by, instead of the default ones."),
-    path_option("--reference", "Finished run that limits of the policy may be relative to."),
-    path_option("--nulls", "Folder of fitted nulls: no training images needed, nothing trained."),
+    path_option("--policy", text="Limits to judge by, instead of the default ones."),
+    path_option("--reference", text="Finished run that limits of the policy may be relative to."),
+    path_option(
+        "--nulls", text="Folder of fitted nulls: no training images needed, nothing trained."
+    ),
     option("--max-time", help="Take the largest profile that should fit into this, such as 30m."),
 )
 PIN = option("--model-sha256", multiple=True, help="SHA-256 that the model file must have.")

@@ -52,8 +52,9 @@ USUAL = Path("audit-runs")  # where reports go unless --out says otherwise
 @OTHERS
 @JUDGE
 @path_option(
+    "-o",
     "--out",
-    "New folder for the report [audit-runs/<time>-<model>-<digest>]; for several models, one "
+    text="New folder for the report [audit-runs/<time>-<model>-<digest>]; for several models, one "
     "folder each inside.",
 )
 @MODEL

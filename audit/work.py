@@ -31,7 +31,7 @@ VERSIONS = {  # raise one where a kind's result changes; old entries of the stor
     "split_base": 3,
     "split_network": 2,
     "id_profile": 3,
-    "pictures": 2,
+    "pictures": 3,
 }
 OF_NULLS = ("choose", "fit", "null_outputs")  # small networks, which a second thread hardly helps
 Plain = str | int | float | bool | None | list[float] | list[str]

@@ -6,10 +6,20 @@ import torch
 
 from audit.jobs import attribution
 from audit.jobs.attribution import NOT_FINITE, SLOW, grid, occlusion, occlusions, patch_side, places
-from audit.jobs.pictures import BLUE, SIDE, drawn, in_turns, overlay, side_by_side
+from audit.jobs.pictures import (
+    BLUE,
+    SIDE,
+    drawn,
+    in_turns,
+    overlay,
+    panel_sides,
+    resized,
+    side_by_side,
+)
 from audit.stored import load_report
 
 GREY = np.full((1, 16, 16), 200, dtype=np.uint8)
+SQUARE = (SIDE, SIDE)
 
 
 def corner(x):
@@ -78,7 +88,7 @@ def test_patches_cover_the_image_at_8_places_a_side_or_fewer(side, wanted):
 def test_a_constant_model_loses_nothing_and_is_drawn():
     found = maps(lambda x: torch.ones(len(x), 3))
     assert all((lost == 0).all() for lost in found)
-    loss = drawn(GREY, found[0], lead=0.0)
+    loss = drawn(GREY, found[0], 0.0, SQUARE)
     assert "less than 1 %" in loss.words
     assert np.ptp(loss.panel[0]) == 0
 
@@ -111,16 +121,25 @@ def test_a_model_that_fails_or_gives_no_numbers_has_no_map():
 def test_losses_below_a_hundredth_of_the_lead_stay_pale():
     weak = np.zeros((16, 16), dtype=np.float32)
     weak[4:8, 4:8] = 1e-4
-    assert np.ptp(overlay(np.full((16, 16, 3), 200, np.uint8), weak, least=0.1)) <= 2
-    strong = drawn(GREY, -1000 * weak, lead=0.1)
+    assert np.ptp(overlay(np.full((16, 16, 3), 200, np.uint8), weak, SQUARE, least=0.1)) <= 2
+    strong = drawn(GREY, -1000 * weak, 0.1, SQUARE)
     assert (np.abs(strong.panel[0][SIDE * 5 // 16, SIDE * 5 // 16] - BLUE.astype(int)) < 80).all()
-    assert "right: hiding a patch costs up to 43 % of its lead" in drawn(GREY, weak, 2.35e-4).words
+    words = drawn(GREY, weak, 2.35e-4, SQUARE).words
+    assert "right: hiding a patch costs up to 43 % of its lead" in words
 
 
 def test_groups_take_turns_and_panels_stand_in_a_row():
     assert in_turns({9: "a", 4: "a", 7: "b", 1: "c", 2: "c"}) == [9, 7, 1, 4, 2]
     panels = [np.zeros((SIDE, SIDE, 3), dtype=np.uint8)] * 3
     assert side_by_side(panels).shape == (SIDE, 3 * SIDE + 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "sides"), [(32, (128, 128)), ((64, 32), (128, 64)), ((9, 72), (16, 128))]
+)
+def test_panels_have_the_shape_of_what_the_model_sees(size, sides):
+    assert panel_sides(size) == sides
+    assert resized(np.zeros((33, 33, 3), np.uint8), sides).shape == (*sides, 3)
 
 
 def test_a_report_shows_both_and_says_what_it_does_not_establish(finished):

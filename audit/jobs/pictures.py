@@ -14,14 +14,14 @@ from audit.jobs.attribution import occlusions, patch_side
 from audit.jobs.nulls import null_of, restore
 from audit.jobs.outputs import needed
 from audit.jobs.workshop import Tick, Workshop
-from audit.sizes import height_width
+from audit.sizes import Size, height_width
 from audit.store import Outcome
 from audit.work import Job
 from baselines.device import PROCESSOR
 from baselines.sibling import Sibling
 
 PER_GROUP = 8
-SIDE, GAP = 128, 4  # of a panel and between two, in pixels
+SIDE, GAP = 128, 4  # longer side of a panel, and between two, in pixels
 PALE = 0.3  # share of its contrast that an image keeps under colours
 BLUE, RED = np.array([0, 114, 178]), np.array([213, 94, 0])  # colour-blind safe
 SMALL = 0.01  # of the lead: losing less than that is drawn pale
@@ -33,9 +33,10 @@ def pictures(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
     `after` is the subject's outputs, the null's `fit`, the null's outputs.
 
     Returns:
-        Values `captions` and `groups`; a picture (SIDE, W, 3) uint8 for each, by its position "00",
-        "01"...: the image as the null sees it, the evidence for the class that the null names, and
-        where there was time, what the subject loses where a patch is hidden.
+        Values `captions` and `groups`; a picture (H, W, 3) uint8 for each, by its position "00",
+        "01"..., in panels of the shape of what the subject sees: the image as the null sees it, the
+        evidence for the class that the null names, and where there was time, what the subject loses
+        where a patch is hidden.
     """
     subject, fitted, outputs = (results[j.key] for j in job.after)
     null, split = null_of(job, shop), shop.split("eval")
@@ -58,11 +59,11 @@ def pictures(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
     losses = lost_by_subject(shop, in_turns(chosen), subject.arrays["logits"], null, tick)
     images = shop.evaluation(null, results[needed(job, "statistics").key])
     found: dict[str, NDArray[np.uint8]] = {}
-    captions = []
+    captions, sides = [], panel_sides(shop.subject.preprocessing.img_size)
     for i in chosen:
         evidence = map_of(network, images.normalised(torch.tensor([i])), int(null_says[i]))
         image = upright(images.pixels[i].numpy())
-        panels = (resized(image), overlay(image, evidence), *losses[i].panel)
+        panels = (resized(image, sides), overlay(image, evidence, sides), *losses[i].panel)
         found[f"{len(found):02d}"] = side_by_side(panels)
         name, own, other = (shop.setup.classes[k[i]] for k in (labels, says, null_says))
         place = "middle" if losses[i].panel else "right"
@@ -78,7 +79,7 @@ class Loss(NamedTuple):
 
     Attributes:
         words: For the caption: how much, or why that is not known.
-        panel: (SIDE, SIDE, 3) uint8; none where it is not known.
+        panel: (H, W, 3) uint8; none where it is not known.
     """
 
     words: str
@@ -105,6 +106,7 @@ def lost_by_subject(
     sides = height_width(view.img_size)  # which the crop left of what the null sees
     scale = (null.q or 0) / view.crop_pct / null.side
     height, width = (patch_side(scale * side, side) for side in sides)
+    panel = panel_sides(view.img_size)
     maps = occlusions(
         lambda x: outputs(model, x.to(shop.device))[1][:, order].to(PROCESSOR),
         images.normalised(torch.arange(len(images))),
@@ -115,15 +117,17 @@ def lost_by_subject(
     found = {}
     for i, pixels, lost in zip(chosen, images.pixels.numpy(), maps, strict=True):
         lead = float(logits[i].max() - logits[i].mean())
-        found[i] = Loss(lost) if isinstance(lost, str) else drawn(pixels, lost, lead)
+        found[i] = Loss(lost) if isinstance(lost, str) else drawn(pixels, lost, lead, panel)
     return found
 
 
-def drawn(pixels: NDArray[np.uint8], lost: NDArray[np.float32], lead: float) -> Loss:
-    """A panel, and how much of its lead the subject loses at most."""
+def drawn(
+    pixels: NDArray[np.uint8], lost: NDArray[np.float32], lead: float, sides: tuple[int, int]
+) -> Loss:
+    """A panel of these sides, and how much of its lead the subject loses at most."""
     share = max(0.0, float(lost.max())) / lead if lead > 0 else 0.0
     much = f"up to {100 * share:.0f}" if share >= SMALL else f"less than {100 * SMALL:.0f}"
-    panel = overlay(upright(pixels), lost, SMALL * lead)
+    panel = overlay(upright(pixels), lost, sides, SMALL * lead)
     return Loss(f"right: hiding a patch costs {much} % of its lead", (panel,))
 
 
@@ -167,9 +171,16 @@ def map_of(network: Sibling, x: torch.Tensor, target: int) -> NDArray[np.float32
     return (total / count.clamp_min(1))[0, 0].numpy()
 
 
+def panel_sides(size: Size) -> tuple[int, int]:
+    """Height and width of a panel that shows what a model sees at this size."""
+    height, width = height_width(size)
+    longer = max(height, width)
+    return max(1, round(SIDE * height / longer)), max(1, round(SIDE * width / longer))
+
+
 def side_by_side(panels: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Panels of (SIDE, SIDE, 3) in a row, with white between them."""
-    gap = np.full((SIDE, GAP, 3), 255, dtype=np.uint8)
+    """Panels of the same height in a row, with white between them."""
+    gap = np.full((len(panels[0]), GAP, 3), 255, dtype=np.uint8)
     row = [part for panel in panels for part in (gap, panel)]
     return np.concatenate(row[1:], axis=1)
 
@@ -180,13 +191,17 @@ def upright(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def overlay(
-    image: NDArray[np.uint8], evidence: NDArray[np.float32], least: float = 0.0
+    image: NDArray[np.uint8],
+    evidence: NDArray[np.float32],
+    sides: tuple[int, int],
+    least: float = 0.0,
 ) -> NDArray[np.uint8]:
-    """Evidence over a pale grey copy of an image: (SIDE, SIDE, 3) uint8.
+    """Evidence over a pale grey copy of an image: (*sides, 3) uint8.
 
     Args:
         image: (H, W, 3).
         evidence: (H, W); what is above zero becomes orange, what is below blue.
+        sides: Height and width of the result.
         least: Evidence that gets the full colour, where there is none stronger.
     """
     limit = max(float(np.quantile(np.abs(evidence), 0.99)), least, 1e-6)
@@ -194,15 +209,12 @@ def overlay(
     colour = np.where(strength > 0, RED, BLUE)
     pale = 255 - (255 - image.mean(axis=2, keepdims=True)) * PALE
     mixed = pale * (1 - 0.7 * np.abs(strength)) + colour * 0.7 * np.abs(strength)
-    return resized(mixed.astype(np.uint8))
+    return resized(mixed.astype(np.uint8), sides)
 
 
-def resized(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 3) -> (SIDE, SIDE, 3): enlarged pixels stay sharp, large images are averaged.
-
-    What is no square is squeezed into one, as the null sees it.
-    """
-    small = max(image.shape[:2]) <= SIDE
+def resized(image: NDArray[np.uint8], sides: tuple[int, int]) -> NDArray[np.uint8]:
+    """(H, W, 3) -> (*sides, 3): enlarged pixels stay sharp, large images are averaged."""
+    small = max(image.shape[:2]) <= max(sides)
     way = Image.Resampling.NEAREST if small else Image.Resampling.BOX
-    picture = Image.fromarray(np.ascontiguousarray(image)).resize((SIDE, SIDE), way)
+    picture = Image.fromarray(np.ascontiguousarray(image)).resize(sides[::-1], way)
     return np.asarray(picture)

@@ -17,6 +17,7 @@ from reports.text import number, visible
 PATCH = re.compile(r"(bagnet|coordconv)\D*(\d+)", re.IGNORECASE)
 LEAKS = ("data.exact_leaks", "data.near_leaks")
 ORDER = "labels.permutation_claimed"
+INSIDE = {"It": "this model", "The": "the", "More": "more"}  # of a sentence, for its first word
 BLIND = {
     "prior": "guesses by class frequency, without looking",
     "colour": "sees only how often each colour occurs",
@@ -123,8 +124,8 @@ def _failed(finding: Finding, known: Mapping[str, Measurement]) -> str:
 
 
 def _undecided(finding: Finding) -> str:
-    why = finding.explanation
-    return f"Undecided: {why.replace('The ', 'the ', 1) if why.startswith('The ') else why}"
+    first, _, rest = finding.explanation.partition(" ")
+    return f"Undecided: {INSIDE.get(first, first)} {rest}".rstrip()
 
 
 def _passed(gains: Sequence[Finding], known: Mapping[str, Measurement]) -> str:

@@ -5,8 +5,9 @@
 Real runs of the command line, in minutes each on two cores. `pass`: two small objects whose
 arrangement is the class, so that no patch gives it away. `fail`: the colour of a small mark is the
 class, so that a histogram of colours is as good as any model. `inconclusive`: the data of `audit
-demo`, with nulls that the quick profile leaves unripe. The first two are the data sets of `audit
-selftest`, written as image folders. Existing samples of the same name are replaced.
+demo`, where a blind model is as good, but by too little to tell with one seed of it. The first two
+are the data sets of `audit selftest`, written as image folders. Existing samples of the same name
+are replaced.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from sample_policy import bet, measured, one_limit
 
 from audit.headline import headline
@@ -43,6 +44,20 @@ def test_a_pass_names_the_null_that_comes_closest_not_the_one_that_was_least_sur
 def test_an_undecided_headline_gives_the_reason():
     assert head(bet(0.3, 0.1, allowance=0.5)).startswith("Undecided: ")
     assert "no gate" in headline((), ())
+
+
+@pytest.mark.parametrize(
+    ("why", "text"),
+    [
+        ("It makes 4% more errors.", "Undecided: this model makes 4% more errors."),
+        ("More training might help.", "Undecided: more training might help."),
+        ("CoordConv-9 has failed.", "Undecided: CoordConv-9 has failed."),
+    ],
+)
+def test_the_reason_is_the_rest_of_a_sentence(why, text):
+    finding = judge([bet(0.3, 0.1, allowance=0.5)], load_policy())[0]
+    undecided = finding.model_copy(update={"explanation": why, "verdict": "inconclusive"})
+    assert headline([undecided], []) == text
 
 
 def test_leaks_come_first():

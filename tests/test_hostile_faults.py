@@ -17,6 +17,7 @@ import pytest
 from conftest import tiny_flags
 from test_hostile_checkpoints import assert_refused
 
+from audit import folder
 from audit.folder import claim_folder, write_run
 from audit.loading import load_data, load_training_data
 from audit.model.checkpoint import load_subject
@@ -54,7 +55,8 @@ def killed_at(step, work):
     return process.exitcode != 0
 
 
-def test_a_kill_at_any_step_leaves_a_whole_report_or_none(finished, tmp_path):
+def test_a_kill_at_any_step_leaves_a_whole_report_or_none(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "dumped", lambda _: b"x: 1")  # what takes long: the same each time
     report = load_report(finished[0])
     report = report.model_copy(update={"document": report.document.model_copy(
         update={"sections": ()})})  # fmt: skip

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 REAL_DATA = os.environ.get("AUDIT_DATA")  # an image folder, for slow tests
@@ -30,6 +32,19 @@ TINY = {
 }
 KWARGS = {"channels": [8, 8, 16, 16], "stem_width": 8}
 CLASSES = ("left", "right", "striped")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--seed", type=int, default=0, help="what each test's random numbers start at")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """No test depends on which tests ran before it, or on how fast."""
+    seed = item.config.getoption("seed")
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 def picture(label, rng):
@@ -63,7 +78,6 @@ def data(tmp_path_factory):
 def model(tmp_path_factory, data):
     """A checkpoint as timm's training script writes it, of a network that knows the classes."""
     import timm
-    import torch
 
     from audit.data import decode, load_dataset
     from baselines.train import Images, Recipe, statistics, train

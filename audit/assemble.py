@@ -238,7 +238,7 @@ def null_facts(found: Audited) -> list[str]:
         facts.append(
             f"{null.title}: {fitted['parameters']:,} parameters, {recipe['images_seen']:,} images "
             f"seen{on_another(fitted)}, rate {recipe['rate']:g}{after_diverging(chosen)}, "
-            f"augmentation {recipe['augment']}, "
+            f"augmentation {recipe['augment']}, {rounded(recipe)}"
             + (f"crops of {recipe['crop']} pixels first, " if recipe["crop"] else "")
             + f"{chosen['rehearsals']} rehearsed, held-out accuracy "
             f"{chosen['heldout_accuracy']:.3f}, {voters(*chosen['vote'])} vote, "
@@ -257,6 +257,12 @@ def on_another(fitted: Mapping[str, Any]) -> str:
     """The device on which a null was trained, if that was not the processor."""
     device = fitted.get("device", "cpu")
     return "" if device == "cpu" else f" on {device}"
+
+
+def rounded(recipe: Mapping[str, Any]) -> str:
+    """In what a null learned, if that was not 32 bits."""
+    precision = recipe.get("precision", "float32")
+    return "" if precision == "float32" else f"learned in {precision}, "
 
 
 def after_diverging(chosen: Mapping[str, Any]) -> str:

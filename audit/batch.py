@@ -98,13 +98,15 @@ def open_batch(
     if settings.max_time is not None:
         parse_limit(settings)  # refuses nonsense before any work
     set_threads(options["threads"])
-    from audit.device import device_for
+    from audit.device import device_for, settled
     from audit.nulls_folder import read_nulls
     from audit.store import Store, default_cache
 
     device = device_for(options, progress)
     with settings.placing("nulls", "NULLS_"):
         fitted = None if settings.nulls is None else read_nulls(settings.nulls)
+    if fitted is None:
+        settings = settled(settings, device)
     root = None if options["no_cache"] else options["cache"] or default_cache()
     store = Store(root if writing or (root is not None and root.is_dir()) else None)
     pins = options.get("model_sha256", ())

@@ -93,7 +93,12 @@ def null_step(setup: Setup, moment: float, device: "torch.device | None" = None)
             width=width,
             blocks=blocks,
         ).to(device)
-        recipe = Recipe(images_seen=len(data), rate=SMALL_RATE, optimizer="muon")
+        recipe = Recipe(
+            images_seen=len(data),
+            rate=SMALL_RATE,
+            optimizer="muon",
+            precision=setup.profile.precision,
+        )
         return timed(lambda: images_learned(network, data, recipe), moment)
 
 

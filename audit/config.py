@@ -5,6 +5,7 @@ from typing import Literal
 from audit.record import AuditError
 from reports.words import Word
 
+Precision = Literal["float32", "bfloat16"]
 ProfileName = Literal["quick", "default", "full"]
 
 
@@ -36,6 +37,8 @@ class Profile(Word):
         probe_cuts: Cut points that linear read-outs are learned at; 0: none.
         probe_images: Training images that they learn from, and evaluation images, at most.
         probe_svm: Whether a linear SVM is learned beside the logistic regression.
+        precision: Of the products while a null learns; what has learned runs in 32 bits, and
+            so does all that the model does.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Profile(Word):
     probe_cuts: int = 99
     probe_images: int = 10_000
     probe_svm: bool = True
+    precision: Precision = "float32"
 
 
 PROFILES: dict[str, Profile] = {

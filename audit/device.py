@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from audit.settings import Settings
+
 Net = TypeVar("Net", bound="nn.Module")
 CLOSE = 0.01  # of the spread of logits: what rounding in 32 bits never reaches
 LEARNED = 0.05  # likewise, after a few steps of training
@@ -61,6 +63,25 @@ def device_for(options: Mapping[str, Any], progress: Progress) -> "torch.device"
     if device.type == "cpu" and torch.cuda.is_available():
         progress.say("everything runs on the processor; --device cuda uses the GPU")
     return device
+
+
+def settled(settings: "Settings", device: "torch.device") -> "Settings":
+    """The settings, with what the device decides: nulls learn in bfloat16 where AMX is.
+
+    By what the processor has and not by its speed just now, so that a later call finds in the
+    cache what an earlier one has left. On a GPU nothing is decided: it was never measured there.
+    """
+    if settings.amp is not None:
+        return settings
+    return settings.model_copy(update={"amp": device.type == "cpu" and has_amx()})
+
+
+def has_amx() -> bool:
+    """Whether the processor multiplies matrices of bfloat16 in units of their own."""
+    import torch
+
+    known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9 and later
+    return bool(known.get("amx_bf16"))
 
 
 def on_device(network: Net, device: "torch.device") -> Net:

@@ -14,7 +14,7 @@ from audit.config import Profile
 from audit.ladder import LARGEST_SIDE, gating_qs
 from audit.nulls_folder import Fitted, null_jobs
 from audit.record import AuditError
-from audit.settings import Settings, chosen_profile
+from audit.settings import Settings, chosen_profile, precision
 from audit.setup import set_up_nulls
 from audit.sizes import WHOLE, flag, frame_of, height_width, in_words
 from reports.text import visible
@@ -38,6 +38,8 @@ def profile_with(fitted: Fitted, settings: Settings) -> Profile:
     manifest = fitted.manifest
     if "profile" not in settings.model_fields_set:
         asked = manifest.profile.model_copy(update=dict(settings.changes))
+    own = manifest.profile.precision if settings.amp is None else precision(settings.amp)
+    asked = asked.model_copy(update={"precision": own})
     if "seed" in settings.model_fields_set and settings.seed != manifest.seed:
         raise AuditError(
             "NULLS_OTHER_SEED",
@@ -51,8 +53,8 @@ def profile_with(fitted: Fitted, settings: Settings) -> Profile:
         raise AuditError(
             "NULLS_LACKING",
             f"the profile asks for nulls that the folder {fitted.name} lacks ({missing[0].label}, "
-            f"{different(asked, manifest.profile)}). Leave --profile and --set (in audit.yaml: "
-            "profile and changes) away, or fit such nulls.",
+            f"{different(asked, manifest.profile)}). Leave --profile, --set and --amp (in "
+            "audit.yaml: profile, changes and amp) away, or fit such nulls.",
         )
     return asked
 

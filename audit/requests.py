@@ -6,6 +6,7 @@ the store. One exception: the nulls see colour if any image of either split has 
 """
 
 from audit.case import Null, Setup
+from audit.config import Profile
 from audit.work import Job, Plain
 
 COSTS = {  # per image seen, or per training image of a trivial rung
@@ -23,6 +24,7 @@ VOTED = {  # likewise, of an image that it votes on, at most: by closer or by mi
     "sighted": 0.6,
 }
 VOTED_ELSE = 0.8
+ROUNDED = 1.7  # times as long as learning from an image takes its running, where that is bfloat16
 
 
 def train_facts(setup: Setup) -> Job:
@@ -103,11 +105,12 @@ def choose(setup: Setup, null: Null) -> Job:
             "rehearsals": profile.seeds,
             "rates": list(profile.rates),
             "doublings": profile.doublings,
+            **precise(profile),
         }
     tried, seeds = len(setup.profile.rates) + 2, setup.profile.seeds
     held = 0.1 * setup.n_train + 1000  # about
     learned = setup.profile.images_seen * (0.125 * tried + 1.4 * seeds)
-    voted = 0.3 * tried + 4 * VOTED.get(null.kind, VOTED_ELSE) * seeds
+    voted = 0.3 * tried + 4 * voting(setup, null) * seeds
     seen = learned + held * voted if null.trained else setup.n_train
     return Job(
         kind="choose",
@@ -160,8 +163,19 @@ def null_outputs(
         | {"untrained": untrained, "relocated": relocated}
         | {"features": not (seed or relocated)},  # only `dimension` reads them
         after=(choose(setup, null) if untrained else fit(setup, null, seed), *scale),
-        cost=VOTED.get(null.kind, VOTED_ELSE) * setup.n_eval * COSTS.get(null.kind, 1.0),
+        cost=voting(setup, null) * setup.n_eval * COSTS.get(null.kind, 1.0),
     )
+
+
+def voting(setup: Setup, null: Null) -> float:
+    """Cost of an image that a null votes on, in images that it learns from."""
+    rounded = setup.profile.precision != "float32"
+    return VOTED.get(null.kind, VOTED_ELSE) * (ROUNDED if rounded else 1.0)
+
+
+def precise(profile: Profile) -> dict[str, Plain]:
+    """What names a job by its precision; nothing in 32 bits, as before there was another."""
+    return {} if profile.precision == "float32" else {"precision": profile.precision}
 
 
 def stack(setup: Setup, seed: int = 0) -> Job:

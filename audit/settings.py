@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from audit.config import PROFILES, Profile, profile
+from audit.config import PROFILES, Precision, Profile, profile
 from audit.limits import MOST_BYTES, Policy, load_policy, parse_policy
 from audit.record import AuditError
 from audit.sizes import Size, is_size, parsed
@@ -25,7 +25,7 @@ from reports import yaml as plain_yaml
 from reports.text import visible
 from reports.words import Word
 
-FIXED = ("rates", "transfer_rates")  # fields of the profile that are no numbers
+FIXED = ("rates", "transfer_rates", "precision")  # fields of the profile that are no numbers
 ALL = "`audit init` writes all settings."
 ELSEWHERE = {  # flags that are no settings, or go by another name
     "set": "What --set says is `changes: {KEY: VALUE}` in a file.",
@@ -109,6 +109,8 @@ class Settings(Word):
             were fitted, the largest that fits into `max_time`, or default.
         changes: Fields of the profile, replaced, such as {seeds: 1}.
         seed: Of everything random. Not set: as the nulls of a folder were fitted, or 0.
+        amp: Nulls learn in bfloat16; their weights are kept, and they run, in 32 bits. Not set: as
+            the nulls of a folder were fitted, or where the processor is made for it (AMX).
         max_bad_images: So many unreadable images are left out and named; more are refused.
         evaluation_chose_subject: Were the evaluation images used to choose the model? yes, no or
             unknown; all but no is said in the report.
@@ -142,6 +144,7 @@ class Settings(Word):
     profile: str = "default"
     changes: dict[str, Change] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
+    amp: bool | None = None
     max_bad_images: int = Field(default=0, ge=0)
     evaluation_chose_subject: Answer = "unknown"
     pretrained_on: str = "unknown"
@@ -293,7 +296,13 @@ def chosen_profile(settings: Settings) -> Profile:
                 + ("true or false." if wanted is bool else f"{bounds}."),
             )
     with settings.placing("profile", "PROFILE_"):
-        return profile(settings.profile, **settings.changes)
+        found = profile(settings.profile, **settings.changes)
+    return found.model_copy(update={"precision": precision(settings.amp)})
+
+
+def precision(amp: bool | None) -> Precision:
+    """Of the products while nulls learn."""
+    return "bfloat16" if amp else "float32"
 
 
 def policy_of(settings: Settings) -> dict[str, Any]:

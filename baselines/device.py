@@ -4,6 +4,7 @@ Images, labels and results stay on the processor; a network may be on another de
 needs to know where it is, but the one that put it there.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -16,6 +17,13 @@ def device_of(network: nn.Module) -> torch.device:
     """The device of a network's first parameter; the processor if it has none."""
     first = next(network.parameters(), None)
     return PROCESSOR if first is None else first.device
+
+
+def rounding(network: nn.Module, precision: str) -> AbstractContextManager[Any]:
+    """Where a network's products are of that precision: "float32" (all as it is) or "bfloat16"."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device_of(network).type, torch.bfloat16)
 
 
 def moved(value: Any, device: torch.device) -> Any:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.coordinates import Window
-from baselines.device import PROCESSOR, called
+from baselines.device import PROCESSOR, called, rounding
 from baselines.muon import Muon
 from baselines.resume import Batches, Journal, Keeper
 
@@ -101,6 +101,8 @@ class Recipe:
         optimizer: "sgd" (momentum 0.9, Nesterov), "adamw" or "muon" (`baselines.muon`).
         crop: Side of the crops that the first half of the budget is spent on, in pixels; 0: whole
             images only. The network is then called with the `Window` as its second argument.
+        precision: Of the products of a step: "float32", or "bfloat16" with sums, weights and the
+            finished network in 32 bits (`torch.autocast`).
     """
 
     images_seen: int
@@ -110,6 +112,7 @@ class Recipe:
     batch: int = 128
     optimizer: str = "sgd"
     crop: int = 0
+    precision: str = "float32"
 
 
 class Still(Protocol):
@@ -232,7 +235,9 @@ def _train(
             for group in opt.param_groups:
                 group["lr"] = rate
             index = next(batches)
-            logits = called(net, *inputs(data, index, recipe.augment, generator, crop))
+            x = inputs(data, index, recipe.augment, generator, crop)
+            with rounding(net, recipe.precision):
+                logits = called(net, *x).float()
             loss = F.cross_entropy(logits, data.labels[index].to(logits.device))
             if not torch.isfinite(loss):
                 raise Diverged

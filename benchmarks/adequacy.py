@@ -3,8 +3,8 @@
     AUDIT_DATA=cifar10 python benchmarks/adequacy.py bagnet-9 --seeds 1 --doublings 2 --threads 1
 
 AUDIT_DATA names an image folder. Each null's recipe is chosen and rehearsed as the default profile
-does it, on held-out training images; `--seeds` and `--doublings` shrink that. With `--cache` what
-was stopped goes on.
+does it, on held-out training images, in bfloat16 where an audit would be (`--amp`, `--no-amp`);
+`--seeds` and `--doublings` shrink that. With `--cache` what was stopped goes on.
 """
 
 import argparse
@@ -14,11 +14,13 @@ from pathlib import Path
 
 from audit.config import profile
 from audit.data import load_dataset
+from audit.device import has_amx
 from audit.jobs import execute
 from audit.jobs.choosing import WHILE_TRAINING
 from audit.jobs.workshop import Workshop
 from audit.progress import Progress
 from audit.requests import choose
+from audit.settings import precision
 from audit.setup import set_up_nulls, training
 from audit.stats import adequacy
 from audit.store import Store
@@ -38,10 +40,13 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=32)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--amp", action=argparse.BooleanOptionalAction, default=has_amx())
     options = parser.parse_args()
     set_threads(options.threads)
     dataset = load_dataset(Path(os.environ["AUDIT_DATA"]))
     known = profile("default", seeds=options.seeds, doublings=options.doublings)
+    known = known.model_copy(update={"precision": precision(options.amp)})
+    print(f"nulls learn in {known.precision}\n")
     setup = set_up_nulls(training(dataset, options.side), known, 0, dataset)
     print(HEAD + "\n|" + "---|" * (HEAD.count("|") - 1), flush=True)
     for name in options.nulls:

@@ -72,9 +72,9 @@ SEARCH = (
 )
 
 
-def build(kind: Kind, q: int, data: Images, width: int, blocks: int) -> Sibling:
-    """A fresh network for the data, seed 0."""
-    torch.manual_seed(0)
+def build(kind: Kind, q: int, data: Images, width: int, blocks: int, seed: int = 0) -> Sibling:
+    """A fresh network for the data."""
+    torch.manual_seed(seed)
     classes, channels = int(data.labels.max()) + 1, data.pixels.shape[1]
     return Sibling(kind, q=q, num_classes=classes, in_chans=channels, width=width, blocks=blocks)
 

@@ -69,6 +69,14 @@ def make_folder(root, per_class, classes=CLASSES, seed=0):
     return root
 
 
+@pytest.fixture(scope="session", autouse=True)
+def in_32_bits():
+    """Nulls of tests learn alike on every processor."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audit.device.has_amx", lambda: False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
     return make_folder(tmp_path_factory.mktemp("data") / "set", {"train": 60, "val": 80})

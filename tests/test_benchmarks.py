@@ -23,6 +23,7 @@ COMMANDS = {
         "null_recipes.py --search --confirm bagnet-9 --seconds 1 --images 100 "
         "--votes coordconv-5 --seen 500"
     ),
+    "precision": "precision.py bagnet-5 --seen 500 --seeds 1",
     "probes": "probes.py --images 400 --width 16 --svm-images 200 --threads 1",
     "profiles": "profiles.py {model} --data {data} --images 100 -o {tmp}/chart.svg",
     "random_labels": "random_labels.py --epochs 1 --images 200",

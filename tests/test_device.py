@@ -17,7 +17,7 @@ from audit import device as devices
 from audit import id_requests, requests
 from audit.config import PROFILES
 from audit.data import load_dataset
-from audit.device import chosen_device, on_device, require_agreement, require_learning
+from audit.device import chosen_device, has_amx, on_device, require_agreement, require_learning
 from audit.jobs import KINDS
 from audit.jobs.retraining import Curve, Start, learn
 from audit.jobs.workshop import Workshop
@@ -28,6 +28,7 @@ from audit.kernels.twonn import intrinsic_dimension
 from audit.model.checkpoint import load_subject
 from audit.progress import Progress
 from audit.record import AuditError
+from audit.settings import chosen_profile, load_settings
 from audit.setup import set_up
 from audit.stored import load_report
 from baselines import train as loop
@@ -210,6 +211,26 @@ def test_a_gpu_that_is_left_idle_is_named(gpu, device, said, monkeypatch):
     progress = Progress(quiet=True)
     assert devices.device_for({"device": device}, progress).type == device
     assert any("--device cuda" in line for line in progress.lines) == said
+
+
+@pytest.mark.parametrize(("amp", "device", "has", "found"), [
+    (None, "cpu", True, "bfloat16"), (None, "cpu", False, "float32"),
+    (None, "cuda", True, "float32"), (False, "cpu", True, "float32"),
+    (True, "cpu", False, "bfloat16"),
+])  # fmt: skip
+def test_nulls_learn_in_bfloat16_where_the_processor_is_made_for_it(
+    amp, device, has, found, monkeypatch
+):
+    monkeypatch.setattr(devices, "has_amx", lambda: has)
+    settings = devices.settled(load_settings(None, {"amp": amp}), torch.device(device))
+    assert chosen_profile(settings).precision == found
+
+
+def test_a_torch_that_does_not_know_the_processor_leaves_32_bits(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    assert has_amx()
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not has_amx()
 
 
 class Faulty(Accelerator):

@@ -10,6 +10,7 @@ from audit.config import PROFILES
 from audit.data.dataset import evaluation_only
 from audit.nulls_folder import null_jobs
 from audit.setup import Training, agree, set_up_nulls
+from baselines import TRIVIAL
 
 KNOWN = Training(classes=("a", "b"), train_digest="t", n_train=100, channels=1, side=28)
 
@@ -33,6 +34,23 @@ def test_other_evaluation_images_train_no_null():
 @pytest.mark.parametrize("change", [{"train_digest": "u"}, {"channels": 3}, {"side": 32}])
 def test_other_training_images_train_all_nulls(change):
     assert not keys(setup(), "fit") & keys(setup(**change), "fit")
+
+
+def test_precision_names_what_nulls_learn_and_32_bits_is_no_name():
+    rounded = setup(profile=PROFILES["default"].model_copy(update={"precision": "bfloat16"}))
+    assert not keys(setup(), ("choose", "fit")) & keys(rounded, ("choose", "fit")) - trivial()
+    others = ("train_facts", "statistics")
+    assert keys(setup(), others) == keys(rounded, others)
+    assert not any("precision" in job.params for job in null_jobs(setup()))
+
+
+def trivial():
+    """Keys of the nulls that are no networks."""
+    return {
+        job.key
+        for job in null_jobs(setup())
+        if str(job.params.get("null")).partition("-")[0] in TRIVIAL
+    }
 
 
 def test_facts_are_of_both_splits():

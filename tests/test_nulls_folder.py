@@ -14,9 +14,10 @@ from audit.commands.init import text
 from audit.data import load_dataset
 from audit.given_nulls import profile_with, require_images
 from audit.jobs import KINDS
-from audit.nulls_folder import read_nulls
+from audit.nulls_folder import null_jobs, read_nulls
 from audit.record import AuditError
 from audit.settings import load_settings
+from audit.setup import set_up_nulls
 from audit.store import Outcome, read_entry, write_entry
 from audit.stored import load_report
 
@@ -135,6 +136,22 @@ def test_asking_for_nulls_that_are_not_there(data, model, folder, command, capsy
     assert "seeds = 2, but fitted was 1" in error
     refused(command, capsys, "NULLS_LACKING", *words, "--profile", "full")
     refused(command, capsys, "NULLS_OTHER_SEED", *words, "--seed", "4")
+
+
+def test_a_folder_decides_the_precision_unless_it_is_asked_for(folder):
+    fitted = read_nulls(folder)
+    profile = fitted.manifest.profile.model_copy(update={"precision": "bfloat16"})
+    setup = set_up_nulls(fitted.manifest.training, profile, fitted.manifest.seed, None)
+    rounded = dataclasses.replace(
+        fitted,
+        manifest=fitted.manifest.model_copy(update={"profile": profile}),
+        outcomes=dict.fromkeys(job.key for job in null_jobs(setup)),
+    )
+    for held, precision, other in ((fitted, "float32", True), (rounded, "bfloat16", False)):
+        assert profile_with(held, load_settings(None, {})).precision == precision
+        assert profile_with(held, load_settings(None, {"amp": not other})).precision == precision
+        with pytest.raises(AuditError, match=f"but fitted was {precision}"):
+            profile_with(held, load_settings(None, {"amp": other}))
 
 
 def test_what_init_writes_leaves_profile_and_seed_to_the_folder(folder, tmp_path):

@@ -50,6 +50,18 @@ def test_same_seed_same_weights():
     assert not torch.equal(a[4].weight, c[4].weight)
 
 
+def test_bfloat16_rounds_the_products_of_a_step_and_nothing_else():
+    exact, rounded = (
+        train(network(), images(), Recipe(images_seen=1280, rate=0.05, precision=p), seed=0)
+        for p in ("float32", "bfloat16")
+    )
+    assert {p.dtype for p in rounded.parameters()} == {torch.float32}
+    assert not torch.equal(exact[4].weight, rounded[4].weight)
+    logits = predict(rounded, images())
+    assert not torch.equal(logits, logits.bfloat16().float())  # what has learned runs in 32 bits
+    assert torch.allclose(logits, predict(exact, images()), atol=0.1 * float(logits.std()))
+
+
 def test_branches_leave_the_run_alone():
     """A cooled-down copy must not change the weights that the run goes on with.
 

@@ -41,13 +41,13 @@ def fit(out: Path, **flags: Any) -> int:
     """
     settings, options = resolve(flags)
     set_threads(options["threads"])
-    from audit.device import device_for
+    from audit.device import device_for, settled
     from audit.store import Store, default_cache
 
     root = None if options["no_cache"] else options["cache"] or default_cache()
     progress = Progress(bool(options["quiet"]))
     device = device_for(options, progress)
-    digest = fit_nulls(settings, out, Store(root), progress, device)
+    digest = fit_nulls(settled(settings, device), out, Store(root), progress, device)
     if options["as_json"]:
         print(json.dumps({"out": str(out), "manifest_sha256": digest}))
     click.echo(f"nulls: {visible(str(out), 1000)} (manifest SHA-256 {digest})", err=True)

@@ -145,6 +145,11 @@ PROFILE = together(
     option("--quick", is_flag=True, help="Short for --profile quick."),
     option("--set", "changes", type=KeyValue(), multiple=True, help="A field of the profile."),
     option("--seed", type=click.IntRange(min=0), help="Of everything random [0]."),
+    option(
+        "--amp/--no-amp",
+        default=None,
+        help="Whether nulls learn in bfloat16 [where the processor has AMX].",
+    ),
 )
 THREADS = option(
     "--threads",
@@ -242,6 +247,8 @@ def repeat_command(model_path: Path, settings: Settings, options: dict[str, Any]
         many = {"changes": "--set", "model_kwargs": "--model-kwargs"}.get(key)
         if many:
             words += [w for k, v in value.items() for w in (many, f"{k}={v}")]
+        elif key == "amp":
+            words.append("--amp" if value else "--no-amp")
         elif key == "check_preprocessing":
             words.append("--check-preprocessing")
         elif key == "img_size":

@@ -208,7 +208,8 @@ def choose_network(bench: Bench, job: Job) -> Outcome:
     seeds = range(first, first + job.whole("rehearsals"))
     rates: list[float] = list(job.params["rates"])  # type: ignore[arg-type]
     bench.expected = budget * (TRIAL * (len(rates) + 2) + REHEARSAL * len(seeds) + 0.1)
-    recipe, trials, edge = choose_early(bench, first, budget, rates)
+    start = dataclasses.replace(START, precision=str(job.params.get("precision", "float32")))
+    recipe, trials, edge = choose_early(bench, first, budget, rates, start)
     reason, diverged_at, reached = EDGE if edge else "", 0.0, 0.0
     try:
         try:
@@ -337,9 +338,16 @@ def trial(recipe: Recipe, reached: float) -> dict[str, Any]:
 
 
 def choose_early(
-    bench: Bench, seed: int, budget: int, rates: Sequence[float]
+    bench: Bench, seed: int, budget: int, rates: Sequence[float], start: Recipe = START
 ) -> tuple[Recipe, list[dict[str, Any]], bool]:
     """Try rates at a share of the budget, then the best without crops, then with mirror images.
+
+    Args:
+        bench: Where.
+        seed: Of every network.
+        budget: Training images seen at the full budget.
+        rates: To begin with.
+        start: The rest of the recipe.
 
     Returns:
         The recipe at the full budget, all trials, and whether the best rate lies at the edge of
@@ -349,7 +357,7 @@ def choose_early(
     crop = crop_side(bench.null.q or 0, bench.fit.side)
 
     def attempt(rate: float, crop: int = crop, augment: str = "none") -> float:
-        recipe = made(round(budget * TRIAL), rate, crop, augment)
+        recipe = made(start, round(budget * TRIAL), rate, crop, augment)
         try:
             reached = bench.note(accuracy(bench.run(recipe, seed), bench.heldout))
         except Diverged:
@@ -366,13 +374,13 @@ def choose_early(
         crop = 0
     mirrored = bench.null.kind in AUGMENTED and attempt(best, crop, "mirror") > reached
     augment = "mirror" if mirrored else "none"
-    return made(budget, best, crop, augment), trials, edge
+    return made(start, budget, best, crop, augment), trials, edge
 
 
-def made(images_seen: int, rate: float, crop: int, augment: str) -> Recipe:
+def made(start: Recipe, images_seen: int, rate: float, crop: int, augment: str) -> Recipe:
     """The recipe that all nulls begin with, but for what is chosen."""
     return dataclasses.replace(
-        START, images_seen=images_seen, rate=rate, crop=crop, augment=augment
+        start, images_seen=images_seen, rate=rate, crop=crop, augment=augment
     )
 
 

@@ -1,0 +1,90 @@
+"""Nulls trained in bfloat16 and in float32: how much faster, and is a null as strong?
+
+    AUDIT_DATA=cifar10 python benchmarks/precision.py --seen 100000 --seeds 2
+
+AUDIT_DATA names an image folder; `--data` names another. Both networks begin with the same weights
+and see the same batches, one thread. The speed is that of training steps of whole images, the two
+in turn; the accuracy is that of the finished networks on the test images, paired.
+"""
+
+import argparse
+import dataclasses
+import math
+import os
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+from null_recipes import build, load, mirrored, prepared, tuned
+
+from baselines.sibling import Kind, size_rule
+from baselines.train import Images, Recipe, predict, train
+
+PRECISIONS = ("float32", "bfloat16")
+STEPS, ROUNDS = 4, 5
+HEAD = (
+    "| null | images/s, float32 | bfloat16 | ratio | accuracy, float32 | bfloat16 | gain, points |"
+)
+
+
+def speeds(kind: Kind, q: int, fit: Images, recipe: Recipe) -> list[float]:
+    """Images a second of processor time in each precision: the median of rounds in turn."""
+    short = dataclasses.replace(recipe, images_seen=STEPS * recipe.batch, rate=1e-6, crop=0)
+    took: list[list[float]] = [[], []]
+    network = build(kind, q, fit, *size_rule(len(fit), fit.side))
+    for _ in range(ROUNDS + 1):
+        for found, precision in zip(took, PRECISIONS, strict=True):
+            start = time.process_time()
+            train(network, fit, dataclasses.replace(short, precision=precision), seed=0)
+            found.append(time.process_time() - start)
+    return [short.images_seen / median(found[1:]) for found in took]
+
+
+def right(kind: Kind, q: int, splits: dict[str, Images], recipe: Recipe, seed: int) -> torch.Tensor:
+    """(n,) whether a network trained by the recipe is right on each test image."""
+    fit, test = splits["train"], splits["eval"]
+    network = build(kind, q, fit, *size_rule(len(fit), fit.side), seed=seed)
+    return (predict(train(network, fit, recipe, seed=seed), test).argmax(1) == test.labels).double()
+
+
+def compare(kind: Kind, q: int, folder: Path, seen: int, seeds: int) -> None:
+    """One row."""
+    splits = load(folder, kind)
+    recipe = prepared(tuned(augment=mirrored(kind)), q, splits["train"])
+    slow, fast = speeds(kind, q, splits["train"], recipe)
+    reached: list[list[torch.Tensor]] = []
+    for precision in PRECISIONS:
+        own = dataclasses.replace(recipe, images_seen=seen, precision=precision)
+        reached.append([right(kind, q, splits, own, seed) for seed in range(seeds)])
+    full, half = (torch.stack(found).mean(0) for found in reached)
+    gain = 100 * (half - full)
+    wide = 1.96 * float(gain.std()) / math.sqrt(len(gain))
+    print(
+        f"| {kind}-{q} | {slow:,.0f} | {fast:,.0f} | {fast / slow:.2f} | {full.mean():.1%} "
+        f"| {half.mean():.1%} | {gain.mean():.1f} ({gain.mean() - wide:.1f} to "
+        f"{gain.mean() + wide:.1f}) |",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
+    nulls = ("bagnet-9", "bagnet-17", "coordconv-9", "sighted-9")
+    parser.add_argument("nulls", nargs="*", default=nulls, help="bagnet-9, coordconv-9 ...")
+    parser.add_argument("--data", type=Path, help="image folder or idx files; else AUDIT_DATA")
+    parser.add_argument("--seen", type=int, default=100_000, help="training images seen")
+    parser.add_argument("--seeds", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    folder = options.data or Path(os.environ["AUDIT_DATA"])
+    print(f"{folder.name}, {options.seen:,} images seen, {options.seeds} seeds\n")
+    print(HEAD + "\n|" + "---|" * (HEAD.count("|") - 1), flush=True)
+    for name in options.nulls:
+        kind, q = name.split("-")
+        compare(kind, int(q), folder, options.seen, options.seeds)
+
+
+if __name__ == "__main__":
+    main()

@@ -36,39 +36,48 @@ class Speed(Word):
     Attributes:
         null: Of a job that runs or trains a local null.
         subject: Of a job that runs or trains the model.
+        alone: Of one that trains the model on one thread, beside others.
         other: Of all other jobs.
     """
 
     null: float
     subject: float
+    alone: float = FIRST_GUESS
     other: float = FIRST_GUESS
 
 
 def measure_speed(
     setup: Setup, subject: "Subject | None", device: "torch.device | None" = None
 ) -> Speed:
-    """Time a few training steps of a null and of the model; takes about three seconds.
+    """Time a few training steps of a null and of the model; takes a few seconds.
 
     Args:
         setup: Decides the null: its kind, size and side.
         subject: The model; None: only nulls.
         device: That the jobs run on; the processor by default.
     """
+    import torch
+
     null = setup.null("bagnet", setup.gating_q)
-    return Speed(
-        null=FIRST_GUESS if null is None else as_in_audits(setup, device),
-        subject=FIRST_GUESS if subject is None else subject_step(subject, MOMENT, device) / STEP,
-    )
+    threads, aside = torch.get_num_threads(), crew_size(device, setup.pixels) > 1
+    own = alone = of_null = FIRST_GUESS
+    if null is not None:
+        of_null = with_threads(1 if aside else threads, lambda: null_step(setup, MOMENT, device))
+    if subject is not None:
+        own = alone = subject_step(subject, MOMENT, device) / STEP
+        if aside:
+            alone = with_threads(1, lambda: subject_step(subject, MOMENT, device)) / STEP
+    return Speed(null=of_null, subject=own, alone=alone)
 
 
-def as_in_audits(setup: Setup, device: "torch.device | None") -> float:
-    """Seconds that a null takes to learn from one image, with as many threads as it has then."""
+def with_threads(wanted: int, work: Callable[[], float]) -> float:
+    """What some work gives while torch has so many threads."""
     import torch
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1 if crew_size(device, setup.pixels) > 1 else threads)
+    torch.set_num_threads(wanted)
     try:
-        return null_step(setup, MOMENT, device)
+        return work()
     finally:
         torch.set_num_threads(threads)
 

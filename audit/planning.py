@@ -50,13 +50,15 @@ class Plan(Word):
         profile: Its name.
         rows: By kind of job, fits first.
         seconds: Expected in all, by the clock.
-        size: How many processes do the jobs of nulls side by side.
+        size: How many processes do jobs side by side.
+        aside: Kinds of these jobs.
     """
 
     profile: str
     rows: tuple[Row, ...]
     seconds: float
     size: int = 1
+    aside: tuple[str, ...] = OF_NULLS
 
 
 def plan(
@@ -66,6 +68,7 @@ def plan(
     speed: Speed,
     models: int = 1,
     size: int = 1,
+    aside: tuple[str, ...] = OF_NULLS,
 ) -> Plan:
     """Count jobs and seconds.
 
@@ -75,14 +78,15 @@ def plan(
         known: Whether a job's outcome is there already.
         speed: From `audit.calibration.measure_speed`.
         models: How many are audited; the others as if like this one, with nothing of them cached.
-        size: How many processes do the jobs of nulls side by side.
+        size: How many processes do jobs side by side.
+        aside: Kinds of these jobs.
     """
     shared, rows = {job.key for job in without_subject(jobs)}, []
     kinds = list(dict.fromkeys(job.kind for job in jobs))
     for kind in sorted(kinds, key=lambda k: ORDER.index(k) if k in ORDER else len(ORDER)):
         own = [job for job in jobs if job.kind == kind]
         more = [job for job in own if job.key not in shared] * (models - 1)
-        rest = [seconds(job, speed) for job in [*(j for j in own if not known(j)), *more]]
+        rest = [seconds(job, speed, aside) for job in [*(j for j in own if not known(j)), *more]]
         rows.append(
             Row(
                 kind=kind,
@@ -92,25 +96,31 @@ def plan(
                 seconds=sum(rest),
             )
         )
-    saved = saved_side_by_side([job for job in jobs if not known(job)], speed, size)
+    saved = saved_side_by_side([job for job in jobs if not known(job)], speed, size, aside)
     total = sum(row.seconds for row in rows) - saved
-    return Plan(profile=setup.profile.name, rows=tuple(rows), seconds=total, size=size)
+    return Plan(profile=setup.profile.name, rows=tuple(rows), seconds=total, size=size, aside=aside)
 
 
-def saved_side_by_side(jobs: list[Job], speed: Speed, size: int) -> float:
-    """Seconds by which jobs of nulls end sooner if `size` processes do them."""
-    aside = [job for job in jobs if job.kind in OF_NULLS]
-    alone = sum(seconds(job, speed) for job in aside)
-    chains = longest_chains(aside, lambda job: seconds(job, speed))
+def saved_side_by_side(
+    jobs: list[Job], speed: Speed, size: int, kinds: tuple[str, ...] = OF_NULLS
+) -> float:
+    """Seconds by which jobs of these kinds end sooner if `size` processes do them."""
+
+    def needed(job: Job) -> float:
+        return seconds(job, speed, kinds)
+
+    aside = [job for job in jobs if job.kind in kinds]
+    chains, alone = longest_chains(aside, needed), sum(map(needed, aside))
     longest = max((chains[job.key] for job in aside), default=0.0)
     return alone - max(longest, alone / size)
 
 
-def seconds(job: Job, speed: Speed) -> float:
-    """Expected seconds of a job."""
+def seconds(job: Job, speed: Speed, aside: tuple[str, ...] = ()) -> float:
+    """Expected seconds of a job; one of the kinds that are done aside has one thread."""
     kind = str(job.params.get("null", "")).partition("-")[0]
     if needs_model(job):
-        return (job.cost - job.fixed) * speed.subject + job.fixed * speed.other
+        own = speed.alone if job.kind in aside else speed.subject
+        return (job.cost - job.fixed) * own + job.fixed * speed.other
     if job.kind in OF_NULLS and kind not in TRIVIAL:
         return job.cost * speed.null
     return job.cost * speed.other

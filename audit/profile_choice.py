@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from audit.case import Setup
     from audit.data import Dataset
     from audit.model.checkpoint import Subject
+    from audit.model.cuts import Cut
     from audit.planning import Plan
     from audit.work import Job
 
@@ -102,9 +103,11 @@ def plan_for(
     """
     from audit.calibration import measure_speed
     from audit.crew import crew_size
+    from audit.jobs.aside import kinds_aside
+    from audit.jobs.workshop import Workshop
     from audit.planning import plan
 
-    setup, jobs = jobs_for(batch, subject, dataset, classes, profile)
+    setup, jobs, cuts = jobs_for(batch, subject, dataset, classes, profile)
     if not speed:
         speed.append(measure_speed(setup, subject, batch.device))
     given = batch.fitted.outcomes if batch.fitted else {}
@@ -112,7 +115,9 @@ def plan_for(
     def known(job: "Job") -> bool:
         return job.key in given or batch.store.has(job.kind, job.key)
 
-    return plan(setup, jobs, known, speed[0], batch.models, crew_size(batch.device, setup.pixels))
+    size, rest = crew_size(batch.device, setup.pixels), [job for job in jobs if not known(job)]
+    aside = kinds_aside(rest, Workshop(dataset, subject, setup, cuts, all_cuts=cuts), size)
+    return plan(setup, jobs, known, speed[0], batch.models, size, aside)
 
 
 def jobs_for(
@@ -121,8 +126,8 @@ def jobs_for(
     dataset: "Dataset",
     classes: tuple[str, ...],
     profile: Profile,
-) -> "tuple[Setup, list[Job]]":
-    """What is measured, and all jobs for it."""
+) -> "tuple[Setup, list[Job], dict[str, Cut]]":
+    """What is measured, all jobs for it, and the model's cut points."""
     from audit.fitting import size_for
     from audit.others import names_of, others
     from audit.planning import without_subject
@@ -134,8 +139,8 @@ def jobs_for(
         mode = batch.settings.crop_mode or "center"
         known = given or training(dataset, size_for(batch.settings, dataset)[0], mode)
         setup = set_up_nulls(known, profile, seed_of(batch), dataset)
-        return setup, without_subject(all_jobs(setup))
-    setup, _ = set_up(
+        return setup, without_subject(all_jobs(setup)), {}
+    setup, cuts = set_up(
         subject,
         dataset,
         profile,
@@ -146,4 +151,4 @@ def jobs_for(
         others=others(batch.beside, dataset, names_of(batch.settings)),
         transfer_classes=batch.settings.transfer_classes,
     )
-    return setup, all_jobs(setup)
+    return setup, all_jobs(setup), cuts

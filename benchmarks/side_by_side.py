@@ -1,30 +1,38 @@
-"""How much sooner are the nulls of an audit fitted by several processes than by several threads?
+"""How much sooner do several processes train the networks of an audit than several threads?
 
     python benchmarks/side_by_side.py --images-seen 10000      # minutes, as many cores as are free
+    python benchmarks/side_by_side.py --models a.pt b.pt --data DIR     # their transfer curves
 
 The nulls of a profile are fitted on the embedded images three times in one run: by one thread, by
-all threads of one process, and by one process a thread. The results of the first and the last are
-compared bit by bit. Processor time counts children, too.
+all threads of one process, and by one process a thread. With `--models`, the networks of each
+model's own transfer curve are trained so, on the images of DIR. The results of the first and the
+last are compared bit by bit. Processor time counts children, too.
 """
 
 import argparse
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from audit.checks.transfer import KINDS, networks
 from audit.config import profile
-from audit.data import load_embedded
+from audit.data import load_dataset, load_embedded
 from audit.jobs import execute
 from audit.jobs.workshop import Workshop
+from audit.model.checkpoint import load_subject
 from audit.nulls_folder import null_jobs
 from audit.progress import Progress
-from audit.setup import set_up_nulls, training
+from audit.requests import train_facts
+from audit.setup import set_up, set_up_nulls, training
 from audit.store import Outcome, Store
 from audit.threads import free_cores
-from audit.work import OF_NULLS
+from audit.work import OF_COPIES, OF_NULLS, Job, merged
+
+QUIET = Progress(quiet=True)
 
 
 def equal(a: Mapping[str, Outcome], b: Mapping[str, Outcome], keys: list[str]) -> bool:
@@ -39,38 +47,69 @@ def processor() -> float:
     return sum(spent[:4])
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--images-seen", type=int, default=10_000, help="budget of a fit")
-    parser.add_argument("--profile", default="quick")
-    parser.add_argument("--threads", type=int, default=free_cores())
-    options = parser.parse_args()
-    dataset = load_embedded()
-    wanted = profile(options.profile, images_seen=options.images_seen, doublings=0)
-    setup = set_up_nulls(training(dataset, 28), wanted, 0, dataset)
-    jobs = null_jobs(setup)
-    trained = [job.key for job in jobs if job.kind in OF_NULLS]
-    print(f"{len(trained)} jobs of nulls, {options.images_seen:,} images seen by a fit\n")
+def compare(shop: Workshop, jobs: list[Job], given: Mapping[str, Outcome], threads: int) -> None:
+    """One table; what the jobs read should be decoded already, for it is not compared."""
+    trained = [job.key for job in jobs if job.kind in OF_NULLS + OF_COPIES]
     print("| processes | threads each | seconds | processor seconds | faster by |")
     print("|---|---|---|---|---|")
     found, first = [], 0.0
-    for size, threads in ((1, 1), (1, options.threads), (options.threads, 1)):
-        torch.set_num_threads(threads)
-        shop = Workshop(dataset, None, setup)
-        shop.pixels("train", setup.side)  # decoding is not what is compared
+    for size, each in ((1, 1), (1, threads), (threads, 1)):
+        torch.set_num_threads(each)
         began, spent = time.perf_counter(), processor()
-        done = execute(jobs, shop, Store(None), Progress(quiet=True), size=size)
+        done = execute(jobs, shop, Store(None), QUIET, given, size=size)
         seconds, spent = time.perf_counter() - began, processor() - spent
         assert not done.failures, done.failures
         found.append(done.outcomes)
         first = first or seconds
         row = f"{seconds:.0f} | {spent:.0f} | {first / seconds:.2f}"
-        print(f"| {size} | {threads} | {row} |", flush=True)
+        print(f"| {size} | {each} | {row} |", flush=True)
     same = "the same" if equal(found[0], found[-1], trained) else "NOT the same"
-    print(f"\nThe first and the last row gave {same} networks bit by bit.")
+    print(f"\nThe first and the last row gave {same} networks bit by bit.\n")
+
+
+def compare_nulls(name: str, seen: int, threads: int) -> None:
+    """The nulls of a profile on the embedded images."""
+    dataset = load_embedded()
+    setup = set_up_nulls(
+        training(dataset, 28), profile(name, images_seen=seen, doublings=0), 0, dataset
+    )
+    jobs, shop = null_jobs(setup), Workshop(dataset, None, setup)
+    shop.pixels("train", setup.side)
+    number = sum(job.kind in OF_NULLS for job in jobs)
+    print(f"{number} jobs of nulls, {seen:,} images seen by a fit\n")
+    compare(shop, jobs, {}, threads)
+
+
+def compare_copies(model: Path, data: Path, name: str, seen: int, threads: int) -> None:
+    """The networks of a model's own transfer curve."""
+    dataset, subject = load_dataset(data), load_subject(model)
+    wanted = profile(name, transfer_seen=seen, transfer_images=min(seen, 2000))
+    setup, cuts = set_up(subject, dataset, wanted, 0)
+    shop = Workshop(dataset, subject, setup, cuts, all_cuts=cuts)
+    jobs = [job for cut in setup.cuts for kind in KINDS for job in networks(setup, cut, kind)]
+    shop.keep_evaluation()
+    before = execute([train_facts(setup)], shop, Store(None), QUIET).outcomes
+    print(
+        f"{setup.architecture}: {len(jobs)} networks of its transfer curve, {seen:,} images seen\n"
+    )
+    compare(shop, merged(tuple(jobs)), before, threads)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--images-seen", type=int, default=10_000, help="budget of a network")
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument("--threads", type=int, default=free_cores())
+    parser.add_argument("--models", type=Path, nargs="*", help="checkpoints of timm's script")
+    parser.add_argument("--data", type=Path, help="image folder for these")
+    options = parser.parse_args()
+    for model in options.models or ():
+        compare_copies(model, options.data, options.profile, options.images_seen, options.threads)
+    if not options.models:
+        compare_nulls(options.profile, options.images_seen, options.threads)
 
 
 if __name__ == "__main__":

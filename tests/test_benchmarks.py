@@ -23,11 +23,12 @@ COMMANDS = {
         "null_recipes.py --search --confirm bagnet-9 --seconds 1 --images 100 "
         "--votes coordconv-5 --seen 500"
     ),
-    "precision": "precision.py bagnet-5 --seen 500 --seeds 1",
+    "precision": "precision.py bagnet-5 --seen 500 --seeds 2",
     "probes": "probes.py --images 400 --width 16 --svm-images 200 --threads 1",
     "profiles": "profiles.py {model} --data {data} --images 100 -o {tmp}/chart.svg",
     "random_labels": "random_labels.py --epochs 1 --images 200",
     "selftest_misses": "selftest_misses.py --seeds 1 --only c --threads 1",
+    "side_by_side": "side_by_side.py --models {model} --data {data} --images-seen 100 --threads 2",
     "start_up": "start_up.py --repeats 1",
     "throughput": "throughput.py --only bagnet-5 --width 16 --blocks 1 --threads 1",
     "transfer": "transfer.py --speed-only --images 150 --speed-seen 300 --seeds 1 --threads 1",

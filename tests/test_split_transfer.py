@@ -51,11 +51,15 @@ def split(name, per_class, seed):
     return array_split(name, images, labels, [f"{name}/{i}" for i in range(len(labels))])
 
 
-@pytest.fixture(scope="module")
-def dataset():
+def drawn():
     train, evaluation = split("train", 30, 0), split("eval", 40, 1)
     digest = dataset_digest(CLASSES, train, evaluation)
     return Dataset(CLASSES, train, evaluation, digest, True, (), 0, "drawn")
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return drawn()
 
 
 def subject(seed=9):

@@ -28,6 +28,7 @@ from audit.profile_choice import fixed_profile, plan_for, profile_named
 from audit.progress import Progress, duration
 from audit.settings import PROFILES
 from audit.transfer_requests import STEP
+from audit.work import OF_COPIES
 from reports.text import visible
 
 NOTE = (
@@ -99,7 +100,9 @@ def write(made: Plan, others: Mapping[str, float], speed: Speed, *, with_subject
         first, *rest = (cell for cell in row)
         numbers = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
         click.echo("  ".join([first.ljust(widths[0]), *numbers]))
-    beside = f", jobs of nulls in {made.size} processes side by side" if made.size > 1 else ""
+    copies = " and of the transfer curves" if set(OF_COPIES) & set(made.aside) else ""
+    beside = f", jobs of nulls{copies} in {made.size} processes side by side"
+    beside = beside if made.size > 1 else ""
     click.echo(f"{visible(made.profile)} profile: about {duration(made.seconds)} in all{beside}")
     if others:
         each = ", ".join(f"{name} {duration(value)}" for name, value in others.items())

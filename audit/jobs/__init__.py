@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from audit.crew import Crew
+from audit.jobs.aside import kinds_aside
 from audit.jobs.foreman import Done, Foreman
 from audit.jobs.kinds import KINDS
 from audit.jobs.workshop import Workshop
@@ -31,7 +32,7 @@ def execute(
         store: Where outcomes are looked up and kept.
         progress: Told what happens.
         given: Outcomes known beforehand by key, as from a folder of nulls.
-        size: How many processes may do jobs of nulls at once, from `audit.crew.crew_size`.
+        size: How many processes may do jobs at once, from `audit.crew.crew_size`.
 
     Raises:
         AuditError: If a job refuses its input: then nothing can be judged.
@@ -43,10 +44,11 @@ def execute(
             done.outcomes[job.key] = found
             done.reused.add(job.key)
     rest = [job for job in jobs if job.key not in done.outcomes]
-    crew = Crew(size)
+    crew, aside = Crew(size), kinds_aside(rest, shop, size)
     progress.start(sum(job.cost for job in rest))
     try:
-        Foreman({job.key: job for job in rest}, shop, store, progress, done, crew).do_all()
+        waiting = {job.key: job for job in rest}
+        Foreman(waiting, shop, store, progress, done, crew, aside).do_all()
     finally:
         crew.close()
         progress.stop()

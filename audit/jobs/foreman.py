@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from audit.crew import Crew, Ended, Line, LostError
+from audit.jobs.aside import prepare
 from audit.jobs.kinds import attempt, why
-from audit.jobs.nulls import null_of
 from audit.jobs.workshop import Workshop
 from audit.progress import Progress
 from audit.record import AuditError
 from audit.store import Outcome, Store
 from audit.work import OF_NULLS, Job, longest_chains
-from baselines import TRIVIAL
 
 
 @dataclass
@@ -37,9 +36,8 @@ class Done:
 class Foreman:
     """Decides which job is done next, and where: by this process, or by a child.
 
-    Jobs of nulls are done by children if there may be more than one. All others take all threads
-    of this process: those at once that jobs of nulls wait for, the rest when there is no job for
-    another child.
+    Jobs of some kinds are done by children. All others take all threads of this process: those at
+    once that jobs for children wait for, the rest when there is no job for another child.
 
     Attributes:
         waiting: Jobs that have not begun, by key, every one behind those that it needs.
@@ -48,6 +46,7 @@ class Foreman:
         progress: Told what happens.
         done: Filled with what becomes of the jobs.
         crew: The children.
+        aside: Kinds of jobs that they do.
     """
 
     waiting: dict[str, Job]
@@ -56,6 +55,7 @@ class Foreman:
     progress: Progress
     done: Done
     crew: Crew
+    aside: tuple[str, ...] = OF_NULLS
     running: dict[str, Job] = field(default_factory=dict)
     here: set[str] = field(default_factory=set)  # keys of jobs that no child can do
 
@@ -86,7 +86,7 @@ class Foreman:
 
     def is_aside(self, job: Job) -> bool:
         """Whether a job is done by a child."""
-        return self.crew.size > 1 and job.kind in OF_NULLS and job.key not in self.here
+        return self.crew.size > 1 and job.kind in self.aside and job.key not in self.here
 
     def is_awaited(self, job: Job) -> bool:
         """Whether a job for a child waits for this one."""
@@ -119,7 +119,7 @@ class Foreman:
             self.done.failures[job.key] = lacking
             return
         with contextlib.suppress(Exception):  # then the child meets it, and says so
-            prepare(job, self.shop)
+            prepare(job, self.shop, self.done.outcomes)
 
         def work(line: Line) -> Outcome | AuditError | str:
             return attempt(job, self.shop, self.store, self.done.outcomes, line.tick)
@@ -166,11 +166,3 @@ class Foreman:
             self.done.outcomes[job.key] = found
             self.done.seconds[job.key] = seconds
         self.progress.finish_job(job.key)
-
-
-def prepare(job: Job, shop: Workshop) -> None:
-    """Bring into memory what children of this process would else bring there one by one."""
-    null = null_of(job, shop)
-    if null.kind in TRIVIAL:
-        import sklearn.linear_model  # noqa: F401
-    shop.pixels("eval" if job.kind == "null_outputs" else "train", null.side)

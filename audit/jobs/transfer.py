@@ -7,6 +7,9 @@ behind them on the same data; BnB+ lets all of it learn (`audit.jobs.retraining`
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from audit.jobs.probes import train_groups
 from audit.jobs.retraining import DIVERGED, Curve, Learned, Start, errors_on, learn, within_memory
 from audit.jobs.workshop import AUDITED, Tick, Workshop
@@ -22,9 +25,7 @@ def transfer(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
     weights).
     """
     mode, seed = str(job.params["mode"]), job.whole("seed")
-    cuts = [shop.cuts[str(name)] for name in job.params["cuts"]]  # type: ignore[union-attr]
-    n = within_memory(cuts, job.whole("images"))
-    index = shop.some("train", n, job.whole("base_seed"))
+    index = chosen(job, shop)
     groups = train_groups(job, shop, results, AUDITED, index)
     spec = shop.subject.spec
     donor = spec.build(seed + 1) if mode == "untrained" else shop.subject.model
@@ -37,6 +38,13 @@ def transfer(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
         return Outcome({"status": "failed", "reason": DIVERGED})
     errors = errors_on(learned.network, shop.evaluation_parts())
     return Outcome(facts(learned, curve), {"errors": errors})
+
+
+def chosen(job: Job, shop: Workshop) -> NDArray[np.int64]:
+    """Positions of the training images that all networks of the curve learn from."""
+    cuts = [shop.cuts[str(name)] for name in job.params["cuts"]]  # type: ignore[union-attr]
+    n = within_memory(cuts, job.whole("images"))
+    return shop.some("train", n, job.whole("base_seed"))
 
 
 def facts(learned: Learned, curve: Curve) -> dict[str, Any]:

@@ -186,22 +186,32 @@ class Workshop:
 
         Kept decoded if all of them fit; else each part is decoded when its turn comes.
         """
-        view, n = self.subject.preprocessing, len(self.dataset.eval)
-        size = max(1, MEMORY // (view.in_chans * area(view.img_size)))
-        if n > size:
-            for start in range(0, n, size):
-                yield self.subject_images("eval", np.arange(start, min(n, start + size)))
+        kept = self.keep_evaluation()
+        if kept is not None:
+            yield kept
             return
+        n, size = len(self.dataset.eval), self._at_once()
+        for start in range(0, n, size):
+            yield self.subject_images("eval", np.arange(start, min(n, start + size)))
+
+    def keep_evaluation(self) -> Images | None:
+        """Decode the evaluation images as the subject sees them and keep them, if they fit."""
+        if len(self.dataset.eval) > self._at_once():
+            return None
         if not self._evaluation:
             self._evaluation.append(self.subject_images("eval"))
-        yield self._evaluation[0]
+        return self._evaluation[0]
+
+    def _at_once(self) -> int:
+        """How many images as the subject sees them fit in memory; one at least."""
+        view = self.subject.preprocessing
+        return max(1, MEMORY // (view.in_chans * area(view.img_size)))
 
     def subject_parts(
         self, name: str, index: NDArray[np.int64], of: str = AUDITED
     ) -> Iterator[Images]:
         """Images as the subject sees them, in order, in parts that fit in memory; none is kept."""
-        view = self.subject.preprocessing
-        size = max(1, MEMORY // (view.in_chans * area(view.img_size)))
+        size = self._at_once()
         for start in range(0, len(index), size):
             yield self.subject_images(name, index[start : start + size], of)
 

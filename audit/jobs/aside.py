@@ -1,0 +1,97 @@
+"""Which jobs children do, whether they have room, and what they find in memory when they begin.
+
+Jobs of nulls are done aside wherever there may be children: a second thread hardly helps a small
+network. Networks of the model's kind, which the transfer curves train, gain less and take more
+memory: they are done aside if there is at least one for every child and all have room at once.
+Otherwise one after the other takes all threads.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from audit.crew import free_memory
+from audit.jobs.nulls import null_of
+from audit.jobs.retraining import bytes_per_image, within_memory
+from audit.jobs.split_transfer import curve_of
+from audit.jobs.transfer import chosen
+from audit.jobs.workshop import Workshop
+from audit.sizes import area
+from audit.store import Outcome
+from audit.work import OF_COPIES, OF_NULLS, Job
+from baselines import TRIVIAL
+from baselines.train import Recipe
+
+if TYPE_CHECKING:
+    from audit.model.spec import ModelSpec
+
+OURS = 3 * 2**30  # bytes that this process takes meanwhile, for read-outs and distances
+ALONE = 2**29  # likewise a child, beside what is counted
+BEYOND = 1.5  # of what a step keeps: gradients on their way, and room of the kernels
+
+
+def kinds_aside(jobs: Sequence[Job], shop: Workshop, size: int) -> tuple[str, ...]:
+    """Kinds of jobs that children do.
+
+    Args:
+        jobs: All that are to be done.
+        shop: Whose model.
+        size: How many children there may be.
+    """
+    if size < 2:
+        return ()
+    copies = [job for job in jobs if job.kind in OF_COPIES]
+    if len(copies) < size or free_memory() < OURS + size * room_for_copies(shop):
+        return OF_NULLS
+    return OF_NULLS + OF_COPIES
+
+
+def room_for_copies(shop: Workshop) -> float:
+    """Bytes of memory that one child needs to train a network of the model's kind."""
+    setup, view = shop.setup, shop.subject.preprocessing
+    cuts = [shop.cuts[cut.name] for cut in setup.cuts]
+    n = within_memory(cuts, setup.profile.transfer_images)
+    stored = n * bytes_per_image(cuts)
+    pixels = n * view.in_chans * area(view.img_size)
+    return ALONE + stored + pixels + bytes_learning(shop.subject.spec, Recipe(0).batch)
+
+
+def bytes_learning(spec: "ModelSpec", batch: int) -> float:
+    """Bytes that a step of AdamW takes: weights four times, and what waits for the way back.
+
+    Counted on a network without values; infinite where one cannot be made or run.
+    """
+    kept: dict[int, tuple[int, Tensor]] = {}
+
+    def keep(value: Tensor) -> Tensor:
+        storage = value.untyped_storage()
+        if not isinstance(value, nn.Parameter):
+            kept[storage._cdata] = storage.nbytes(), value  # held, so that no other takes its place
+        return value
+
+    try:
+        network = spec.outline().train()
+        with saved_tensors_hooks(keep, lambda value: value), torch.random.fork_rng(devices=[]):
+            network(torch.zeros(2, *spec.input_shape, device="meta"))
+    except Exception:  # whatever a model raises that cannot run without values
+        return math.inf
+    weights = sum(p.numel() * p.element_size() for p in network.parameters())
+    return 4 * weights + BEYOND * batch * sum(size for size, _ in kept.values()) / 2
+
+
+def prepare(job: Job, shop: Workshop, results: Mapping[str, Outcome]) -> None:
+    """Bring into memory what children of this process would else bring there one by one."""
+    if job.kind == "transfer":
+        shop.retraining_images(chosen(job, shop))
+        shop.keep_evaluation()
+    elif job.kind in OF_COPIES:
+        curve_of(job, shop, results, str(job.params.get("side", "b")))
+    else:
+        null = null_of(job, shop)
+        if null.kind in TRIVIAL:
+            import sklearn.linear_model  # noqa: F401
+        shop.pixels("eval" if job.kind == "null_outputs" else "train", null.side)

@@ -180,7 +180,7 @@ def provenance(
         f"{found.seconds:.1f} s of it once model and data were loaded)",
         "peak memory": f"{peak_memory():.2f} GiB, of the largest process up to now",
         "time by stage": (stages or "everything was found in the cache")
-        + (f"; nulls side by side in up to {found.size} processes" if found.size > 1 else ""),
+        + (f"; networks side by side in up to {found.size} processes" if found.size > 1 else ""),
         "jobs": f"{len(found.jobs)}, of which {len(found.done.reused)} from the cache"
         + (" or the folder of nulls" if found.fitted else ""),
         **given,

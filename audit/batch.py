@@ -106,7 +106,7 @@ def open_batch(
     with settings.placing("nulls", "NULLS_"):
         fitted = None if settings.nulls is None else read_nulls(settings.nulls)
     if fitted is None:
-        settings = settled(settings, device)
+        settings = settled(settings, device, progress)
     root = None if options["no_cache"] else options["cache"] or default_cache()
     store = Store(root if writing or (root is not None and root.is_dir()) else None)
     pins = options.get("model_sha256", ())

@@ -10,6 +10,7 @@ time on an idle machine, with k threads at most k times that.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from audit.case import Setup
@@ -34,15 +35,17 @@ class Speed(Word):
     """Seconds a unit of cost.
 
     Attributes:
-        null: Of a job that runs or trains a local null.
+        null: Of a job that trains a local null.
         subject: Of a job that runs or trains the model.
-        alone: Of one that trains the model on one thread, beside others.
+        running: Of a job that runs a local null; None: as `null`.
+        alone: Of one that trains the model on one thread, beside others; None: as `subject`.
         other: Of all other jobs.
     """
 
     null: float
     subject: float
-    alone: float = FIRST_GUESS
+    running: float | None = None
+    alone: float | None = None
     other: float = FIRST_GUESS
 
 
@@ -59,15 +62,20 @@ def measure_speed(
     import torch
 
     null = setup.null("bagnet", setup.gating_q)
-    threads, aside = torch.get_num_threads(), crew_size(device, setup.pixels) > 1
-    own = alone = of_null = FIRST_GUESS
+    threads = 1 if crew_size(device, setup.pixels) > 1 else torch.get_num_threads()
+    own, found = FIRST_GUESS, dict.fromkeys({setup.profile.precision, "float32"}, FIRST_GUESS)
     if null is not None:
-        of_null = with_threads(1 if aside else threads, lambda: null_step(setup, MOMENT, device))
+        for precision in found:
+            step = partial(null_step, setup, MOMENT, device, precision)
+            found[precision] = with_threads(threads, step)
     if subject is not None:
-        own = alone = subject_step(subject, MOMENT, device) / STEP
-        if aside:
-            alone = with_threads(1, lambda: subject_step(subject, MOMENT, device)) / STEP
-    return Speed(null=of_null, subject=own, alone=alone)
+        own = subject_step(subject, MOMENT, device) / STEP
+    return Speed(null=found[setup.profile.precision], running=found["float32"], subject=own)
+
+
+def alone(subject: "Subject", device: "torch.device | None" = None) -> float:
+    """Seconds a unit of a job that trains the model on one thread."""
+    return with_threads(1, partial(subject_step, subject, MOMENT, device)) / STEP
 
 
 def with_threads(wanted: int, work: Callable[[], float]) -> float:
@@ -82,7 +90,12 @@ def with_threads(wanted: int, work: Callable[[], float]) -> float:
         torch.set_num_threads(threads)
 
 
-def null_step(setup: Setup, moment: float, device: "torch.device | None" = None) -> float:
+def null_step(
+    setup: Setup,
+    moment: float,
+    device: "torch.device | None" = None,
+    precision: str = "float32",
+) -> float:
     """Seconds that a null takes to learn from one image."""
     import torch
 
@@ -106,7 +119,7 @@ def null_step(setup: Setup, moment: float, device: "torch.device | None" = None)
             images_seen=len(data),
             rate=SMALL_RATE,
             optimizer="muon",
-            precision=setup.profile.precision,
+            precision=precision,
         )
         return timed(lambda: images_learned(network, data, recipe), moment)
 

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from audit.record import AuditError
 from reports.words import Word
 
@@ -62,6 +64,12 @@ class Profile(Word):
     probe_images: int = 10_000
     probe_svm: bool = True
     precision: Precision = "float32"
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """What it says of itself; 32 bits go without saying, as before there was another."""
+        found: dict[str, object] = dump(self)
+        return {k: v for k, v in found.items() if (k, v) != ("precision", "float32")}
 
 
 PROFILES: dict[str, Profile] = {

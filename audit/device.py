@@ -65,12 +65,14 @@ def device_for(options: Mapping[str, Any], progress: Progress) -> "torch.device"
     return device
 
 
-def settled(settings: "Settings", device: "torch.device") -> "Settings":
+def settled(settings: "Settings", device: "torch.device", progress: Progress) -> "Settings":
     """The settings, with what the device decides: nulls learn in bfloat16 where AMX is.
 
     By what the processor has and not by its speed just now, so that a later call finds in the
-    cache what an earlier one has left. On a GPU nothing is decided: it was never measured there.
+    cache what an earlier one has left. On a GPU they learn in 32 bits: it was never measured there.
     """
+    if settings.amp and device.type == "cpu" and not has_amx():
+        progress.say("--amp: this processor has no AMX, so that nulls may learn more slowly")
     if settings.amp is not None:
         return settings
     return settings.model_copy(update={"amp": device.type == "cpu" and has_amx()})
@@ -80,8 +82,9 @@ def has_amx() -> bool:
     """Whether the processor multiplies matrices of bfloat16 in units of their own."""
     import torch
 
-    known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9 and later
-    return bool(known.get("amx_bf16"))
+    if hasattr(torch.cpu, "get_capabilities"):
+        return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())  # an older torch
 
 
 def on_device(network: Net, device: "torch.device") -> Net:

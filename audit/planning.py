@@ -97,6 +97,8 @@ def plan(
             )
         )
     saved = saved_side_by_side([job for job in jobs if not known(job)], speed, size, aside)
+    others = [job for job in jobs if job.key not in shared]
+    saved += (models - 1) * saved_side_by_side(others, speed, size, aside)
     total = sum(row.seconds for row in rows) - saved
     return Plan(profile=setup.profile.name, rows=tuple(rows), seconds=total, size=size, aside=aside)
 
@@ -119,10 +121,11 @@ def seconds(job: Job, speed: Speed, aside: tuple[str, ...] = ()) -> float:
     """Expected seconds of a job; one of the kinds that are done aside has one thread."""
     kind = str(job.params.get("null", "")).partition("-")[0]
     if needs_model(job):
-        own = speed.alone if job.kind in aside else speed.subject
-        return (job.cost - job.fixed) * own + job.fixed * speed.other
+        own = speed.alone if job.kind in aside else None
+        return (job.cost - job.fixed) * (own or speed.subject) + job.fixed * speed.other
     if job.kind in OF_NULLS and kind not in TRIVIAL:
-        return job.cost * speed.null
+        running = speed.running if job.kind == "null_outputs" else None
+        return job.cost * (running or speed.null)
     return job.cost * speed.other
 
 

@@ -99,13 +99,14 @@ def plan_for(
         dataset: The data.
         classes: In the order of the subject's outputs.
         profile: How much.
-        speed: Empty at first; the calibration is put in and used again.
+        speed: Empty at first; the calibration is put in, and more of it where it is needed.
     """
-    from audit.calibration import measure_speed
+    from audit.calibration import alone, measure_speed
     from audit.crew import crew_size
     from audit.jobs.aside import kinds_aside
     from audit.jobs.workshop import Workshop
     from audit.planning import plan
+    from audit.work import OF_COPIES
 
     setup, jobs, cuts = jobs_for(batch, subject, dataset, classes, profile)
     if not speed:
@@ -117,6 +118,9 @@ def plan_for(
 
     size, rest = crew_size(batch.device, setup.pixels), [job for job in jobs if not known(job)]
     aside = kinds_aside(rest, Workshop(dataset, subject, setup, cuts, all_cuts=cuts), size)
+    copies = not set(OF_COPIES).isdisjoint(aside)
+    if copies and subject is not None and speed[0].alone is None:
+        speed[0] = speed[0].model_copy(update={"alone": alone(subject)})
     return plan(setup, jobs, known, speed[0], batch.models, size, aside)
 
 

@@ -24,7 +24,6 @@ VOTED = {  # likewise, of an image that it votes on, at most: by closer or by mi
     "sighted": 0.6,
 }
 VOTED_ELSE = 0.8
-ROUNDED = 1.7  # times as long as learning from an image takes its running, where that is bfloat16
 
 
 def train_facts(setup: Setup) -> Job:
@@ -110,7 +109,7 @@ def choose(setup: Setup, null: Null) -> Job:
     tried, seeds = len(setup.profile.rates) + 2, setup.profile.seeds
     held = 0.1 * setup.n_train + 1000  # about
     learned = setup.profile.images_seen * (0.125 * tried + 1.4 * seeds)
-    voted = 0.3 * tried + 4 * voting(setup, null) * seeds
+    voted = 0.3 * tried + 4 * VOTED.get(null.kind, VOTED_ELSE) * seeds
     seen = learned + held * voted if null.trained else setup.n_train
     return Job(
         kind="choose",
@@ -163,14 +162,8 @@ def null_outputs(
         | {"untrained": untrained, "relocated": relocated}
         | {"features": not (seed or relocated)},  # only `dimension` reads them
         after=(choose(setup, null) if untrained else fit(setup, null, seed), *scale),
-        cost=voting(setup, null) * setup.n_eval * COSTS.get(null.kind, 1.0),
+        cost=VOTED.get(null.kind, VOTED_ELSE) * setup.n_eval * COSTS.get(null.kind, 1.0),
     )
-
-
-def voting(setup: Setup, null: Null) -> float:
-    """Cost of an image that a null votes on, in images that it learns from."""
-    rounded = setup.profile.precision != "float32"
-    return VOTED.get(null.kind, VOTED_ELSE) * (ROUNDED if rounded else 1.0)
 
 
 def precise(profile: Profile) -> dict[str, Plain]:

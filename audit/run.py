@@ -47,7 +47,7 @@ class Audited:
         seconds: Of the audit, once model and data were loaded.
         fitted: The folder that the nulls came from, if they did.
         device: That networks ran on, by name.
-        size: How many processes did jobs of nulls side by side.
+        size: How many processes did jobs side by side.
     """
 
     setup: Setup

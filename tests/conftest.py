@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -39,9 +40,20 @@ def pytest_addoption(parser):
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item):
+def pytest_fixture_setup(fixturedef, request):
+    """No fixture depends on what was set up before it; each has numbers of its own."""
+    begin(request.config, zlib.crc32(fixturedef.argname.encode()))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item):
     """No test depends on which tests ran before it, or on how fast."""
-    seed = item.config.getoption("seed")
+    begin(item.config)
+
+
+def begin(config, more=0):
+    """Random numbers begin anew."""
+    seed = (config.getoption("seed") + more) % 2**32
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

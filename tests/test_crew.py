@@ -241,6 +241,33 @@ def test_a_child_that_ends_is_noticed_between_the_jobs_that_are_done_here(adding
     assert begun.index("fit 0") < begun.index("dimension 2")
 
 
+@pytest.mark.parametrize("why", ["killed", "can't allocate memory"])
+def test_a_copy_that_lacked_memory_is_done_once_more_when_no_other_runs(why, adding, monkeypatch):
+    ours, running = os.getpid(), []
+
+    def learn(job, *_):
+        if os.getpid() == ours:
+            running.append(len(foreman.running))
+            return Outcome({}, {"n": np.array(1)})
+        if job.params["n"] == 0 and why == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if job.params["n"] == 0:
+            raise RuntimeError(why)
+        time.sleep(0.5)
+        return Outcome({}, {"n": np.array(2)})
+
+    monkeypatch.setitem(KINDS, "transfer", learn)
+    jobs = {job.key: job for job in (chain("transfer", n, cost=3.0 - n) for n in range(3))}
+    done, crew = Done(), Crew(2)
+    foreman = Foreman(
+        dict(jobs), SHOP, Store(None), Progress(quiet=True), done, crew, ("transfer",)
+    )
+    foreman.do_all()
+    assert not done.failures
+    assert [int(done.outcomes[key].arrays["n"]) for key in jobs] == [1, 2, 2]
+    assert running == [1]  # itself
+
+
 def failed_where(monkeypatch, choose):
     """Labels that failed where `choose 1` does what is given, and those that began, in order."""
     monkeypatch.setitem(

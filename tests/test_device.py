@@ -222,7 +222,9 @@ def test_nulls_learn_in_bfloat16_where_the_processor_is_made_for_it(
     amp, device, has, found, monkeypatch
 ):
     monkeypatch.setattr(devices, "has_amx", lambda: has)
-    settings = devices.settled(load_settings(None, {"amp": amp}), torch.device(device))
+    progress = Progress(quiet=True)
+    settings = devices.settled(load_settings(None, {"amp": amp}), torch.device(device), progress)
+    assert [*map(len, [progress.lines])] == [1 if amp and not has else 0]
     assert chosen_profile(settings).precision == found
 
 
@@ -230,6 +232,9 @@ def test_a_torch_that_does_not_know_the_processor_leaves_32_bits(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
     assert has_amx()
     monkeypatch.delattr(torch.cpu, "get_capabilities")
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    assert has_amx()
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
     assert not has_amx()
 
 

@@ -1,6 +1,7 @@
 """Plans: counted, estimated, never run; and the largest profile that fits into a time."""
 
 import json
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from audit.calibration import Speed, images_learned, noise, timed
 from audit.case import CutPoint
 from audit.config import PROFILES
 from audit.jobs import KINDS
-from audit.planning import choose_profile, parse_time, plan, without_subject
+from audit.planning import choose_profile, parse_time, plan, seconds, without_subject
 from audit.record import AuditError
 from audit.setup import Training, set_up_nulls
 from audit.transfer_requests import costs
@@ -84,6 +85,24 @@ def test_jobs_of_nulls_side_by_side_take_the_longest_chain_or_their_share(size, 
             Job(kind="stack", label="d", cost=70)]  # fmt: skip
     speed = Speed(null=1.0, subject=3.0, other=0.1)
     assert plan(setup, jobs, lambda _: False, speed, size=size).seconds == pytest.approx(seconds)
+
+
+def test_networks_of_every_model_are_trained_side_by_side():
+    setup = set_up_nulls(KNOWN, PROFILES["quick"], 0, None)
+    jobs = [Job(kind="transfer", label=str(i), params={"subject": "x", "i": i}, cost=10)
+            for i in range(6)]  # fmt: skip
+    speed, kinds = Speed(null=1.0, subject=1.0, alone=1.5), ("transfer",)
+    found = [
+        plan(setup, jobs, lambda _: False, speed, models, 2, kinds).seconds for models in (1, 3)
+    ]
+    assert found == [45.0, 135.0]
+
+
+def test_learned_nulls_run_in_32_bits_and_take_what_that_takes():
+    outputs = Job(kind="null_outputs", label="o", params={"null": "bagnet-9"}, cost=10)
+    fit = outputs.model_copy(update={"kind": "fit"})
+    speed = Speed(null=1.0, subject=1.0, running=2.0)
+    assert [seconds(job, speed) for job in (outputs, fit)] == [20.0, 10.0]
 
 
 def test_the_cost_of_a_network_of_half_of_the_classes():
@@ -161,6 +180,25 @@ def test_what_is_cached_takes_no_time(data, model, cache, command, capsys, idle,
     printed = capsys.readouterr().out
     assert "transfer" not in printed
     assert "An estimate" in printed
+
+
+def test_all_profiles_are_planned_in_the_precision_of_an_audit(
+    data, model, cache, command, capsys, idle, monkeypatch
+):
+    monkeypatch.setattr("audit.device.has_amx", lambda: True)
+    planned = []
+    commands = sys.modules["audit.commands.plan"]
+    plan_for = commands.plan_for
+
+    def noted(*words):
+        planned.append(words[4].precision)
+        return plan_for(*words)
+
+    monkeypatch.setattr(commands, "plan_for", noted)
+    assert command("plan", model, "--data", data, "--cache", cache, "-q") == 0
+    assert planned == ["bfloat16"] * 4
+    assert command("plan", model, "--data", data, "--cache", cache, "-q", "--no-amp") == 0
+    assert planned[4:] == ["float32"] * 4
 
 
 def test_no_time_for_any_profile(data, model, tmp_path, command, capsys, idle):

@@ -152,11 +152,12 @@ def test_all_networks_of_a_curve_share_the_decoded_images(monkeypatch):
     monkeypatch.setattr(
         Workshop, "subject_images", lambda *asked: decoded.append(asked[2].tolist()) or images()
     )
-    shop = Workshop(None, None, None)
+    view = SimpleNamespace(in_chans=1, img_size=8)
+    shop = Workshop(None, SimpleNamespace(preprocessing=view), None)
     for last in (2, 2, 3, 3, 2):
         shop.retraining_images(np.array([1, last]))
     assert decoded == [[1, 2], [1, 3], [1, 2]]
-    monkeypatch.setattr("audit.jobs.workshop.MEMORY", 0)
+    monkeypatch.setattr("audit.jobs.workshop.MEMORY", 64)
     for _ in range(2):
-        shop.retraining_images(np.array([4]))
-    assert decoded[3:] == [[4], [4]]
+        shop.retraining_images(np.array([4, 5]))
+    assert decoded[3:] == [[4, 5], [4, 5]]

@@ -47,7 +47,8 @@ def fit(out: Path, **flags: Any) -> int:
     root = None if options["no_cache"] else options["cache"] or default_cache()
     progress = Progress(bool(options["quiet"]))
     device = device_for(options, progress)
-    digest = fit_nulls(settled(settings, device), out, Store(root), progress, device)
+    settings = settled(settings, device, progress)
+    digest = fit_nulls(settings, out, Store(root), progress, device)
     if options["as_json"]:
         print(json.dumps({"out": str(out), "manifest_sha256": digest}))
     click.echo(f"nulls: {visible(str(out), 1000)} (manifest SHA-256 {digest})", err=True)

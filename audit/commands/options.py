@@ -148,13 +148,13 @@ PROFILE = together(
     option(
         "--amp/--no-amp",
         default=None,
-        help="Whether nulls learn in bfloat16 [where the processor has AMX].",
+        help="Whether nulls learn in bfloat16 [as in a folder of nulls, else with AMX].",
     ),
 )
 THREADS = option(
     "--threads",
     type=COUNT,
-    help="Processor threads, and processes that train nulls [as many as are free].",
+    help="Processor threads, and processes that train networks [as many as are free].",
 )
 DEVICE = option("--device", help="Where networks run: cuda or cuda:1 for a GPU [cpu].")
 QUIET = option("-q", "--quiet", is_flag=True, default=None, help="No progress.")

@@ -67,7 +67,7 @@ def plan(model_path: Path | None, **flags: Any) -> int:
     made = plan_for(batch, subject, dataset, classes, profile, speed)
     others = {}
     for name in PROFILES if batch.fitted is None else ():
-        other = profile_named(settings, name)
+        other = profile_named(batch.settings, name)
         others[name] = plan_for(batch, subject, dataset, classes, other, speed).seconds
     beside = beside_of(batch.beside, dataset, names_of(settings))
     if options["as_json"]:

@@ -76,8 +76,7 @@ def run(models: tuple[Path, ...], **flags: Any) -> int:
     settings, options = resolve(flags)
     progress = Progress(bool(options["quiet"]))
     if len(models) == 1:
-        command = repeat_command(models[0], settings, options)
-        report, out = audit_files(models[0], settings, options, command=command, progress=progress)
+        report, out = audit_files(models[0], settings, options, progress=progress)
         if options["as_json"]:
             print_json(as_object(report, out))
         show(report, out, as_json=False)
@@ -94,16 +93,24 @@ def audit_files(
     settings: Settings,
     options: dict[str, Any],
     *,
-    command: str,
     progress: Progress,
+    command: str = "",
 ) -> tuple[Report, Path]:
     """Audit one model.
+
+    Args:
+        model_path: A checkpoint.
+        settings: As resolved.
+        options: Of this call.
+        progress: Told what happens.
+        command: That repeats the audit, where it is not one of this model and these settings.
 
     Returns:
         The report and its folder.
     """
     claim_folder(options["out"] or USUAL / secrets.token_hex(8))
     batch = open_batch(settings, options, progress)
+    command = command or repeat_command(model_path, batch.settings, options)
     return audit_one(batch, model_path, command=command, out=lambda s: options["out"] or named(s))
 
 
@@ -118,7 +125,7 @@ def audit_several(
     results: list[tuple[Path, Result]] = []
     for path, name in zip(models, names, strict=True):
         place = folder_for(options["out"], name)
-        result = attempt(batch, path, repeat_command(path, settings, options), place)
+        result = attempt(batch, path, repeat_command(path, batch.settings, options), place)
         if isinstance(result, AuditError):
             click.echo(f"audit: {result}", err=True)
         else:

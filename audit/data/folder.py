@@ -1,5 +1,6 @@
 """Image folders: every file is opened, decoded and digested once, before any expensive work."""
 
+import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -168,7 +169,9 @@ def load_split(
 
 
 def workers() -> int:
-    """Threads for decoding: as many as this process may use, at most eight."""
+    """Threads for decoding: as many as this process may use, at most eight; one beside others."""
+    if multiprocessing.current_process().daemon:
+        return 1
     if hasattr(os, "sched_getaffinity"):
         return min(8, len(os.sched_getaffinity(0)))
     return min(8, os.cpu_count() or 1)

@@ -2,8 +2,8 @@
 
 Jobs of nulls are done aside wherever there may be children: a second thread hardly helps a small
 network. Networks of the model's kind, which the transfer curves train, gain less and take more
-memory: they are done aside if there is at least one for every child and all have room at once.
-Otherwise one after the other takes all threads.
+memory: they are done aside if there are several for every child, for the last rounds are seldom
+full, and all children have room at once. Otherwise one after the other takes all threads.
 """
 
 import math
@@ -16,8 +16,9 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from audit.crew import free_memory
 from audit.jobs.nulls import null_of
+from audit.jobs.probes import groups
 from audit.jobs.retraining import bytes_per_image, within_memory
-from audit.jobs.split_transfer import curve_of
+from audit.jobs.split_transfer import curve_of, half
 from audit.jobs.transfer import chosen
 from audit.jobs.workshop import Workshop
 from audit.sizes import area
@@ -29,6 +30,7 @@ from baselines.train import Recipe
 if TYPE_CHECKING:
     from audit.model.spec import ModelSpec
 
+SEVERAL = 3  # copies for each child; with fewer, all threads end sooner
 OURS = 3 * 2**30  # bytes that this process takes meanwhile, for read-outs and distances
 ALONE = 2**29  # likewise a child, beside what is counted
 BEYOND = 1.5  # of what a step keeps: gradients on their way, and room of the kernels
@@ -45,7 +47,7 @@ def kinds_aside(jobs: Sequence[Job], shop: Workshop, size: int) -> tuple[str, ..
     if size < 2:
         return ()
     copies = [job for job in jobs if job.kind in OF_COPIES]
-    if len(copies) < size or free_memory() < OURS + size * room_for_copies(shop):
+    if len(copies) < SEVERAL * size or free_memory() < OURS + size * room_for_copies(shop):
         return OF_NULLS
     return OF_NULLS + OF_COPIES
 
@@ -54,42 +56,58 @@ def room_for_copies(shop: Workshop) -> float:
     """Bytes of memory that one child needs to train a network of the model's kind."""
     setup, view = shop.setup, shop.subject.preprocessing
     cuts = [shop.cuts[cut.name] for cut in setup.cuts]
-    n = within_memory(cuts, setup.profile.transfer_images)
+    most = max(setup.n_train, setup.transfer.n_train if setup.transfer else 0)
+    n = within_memory(cuts, min(setup.profile.transfer_images, most))
     stored = n * bytes_per_image(cuts)
-    pixels = n * view.in_chans * area(view.img_size)
+    pixels = 2 * n * view.in_chans * area(view.img_size)  # all, and those that a rate is tried on
     return ALONE + stored + pixels + bytes_learning(shop.subject.spec, Recipe(0).batch)
 
 
 def bytes_learning(spec: "ModelSpec", batch: int) -> float:
     """Bytes that a step of AdamW takes: weights four times, and what waits for the way back.
 
-    Counted on a network without values; infinite where one cannot be made or run.
+    Counted on a network without values, for two images and for four; infinite where one cannot be
+    made or run.
     """
+    try:
+        network = spec.outline().train()
+        two, four = (bytes_kept(network, spec.input_shape, n) for n in (2, 4))
+    except Exception:  # whatever a model raises that cannot run without values
+        return math.inf
+    weights = sum(p.numel() * p.element_size() for p in network.parameters())
+    return 4 * weights + BEYOND * (two + (batch - 2) * (four - two) / 2)
+
+
+def bytes_kept(network: nn.Module, shape: tuple[int, int, int], n: int) -> int:
+    """Bytes that a forward pass of `n` images keeps for the way back, beside the weights."""
+    own = {value.untyped_storage()._cdata for value in network.state_dict().values()}
     kept: dict[int, tuple[int, Tensor]] = {}
 
     def keep(value: Tensor) -> Tensor:
         storage = value.untyped_storage()
-        if not isinstance(value, nn.Parameter):
+        if storage._cdata not in own:
             kept[storage._cdata] = storage.nbytes(), value  # held, so that no other takes its place
         return value
 
-    try:
-        network = spec.outline().train()
-        with saved_tensors_hooks(keep, lambda value: value), torch.random.fork_rng(devices=[]):
-            network(torch.zeros(2, *spec.input_shape, device="meta"))
-    except Exception:  # whatever a model raises that cannot run without values
-        return math.inf
-    weights = sum(p.numel() * p.element_size() for p in network.parameters())
-    return 4 * weights + BEYOND * batch * sum(size for size, _ in kept.values()) / 2
+    with saved_tensors_hooks(keep, lambda value: value), torch.random.fork_rng(devices=[]):
+        network(torch.zeros(n, *shape, device="meta"))
+    return sum(size for size, _ in kept.values())
 
 
 def prepare(job: Job, shop: Workshop, results: Mapping[str, Outcome]) -> None:
     """Bring into memory what children of this process would else bring there one by one."""
     if job.kind == "transfer":
-        shop.retraining_images(chosen(job, shop))
+        index = chosen(job, shop)
+        if shop.fits(len(index)):
+            shop.retraining_images(index)
         shop.keep_evaluation()
     elif job.kind in OF_COPIES:
-        curve_of(job, shop, results, str(job.params.get("side", "b")))
+        side = str(job.params.get("side", "b"))
+        own = half(job, shop, side)
+        if shop.fits(min(job.whole("images"), len(own.positions(shop, "train")))):
+            curve_of(job, shop, results, side)
+        if job.kind == "split_base" and own.of in shop.others:
+            groups(shop, own.of, "eval", own.positions(shop, "eval"))
     else:
         null = null_of(job, shop)
         if null.kind in TRIVIAL:

@@ -7,12 +7,12 @@ from functools import partial
 
 from audit.crew import Crew, Ended, Line, LostError
 from audit.jobs.aside import prepare
-from audit.jobs.kinds import attempt, why
+from audit.jobs.kinds import NO_MEMORY, attempt, why
 from audit.jobs.workshop import Workshop
 from audit.progress import Progress
 from audit.record import AuditError
 from audit.store import Outcome, Store
-from audit.work import OF_NULLS, Job, longest_chains
+from audit.work import OF_COPIES, OF_NULLS, Job, longest_chains
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Foreman:
         while self.waiting or self.running:
             while self.crew.told():
                 self.hear()
-            ready = [job for job in self.waiting.values() if self.is_ready(job)]
+            ready = [job for job in self.waiting.values() if self.is_ready(job) and self.fits(job)]
             aside = [job for job in ready if self.is_aside(job)] if self.crew.room else []
             needed = [job for job in ready if not self.is_aside(job) and self.is_awaited(job)]
             if needed:
@@ -87,6 +87,10 @@ class Foreman:
     def is_aside(self, job: Job) -> bool:
         """Whether a job is done by a child."""
         return self.crew.size > 1 and job.kind in self.aside and job.key not in self.here
+
+    def fits(self, job: Job) -> bool:
+        """Whether a job may begin beside others: not where one lacked memory for it before."""
+        return not (job.key in self.here and job.kind in OF_COPIES and self.running)
 
     def is_awaited(self, job: Job) -> bool:
         """Whether a job for a child waits for this one."""
@@ -136,14 +140,14 @@ class Foreman:
         self.progress.finish_job(job.key, counts=False)
 
     def hear(self) -> None:
-        """Take the next that a child tells; what was killed is done once more, here."""
+        """Take the next that a child tells; what lacked memory is done once more, here."""
         key, told = self.crew.wait()
         job = self.running[key]
         if not isinstance(told, Ended):
             self.progress.tick(told, name=key)
             return
         result = told.result
-        if isinstance(result, LostError) and result.killed:
+        if result == NO_MEMORY or (isinstance(result, LostError) and result.killed):
             self.put_back(job)
             return
         if isinstance(result, Outcome) and not self.store.has(job.kind, key):

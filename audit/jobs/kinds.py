@@ -52,11 +52,13 @@ KINDS: dict[str, Executor] = {
     "pictures": pictures.pictures,
 }
 
+NO_MEMORY = "it needs more memory than there is"
+
 
 def why(error: Exception) -> str:
     """Why a job failed, safe to show."""
     if is_memory(error):
-        return "it needs more memory than there is"
+        return NO_MEMORY
     if isinstance(error, LostError):
         return visible(str(error), 300)
     return visible(f"{type(error).__name__}: {error}", 300)

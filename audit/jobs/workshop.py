@@ -177,7 +177,7 @@ class Workshop:
             return self._retraining[key]
         self._retraining.clear()
         images = self.subject_images("train", index, of)
-        if images.pixels.numel() <= MEMORY:
+        if self.fits(len(index)):
             self._retraining[key] = images
         return images
 
@@ -196,11 +196,15 @@ class Workshop:
 
     def keep_evaluation(self) -> Images | None:
         """Decode the evaluation images as the subject sees them and keep them, if they fit."""
-        if len(self.dataset.eval) > self._at_once():
+        if not self.fits(len(self.dataset.eval)):
             return None
         if not self._evaluation:
             self._evaluation.append(self.subject_images("eval"))
         return self._evaluation[0]
+
+    def fits(self, n: int) -> bool:
+        """Whether so many images as the subject sees them are few enough to be kept."""
+        return n <= self._at_once()
 
     def _at_once(self) -> int:
         """How many images as the subject sees them fit in memory; one at least."""

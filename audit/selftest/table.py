@@ -12,8 +12,9 @@ NOT_SHOWN = """\
 What this does not show: that an audit of your model and your data is right. The faults are plain,
 each alone, planted in small pictures made for the purpose, and the model is one small network. A
 fault that is fainter, that touches only some of the images, or of a kind not planted here may be
-missed; so may nulls starved so early that their curves have not begun to climb. Seeds differ: how
-often a case was missed over ten of them is recorded in benchmarks/."""
+missed; so may nulls starved so early that their curves have not begun to climb. Nulls learn in 32
+bits here, on every processor. Seeds differ: how often a case was missed over ten of them is
+recorded in benchmarks/."""
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -1,11 +1,13 @@
 """Nulls trained in bfloat16 and in float32: how much faster, and is a null as strong?
 
     AUDIT_DATA=cifar10 python benchmarks/precision.py --seen 30000 --seeds 6
+    python benchmarks/precision.py --steps-of resnet18 convnext_atto --side 32  # other networks
 
 AUDIT_DATA names an image folder; `--data` names another. Both networks begin with the same weights
 and see the same batches, one thread. The speed is that of training steps of whole images, the two
 in turn; the accuracy is that of the finished networks on the test images, paired. The interval of
 the gain is over images and seeds: two networks of one seed soon differ as those of two seeds do.
+With `--steps-of` only steps of timm's networks are timed, on noise.
 """
 
 import argparse
@@ -16,10 +18,14 @@ import time
 from pathlib import Path
 from statistics import median
 
+import timm
 import torch
 from null_recipes import build, load, mirrored, prepared, tuned
 from scipy import stats
+from torch import nn
 
+from audit.calibration import noise
+from audit.model.spec import is_bound_to_size
 from baselines.sibling import Kind, size_rule
 from baselines.train import Images, Recipe, predict, train
 
@@ -31,16 +37,31 @@ HEAD = (
 
 
 def speeds(kind: Kind, q: int, fit: Images, recipe: Recipe) -> list[float]:
-    """Images a second of processor time in each precision: the median of rounds in turn."""
-    short = dataclasses.replace(recipe, images_seen=STEPS * recipe.batch, rate=1e-6, crop=0)
-    took: list[list[float]] = [[], []]
+    """Of a null, by steps of whole images; see `timed`."""
     network = build(kind, q, fit, *size_rule(len(fit), fit.side))
+    return timed(network, fit, dataclasses.replace(recipe, crop=0))
+
+
+def timed(network: nn.Module, data: Images, recipe: Recipe) -> list[float]:
+    """Images a second of processor time in each precision: the median of rounds in turn."""
+    short = dataclasses.replace(recipe, images_seen=STEPS * recipe.batch, rate=1e-6)
+    took: list[list[float]] = [[], []]
     for _ in range(ROUNDS + 1):
         for found, precision in zip(took, PRECISIONS, strict=True):
             start = time.process_time()
-            train(network, fit, dataclasses.replace(short, precision=precision), seed=0)
+            train(network, data, dataclasses.replace(short, precision=precision), seed=0)
             found.append(time.process_time() - start)
     return [short.images_seen / median(found[1:]) for found in took]
+
+
+def steps_of(architecture: str, side: int, batch: int) -> None:
+    """One row: how fast a network of timm learns."""
+    data = noise(batch, (3, side, side), 10)
+    sized = {"img_size": side} if is_bound_to_size(architecture) else {}
+    network = timm.create_model(architecture, num_classes=10, **sized)
+    recipe = Recipe(images_seen=0, augment="mirror", batch=batch, optimizer="adamw")
+    slow, fast = timed(network, data, recipe)
+    print(f"| {architecture} | {side} | {slow:.1f} | {fast:.1f} | {fast / slow:.2f} |", flush=True)
 
 
 def right(kind: Kind, q: int, splits: dict[str, Images], recipe: Recipe, seed: int) -> torch.Tensor:
@@ -79,8 +100,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="image folder or idx files; else AUDIT_DATA")
     parser.add_argument("--seen", type=int, default=30_000, help="training images seen")
     parser.add_argument("--seeds", type=int, default=6, help="two or more")
+    parser.add_argument("--steps-of", nargs="*", metavar="ARCHITECTURE", help="of timm")
+    parser.add_argument("--side", type=int, default=32, help="of their images, in pixels")
+    parser.add_argument("--batch", type=int, default=128)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.steps_of:
+        print("| network | side | images/s, float32 | bfloat16 | ratio |\n|---|---|---|---|---|")
+        for architecture in options.steps_of:
+            steps_of(architecture, options.side, options.batch)
+        return
     folder = options.data or Path(os.environ["AUDIT_DATA"])
     print(f"{folder.name}, {options.seen:,} images seen, {options.seeds} seeds\n")
     print(HEAD + "\n|" + "---|" * (HEAD.count("|") - 1), flush=True)

@@ -34,11 +34,7 @@ VERSIONS = {  # raise one where a kind's result changes; old entries of the stor
     "pictures": 3,
 }
 OF_NULLS = ("choose", "fit", "null_outputs")  # small networks, which a second thread hardly helps
-OF_COPIES = (
-    "transfer",
-    "split_base",
-    "split_network",
-)  # networks of the model's kind, trained anew
+OF_COPIES = ("transfer", "split_base", "split_network")  # of the model's kind, trained anew
 Plain = str | int | float | bool | None | list[float] | list[str]
 
 

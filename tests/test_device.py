@@ -224,7 +224,7 @@ def test_nulls_learn_in_bfloat16_where_the_processor_is_made_for_it(
     monkeypatch.setattr(devices, "has_amx", lambda: has)
     progress = Progress(quiet=True)
     settings = devices.settled(load_settings(None, {"amp": amp}), torch.device(device), progress)
-    assert [*map(len, [progress.lines])] == [1 if amp and not has else 0]
+    assert bool(progress.lines) == (amp is True and not has)  # that it may be slower
     assert chosen_profile(settings).precision == found
 
 

@@ -101,8 +101,8 @@ def write(made: Plan, others: Mapping[str, float], speed: Speed, *, with_subject
         numbers = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
         click.echo("  ".join([first.ljust(widths[0]), *numbers]))
     copies = " and of the transfer curves" if set(OF_COPIES) & set(made.aside) else ""
-    beside = f", jobs of nulls{copies} in {made.size} processes side by side"
-    beside = beside if made.size > 1 else ""
+    where = f", jobs of nulls{copies} in {made.size} processes side by side"
+    beside = where if made.size > 1 else ""
     click.echo(f"{visible(made.profile)} profile: about {duration(made.seconds)} in all{beside}")
     if others:
         each = ", ".join(f"{name} {duration(value)}" for name, value in others.items())

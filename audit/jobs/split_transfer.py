@@ -16,8 +16,8 @@ from torch import nn
 
 from audit.data import subset
 from audit.jobs.probes import groups, train_groups
-from audit.jobs.retraining import DIVERGED, Curve, Start, errors_on, learn, within_memory
-from audit.jobs.transfer import facts, shares_of
+from audit.jobs.retraining import DIVERGED, Curve, Start, errors_on, learn
+from audit.jobs.transfer import facts, images_each, shares_of
 from audit.jobs.workshop import Tick, Workshop
 from audit.model.spec import ModelSpec
 from audit.store import Outcome
@@ -78,9 +78,7 @@ def curve_of(job: Job, shop: Workshop, results: Mapping[str, Outcome], side: str
     wanted = [half(job, shop, "b")]
     if str(job.params["of"]) not in shop.others:
         wanted.append(half(job, shop, "a"))
-    cuts = [shop.cuts[str(name)] for name in job.params["cuts"]]  # type: ignore[union-attr]
-    n = within_memory(cuts, job.whole("images"))
-    n = min(n, *(len(h.positions(shop, "train")) for h in wanted))
+    n = min(images_each(job, shop), *(len(h.positions(shop, "train")) for h in wanted))
     own = half(job, shop, side)
     index = own.chosen(shop, n, job.whole("base_seed"))
     images = own.relabelled(shop.retraining_images(index, own.of))

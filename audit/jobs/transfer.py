@@ -42,9 +42,13 @@ def transfer(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
 
 def chosen(job: Job, shop: Workshop) -> NDArray[np.int64]:
     """Positions of the training images that all networks of the curve learn from."""
+    return shop.some("train", images_each(job, shop), job.whole("base_seed"))
+
+
+def images_each(job: Job, shop: Workshop) -> int:
+    """How many training images every cut of a job's curve can store features of."""
     cuts = [shop.cuts[str(name)] for name in job.params["cuts"]]  # type: ignore[union-attr]
-    n = within_memory(cuts, job.whole("images"))
-    return shop.some("train", n, job.whole("base_seed"))
+    return within_memory(cuts, job.whole("images"))
 
 
 def facts(learned: Learned, curve: Curve) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Weights without a name: the architecture is found by names and shapes alone."""
 
-import time
-
 import pytest
 import timm
 from sample_networks import SPECS
@@ -123,14 +121,12 @@ def test_another_timm_finds_nothing_and_says_why(monkeypatch):
     assert "audit.model.index" in unusable()
 
 
-def test_a_look_up_takes_well_under_a_second():
+def test_a_look_up_builds_no_network(monkeypatch):
     shapes = shapes_of(build("vit_large_patch16_224"))
     read_index.cache_clear()
-    started = time.process_time()
+    monkeypatch.setattr("timm.create_model", lambda *_, **__: pytest.fail("that takes seconds"))
 
-    find(shapes)
-
-    assert time.process_time() - started < 0.5
+    assert any(c.exact for c in find(shapes))
 
 
 def test_a_hostile_number_of_strange_names_is_no_problem():

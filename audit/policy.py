@@ -11,6 +11,7 @@ from audit.case import title_of
 from audit.headline import headline
 from audit.limits import GAIN_PREFIXES, GAP, Limit, Policy, load_policy, parse_policy, resolved
 from audit.names import BY_CLASS, REFERENCE
+from audit.reasons import Reason, nulls_reduced
 from audit.record import Finding, Measurement
 from audit.stats import Pair, gain_interval, missing_pair
 from audit.verdict import GainVerdict, judge_gain
@@ -240,7 +241,27 @@ def _gain_finding(
         for prefix, pairs in ((GAIN, plain), (BALANCED, balanced))
         if pairs
     ]
-    return min(found, key=lambda finding: WORST_FIRST.index(finding.verdict))
+    worst = min(found, key=lambda finding: WORST_FIRST.index(finding.verdict))
+    reason = _reduced(measurements)
+    if worst.verdict != "pass" or reason is None:
+        return worst
+    return worst.model_copy(
+        update={"verdict": "inconclusive", "reason": reason.code, "explanation": reason.text}
+    )
+
+
+def _reduced(measurements: Sequence[Measurement]) -> Reason | None:
+    """Why no gain may pass: no patch null that gates saw the model's own pixels.
+
+    Colours, thumbnails and nulls of reduced images never stand in for such a null, whichever of
+    them a limit asks for. None if there is one.
+    """
+    gains = [m for m in measurements if m.name.startswith(GAIN_PREFIXES)]
+    claims = [m.detail for m in gains if m.detail.get("claim")]
+    seen = [(d["side"], d["subject_side"]) for d in claims if {"side", "subject_side"} <= d.keys()]
+    if any(side >= subject for side, subject in seen):
+        return None
+    return nulls_reduced(*max(seen, default=(math.nan, math.nan)))
 
 
 def _pairs(measurements: Sequence[Measurement], prefix: str) -> dict[str, Pair]:

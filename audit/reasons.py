@@ -65,6 +65,26 @@ def failed_null(pair: Pair) -> Reason | None:
     return Reason("WEAK_NULL", text)
 
 
+def nulls_reduced(side: float, subject_side: float) -> Reason:
+    """Patch nulls that saw the images smaller than the subject sees them.
+
+    Args:
+        side: Longest side of what they saw, in pixels; NaN where the report does not say.
+        subject_side: The subject's, likewise.
+    """
+    if not math.isfinite(side + subject_side):
+        text = (
+            "The report does not say at which size the patch baselines saw the images, so it does "
+            "not show that they saw what the model sees: audit the model again."
+        )
+        return Reason("NULLS_REDUCED", text)
+    text = (
+        f"The patch baselines saw the images at {side:.0f} pixels, the model at "
+        f"{subject_side:.0f}. Detail that only the model saw may explain the lead."
+    )
+    return Reason("NULLS_REDUCED", text)
+
+
 def few_groups(pair: Pair) -> Reason | None:
     """Fewer independent images than any verdict rests on."""
     if pair.groups >= MIN_GROUPS:

@@ -56,13 +56,34 @@ def load_report(path: Path) -> Report:
             f"{visible(repr(version), 40)}. Use the version of the tool that wrote it.",
         )
     try:
-        return Report.model_validate(raw)
+        return with_sides(Report.model_validate(raw))
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise AuditError(
             "REPORT_INVALID",
             f"{shown} is damaged at '{visible(where, 80)}'. Name another run, or audit again.",
         ) from None
+
+
+def with_sides(report: Report) -> Report:
+    """A report with the sides that the judge asks for, also if an earlier version wrote it.
+
+    Those reports give q in the null's own pixels and in the model's, along its shorter side, which
+    tells the sides apart for squares. That a longer side was reduced stands only in words.
+    """
+    reduced = "the model sees" in report.document.data.get("nulls see", "")
+    found = [m.model_copy(update={"detail": sides(m, reduced)}) for m in report.measurements]
+    return report.model_copy(update={"measurements": tuple(found)})
+
+
+def sides(m: Measurement, reduced: bool) -> dict[str, float]:
+    """A measurement's detail, with the sides that follow from its q."""
+    known = m.detail
+    if "subject_side" in known or not known.keys() >= {"q", "q_subject", "q_share"}:
+        return known
+    side = round(known["q"] / known["q_share"])
+    seen = round(known["q_subject"] / known["q_share"])
+    return known | {"side": side, "subject_side": max(seen, side + reduced)}
 
 
 def by_check(measurements: tuple[Measurement, ...]) -> dict[str, list[Measurement]]:

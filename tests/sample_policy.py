@@ -36,14 +36,15 @@ def measured(name="x", value=0.5, low=NAN, high=NAN, unit="points", **more):
     return Measurement(name=name, value=value, unit=unit, low=low, high=high, n=100, **more)
 
 
-def bet(null_error, subject_error, n=10_000, name=GAIN, **more):
-    """The measurement of a gain, as a check emits it."""
+def bet(null_error, subject_error, n=10_000, name=GAIN, sides=(32, 32), **more):
+    """The measurement of a gain, as a check emits it: the sides are the null's and the model's."""
+    sides = dict(zip(("side", "subject_side"), sides, strict=False))
     wrong = np.random.default_rng(1).permutation(np.arange(n) < round(subject_error * n))
     null = np.arange(n) < round(null_error * n)
     more = {"claim": True, "allowance": 0.0, "seed_variance": 0.0, **more}
     one = pair(name.rsplit(".", 1)[1], wrong, null, **more)
     value, low, high = gain_interval(one)
-    return measured(name, value, low, high, "gain", detail=one.to_detail())
+    return measured(name, value, low, high, "gain", detail=one.to_detail() | sides)
 
 
 def gain_finding(*measurements, g=0.1):

@@ -97,6 +97,29 @@ def test_the_gain_is_judged_by_its_own_rules():
     assert (starved.verdict, starved.reason) == ("inconclusive", "WEAK_NULL")
 
 
+def test_no_gain_passes_where_every_patch_null_saw_reduced_images():
+    small = bet(0.3, 0.1, sides=(64, 144))
+    found = gain_finding(small)
+    assert (found.verdict, found.reason) == ("inconclusive", "NULLS_REDUCED")
+    assert "saw the images at 64 pixels, the model at 144" in found.explanation
+    assert gain_finding(small, bet(0.3, 0.1, name=GAIN.replace("9", "17"))).verdict == "pass"
+    assert gain_finding(bet(0.3, 0.4, sides=(64, 144))).verdict == "fail"
+
+
+@pytest.mark.parametrize("sides", [(), (64,), (math.nan, math.nan), (32, math.nan)])
+def test_no_gain_passes_where_it_is_not_known_what_the_nulls_saw(sides):
+    assert gain_finding(bet(0.3, 0.1, sides=sides)).reason == "NULLS_REDUCED"
+
+
+def test_thumbnails_and_nulls_that_do_not_gate_stand_in_for_no_patch_null():
+    small = bet(0.3, 0.1, sides=(64, 144))
+    pixels = bet(0.3, 0.1, sides=(), name="accuracy_gap.gain.pixels")
+    larger = bet(0.3, 0.1, claim=False, name="accuracy_gap.gain.bagnet-33")
+    assert gain_finding(small, pixels, larger).reason == "NULLS_REDUCED"
+    asked = one_limit("accuracy_gap.gain.pixels", at_least=0.1)
+    assert judge([small, pixels], asked)[0].reason == "NULLS_REDUCED"
+
+
 def test_a_pattern_of_stars_does_not_escape_the_rules_of_the_gain():
     (found,) = judge([bet(0.3, 0.1, allowance=0.3)], one_limit("*", at_least=0.1))
     assert found.verdict == "inconclusive"

@@ -5,8 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from sample_runs import report, wrong
 
-from audit.folder import new_folder
+from audit.folder import dumped, new_folder
 from audit.limits import load_policy
 from audit.record import AuditError
 from audit.stored import judged_again, load_report
@@ -16,6 +17,28 @@ def test_judged_by_the_same_policy_nothing_changes(finished):
     report = load_report(finished[0])
     again = judged_again(report, load_policy())
     assert again.model_dump_json() == report.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("q_subject", "words", "reason"),
+    [
+        (9.0, "32 x 32 pixels", ""),
+        (20.25, "64 x 64 pixels (the model sees 144)", "NULLS_REDUCED"),
+        (9.0, "64 x 64 pixels (the model sees 128x64)", "NULLS_REDUCED"),
+    ],
+)
+def test_a_report_of_before_shows_what_the_nulls_saw(tmp_path, q_subject, words, reason):
+    """Its sides follow from q, and of rectangles from what it says."""
+    made = report(wrong(20), wrong(120))
+    old = {"q": 9.0, "q_subject": q_subject, "q_share": 9 / (32 if "32" in words else 64)}
+    gains = [m.model_copy(update={"detail": m.detail | old}) if ".gain." in m.name else m
+             for m in made.measurements]  # fmt: skip
+    document = made.document.model_copy(update={"data": {"nulls see": words}})
+    stored = made.model_copy(update={"measurements": tuple(gains), "document": document})
+    (tmp_path / "report.yaml").write_bytes(dumped(stored.model_dump(mode="python")))
+    again = judged_again(load_report(tmp_path), load_policy())
+    gain = next(f for f in again.findings if f.limit == "gain")
+    assert (gain.verdict == "pass", gain.reason) == (not reason, reason)
 
 
 def test_another_policy_another_verdict(finished, command, tmp_path, capsys):

@@ -179,14 +179,17 @@ def kappa_interval(
 
 
 def view(setup: Setup, null: Null) -> dict[str, float]:
-    """What a null sees at a time: q in its own pixels and in the subject's, and q / side.
+    """What a patch null sees at a time: q in its own pixels and in the subject's, and q / side.
 
-    Of a rectangle along its shorter side, so that no claim is too large.
+    Of a rectangle along its shorter side, so that no claim is too large. The two sides say whether
+    the null saw the subject's own pixels; the judge lets nothing pass if none did.
     """
     if null.q is None:
         return {}
-    scale = setup.subject_sides[0] / setup.side
-    return {"q": null.q, "q_subject": null.q * scale, "q_share": null.q / setup.side}
+    short, long = setup.subject_sides
+    scale = short / setup.side
+    sides = {"side": setup.side, "subject_side": long}
+    return {"q": null.q, "q_subject": null.q * scale, "q_share": null.q / setup.side} | sides
 
 
 def learning_curve(case: Case, null: Null) -> list[Measurement]:

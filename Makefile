@@ -21,7 +21,7 @@ test: $(READY)
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
 	$(RUN)/mypy
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slow: $(READY)
 	$(RUN)/python -m pytest -m slow --timeout=3600

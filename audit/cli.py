@@ -8,12 +8,12 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import Any, TextIO, cast
 
 import click
 
-from audit import __version__
-from audit.record import AuditError
-from audit.streams import deaf
+from audit.core.errors import AuditError
+from audit.core.version import __version__
 
 COMMANDS = {  # a module of audit.commands with an object of that name, and its line in the help
     "run": "Audit a model on the data it is meant for.",
@@ -28,7 +28,9 @@ COMMANDS = {  # a module of audit.commands with an object of that name, and its 
     "demo": "Train a small model on embedded images and audit it.",
     "selftest": "Plant known faults and see whether the gate finds them.",
 }
+
 MAIN = "run"
+
 CACHED = ("run", "nulls", "demo")  # commands whose work is kept when they are stopped
 
 HELP = """Has this image classifier learned anything that a stupid model could not?
@@ -96,8 +98,8 @@ def refuse_slip(word: str) -> None:
     Raises:
         AuditError: USAGE for a bare word much like a command, where there is no file of that name.
     """
-    from audit.where import nearest
-    from reports.text import visible
+    from audit.policy.location import nearest
+    from audit.reports.text import visible
 
     path, near = Path(word), nearest(word, [*COMMANDS])
     if near and path.name == word and not path.suffix and not path.exists():
@@ -137,7 +139,7 @@ def main() -> None:
 
 def fail(message: str) -> None:
     """One sentence on stderr, exit code 2, also where stderr takes no words."""
-    from reports.text import visible
+    from audit.reports.text import visible
 
     with contextlib.suppress(OSError):
         print(f"audit: {visible(message, 2000)}", file=sys.stderr)
@@ -180,3 +182,38 @@ def stop(number: int, frame: FrameType | None) -> None:
 
 if __name__ == "__main__":
     main()
+
+
+class _Deaf:
+    """What is written after the reader has gone, goes nowhere; no error, no other exit code."""
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Pass on."""
+        try:
+            return self.stream.write(text)
+        except BrokenPipeError:
+            self._leave()
+            return len(text)
+
+    def flush(self) -> None:
+        """Pass on."""
+        try:
+            self.stream.flush()
+        except BrokenPipeError:
+            self._leave()
+
+    def _leave(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.stream.fileno())
+        os.close(nowhere)
+
+
+def deaf(stream: TextIO) -> TextIO:
+    """The same stream, to which nobody need listen."""
+    return cast(TextIO, _Deaf(stream))

@@ -1,30 +1,34 @@
 """What an audit writes down. Imports nothing of this project except the report's words."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from reports.words import Document, Severity, Verdict, Word
+from audit.baselines import CONTROLS, TITLES
+from audit.reports.document import Document, Role, Severity, Verdict, Word
+
+if TYPE_CHECKING:
+    pass
+
+
+def title_of(name: str) -> str:
+    """What a model is called in a report: "bagnet-9" -> "BagNet-9", "subject" -> "this model"."""
+    if name == "subject":
+        return "this model"
+    kind, _, q = name.partition("-")
+    return TITLES[kind].format(q=q) if kind in TITLES else name
+
+
+def role_of(name: str) -> Role:
+    """Colour and kind of a model in every chart."""
+    if name == "subject":
+        return "subject"
+    return "control" if name.partition("-")[0] in CONTROLS else "null"
+
 
 SCHEMA_VERSION = 1
+
 Unit = Literal["fraction", "gain", "points", "dimensions", "ratio", "nats", "count", "images"]
-
-
-class AuditError(Exception):
-    """The audit cannot go on, and the user can fix why. Printed without a traceback, exit code 2.
-
-    Args:
-        reason: Stable code ("MODEL_UNSAFE", "DATA_ONE_CLASS"), the first word of the message.
-        message: One sentence: who needs what, what was given, what to change.
-    """
-
-    def __init__(self, reason: str, message: str):
-        super().__init__(f"{reason}: {message}")
-        self.reason, self.message = reason, message
-
-    def __reduce__(self) -> tuple[type["AuditError"], tuple[str, str]]:
-        """How it is taken from one process to another."""
-        return AuditError, (self.reason, self.message)
 
 
 class Measurement(Word):

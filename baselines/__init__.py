@@ -5,8 +5,11 @@ and one name below.
 """
 
 TRIVIAL = ("prior", "colour", "moments", "pixels")  # a linear model on a few numbers per image
+
 LOCAL = ("bagnet", "coordconv")  # trained networks that see q x q pixels at a time
+
 CONTROLS = ("circular", "sighted")  # trained by the same recipe, to separate the causes of a gap
+
 QS = (5, 9, 17, 33)  # receptive fields, in pixels of the null's input
 
 BLIND_TO = {
@@ -20,6 +23,7 @@ BLIND_TO = {
     "sighted": "nothing (control: same recipe and size, sees the whole image)",
     "stack": "what all the nulls together are blind to",
 }
+
 TITLES = {
     "prior": "prior",
     "colour": "colour",

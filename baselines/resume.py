@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 Tensors = dict[str, Tensor]
+
 TRUNK, COPY, BRANCH = "trunk.", "copy.", "branch."
+
 WEIGHTS, MOMENTA = "weights.", "momenta."
 
 

@@ -17,13 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.coordinates import Window
-from baselines.device import PROCESSOR, called, rounding
-from baselines.muon import Muon
-from baselines.resume import Batches, Journal, Keeper
+from audit.baselines.coordinates import Window
+from audit.baselines.device import PROCESSOR, called, rounding
+from audit.baselines.muon import Muon
+from audit.baselines.resume import Batches, Journal, Keeper
 
 WARM_UP = 0.05  # of the steps at a constant rate
+
 COOL_DOWN = 0.2  # share of the budget
+
 CROPPED = 0.5  # likewise, of recipes with crops
 
 
@@ -98,7 +100,7 @@ class Recipe:
         weight_decay: On weights of two or more dimensions only; decoupled but for "sgd".
         augment: "none", "mirror" or "mirror-crop" (see `Images.batch`).
         batch: Images per step.
-        optimizer: "sgd" (momentum 0.9, Nesterov), "adamw" or "muon" (`baselines.muon`).
+        optimizer: "sgd" (momentum 0.9, Nesterov), "adamw" or "muon" (`audit.baselines.muon`).
         crop: Side of the crops that the first half of the budget is spent on, in pixels; 0: whole
             images only. The network is then called with the `Window` as its second argument.
         precision: Of the products of a step: "float32", or "bfloat16" with sums, weights and the

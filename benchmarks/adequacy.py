@@ -12,20 +12,20 @@ import os
 import time
 from pathlib import Path
 
-from audit.config import profile
-from audit.data import load_dataset
-from audit.device import has_amx
-from audit.jobs import execute
-from audit.jobs.choosing import WHILE_TRAINING
-from audit.jobs.workshop import Workshop
-from audit.progress import Progress
-from audit.requests import choose
-from audit.settings import precision
-from audit.setup import set_up_nulls, training
-from audit.stats import adequacy
-from audit.store import Store
-from audit.threads import set_threads
-from audit.work import merged
+from audit.core.progress import Progress
+from audit.core.threads import set_threads
+from audit.data.load import load_dataset
+from audit.evidence.choose_recipe import WHILE_TRAINING
+from audit.evidence.context import Workshop
+from audit.evidence.decide import set_up_nulls, training
+from audit.evidence.profile import profile
+from audit.evidence.shared_jobs import choose
+from audit.inputs.device import has_amx
+from audit.inputs.settings import precision
+from audit.jobs.execute import execute
+from audit.jobs.job import merged
+from audit.jobs.store import Store
+from audit.stats.adequacy import adequacy
 
 HEAD = "| null | images seen | held-out accuracy | allowance U, points | recipe |"
 ASSUMED = 0.01**2  # variance over seeds, where there is one

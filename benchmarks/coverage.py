@@ -44,16 +44,18 @@ import torch
 from coverage_table import Done, Record, page
 from torch import Tensor, nn
 
-from audit.model import checkpoint, recorded
-from audit.model.architecture import Cut, check_split, find_cuts, outputs
+from audit.core.errors import AuditError
+from audit.core.sizes import Size, flag, size_of
+from audit.model import recorded
+from audit.model import recorded as checkpoint
+from audit.model.files.descriptions import Stored
 from audit.model.identity import identify
+from audit.model.network.cuts import Cut
+from audit.model.network.split import check_split, find_cuts, outputs
+from audit.model.sanity import hidden_width
 from audit.model.signatures import find
 from audit.model.spec import ModelSpec, default_config
-from audit.model.stored import Stored
-from audit.model.trial import hidden_width
 from audit.model.weights import check
-from audit.record import AuditError
-from audit.sizes import Size, flag, size_of
 
 Kind = Literal["outline", "cuts", "values"]
 CLASSES = 10

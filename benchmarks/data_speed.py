@@ -26,11 +26,12 @@ os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core: readers sta
 
 import numpy as np  # noqa: E402
 
-from audit.data import apart, load_dataset  # noqa: E402
-from audit.data.facts import Known, facts_of  # noqa: E402
+from audit.data import decoder_pool as apart  # noqa: E402
+from audit.data.duplicates import Known, facts_of  # noqa: E402
 from audit.data.fingerprints import fingerprints, joined, keys  # noqa: E402
-from audit.data.folder import scan_folder  # noqa: E402
-from audit.data.near import near_pairs  # noqa: E402
+from audit.data.image_folder import scan_folder  # noqa: E402
+from audit.data.load import load_dataset  # noqa: E402
+from audit.data.near_duplicates import near_pairs  # noqa: E402
 
 FEW, MILLION = 10_000, 1_000_000
 CLASSES = 10

@@ -140,15 +140,11 @@ def main() -> int:
     )
     parser.add_argument("--only", default="", help="a word in the names of the inputs")
     only = parser.parse_args().only
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    import hostile_checkpoints  # type: ignore[import-not-found]
-    import hostile_folders  # type: ignore[import-not-found]
-    import hostile_policies  # type: ignore[import-not-found]
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     import torch
-    from hostile_tools import named, state  # type: ignore[import-not-found]
 
-    import audit.commands.run
-    import audit.model.checkpoint  # noqa: F401 - before the fork
+    from tests.samples import hostile_checkpoints, hostile_folders, hostile_policies
+    from tests.samples.hostile_tools import named, state
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

@@ -21,13 +21,15 @@ from typing import Any
 import timm
 import torch
 
-from audit.commands.run import audit_files
+from audit.baselines.train import Images, Recipe, accuracy, statistics, train
 from audit.comparison import scatter
-from audit.data import decode, load_dataset, write_embedded_folder
-from audit.progress import Progress
-from audit.runs import load_run
-from audit.settings import Settings
-from baselines.train import Images, Recipe, accuracy, statistics, train
+from audit.core.progress import Progress
+from audit.data import decode
+from audit.data.embedded import write_embedded_folder
+from audit.data.load import load_dataset
+from audit.inputs.settings import Settings
+from audit.pipeline.session import audit_files
+from audit.runs.finished import load_run
 
 SIDE = 28
 RESNET = {"channels": [32, 64, 128, 256], "stem_width": 16}

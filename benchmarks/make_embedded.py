@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.data.duplicates import data_facts
 from audit.data.embedded import load_embedded
-from audit.data.facts import data_facts
 from audit.data.idx import find_idx, read_idx
 
 SEED = 20_170_828  # Fashion-MNIST was published on 28 August 2017

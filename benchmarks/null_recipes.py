@@ -21,18 +21,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from audit.data import decode, load_dataset, resize
-from audit.jobs.choosing import START, crop_side, votes_of
-from baselines.sibling import TORUS, Kind, Sibling, Vote, input_side, size_rule
-from baselines.train import (
-    Diverged,
-    Images,
-    Recipe,
-    accuracy,
-    plan_steps,
-    statistics,
-    train,
-)
+from audit.baselines.patch_net import TORUS, Kind, Sibling, Vote, input_side, size_rule
+from audit.baselines.train import Diverged, Images, Recipe, accuracy, plan_steps, statistics, train
+from audit.data import decode
+from audit.data.decode import resize
+from audit.data.load import load_dataset
+from audit.evidence.choose_recipe import START, crop_side, votes_of
 
 HELD_OUT = 5000
 PROBE = 12  # steps by which speed is measured

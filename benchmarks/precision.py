@@ -24,10 +24,10 @@ from null_recipes import build, load, mirrored, prepared, tuned
 from scipy import stats
 from torch import nn
 
-from audit.calibration import noise
+from audit.baselines.patch_net import Kind, size_rule
+from audit.baselines.train import Images, Recipe, predict, train
 from audit.model.spec import is_bound_to_size
-from baselines.sibling import Kind, size_rule
-from baselines.train import Images, Recipe, predict, train
+from audit.pipeline.speed import noise
 
 PRECISIONS = ("float32", "bfloat16")
 STEPS, ROUNDS = 4, 5

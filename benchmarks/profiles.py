@@ -13,23 +13,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audit import id_words
-from audit.case import Case
-from audit.checks import id_profile
-from audit.config import profile
-from audit.data import Dataset, load_dataset
-from audit.id_requests import TWIN, profiles
-from audit.jobs import execute
-from audit.jobs.workshop import Workshop
+from audit.checks.dimension import profile as id_profile
+from audit.checks.dimension import profile_report as id_words
+from audit.checks.dimension.jobs import TWIN, profiles
+from audit.core.progress import Progress
+from audit.data.dataset import Dataset
+from audit.data.load import load_dataset
+from audit.evidence.case import Case
+from audit.evidence.context import Workshop
+from audit.evidence.decide import set_up
+from audit.evidence.profile import profile
+from audit.jobs.execute import execute
+from audit.jobs.store import Store
 from audit.model.checkpoint import load_subject
-from audit.progress import Progress
 from audit.record import Measurement
-from audit.setup import set_up
-from audit.store import Store
-from reports.charts import svg
-from reports.files import write_atomic
-from reports.text import fixed
-from reports.words import Chart
+from audit.reports.charts.svg import svg
+from audit.reports.document import Chart
+from audit.reports.files import write_atomic
+from audit.reports.text import fixed
 
 
 def measured(path: Path, dataset: Dataset, images: int) -> list[Measurement]:

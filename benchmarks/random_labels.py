@@ -24,15 +24,17 @@ import timm
 import torch
 from torch import nn
 
-from audit.checks import id_profile
-from audit.commands.demo import ARCHITECTURE, KWARGS
-from audit.data import Dataset, decode, load_embedded, subset
-from audit.data.dataset import Split
-from audit.jobs.id_profile import profile
+from audit.baselines.train import Images, Recipe, accuracy, statistics, train
+from audit.checks.dimension import profile as id_profile
+from audit.checks.dimension.run_profile import profile
+from audit.data import decode
+from audit.data.dataset import Dataset, Split
+from audit.data.embedded import load_embedded
+from audit.data.splits import subset
+from audit.jobs.store import Outcome
 from audit.kernels.blocks import half_interval
-from audit.model.architecture import find_cuts
-from audit.store import Outcome
-from baselines.train import Images, Recipe, accuracy, statistics, train
+from audit.model.network.split import find_cuts
+from audit.selftest.demo_model import ARCHITECTURE, KWARGS
 
 SIDE = 28
 RATE = 2e-3

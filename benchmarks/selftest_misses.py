@@ -9,11 +9,11 @@ import argparse
 import sys
 from collections import defaultdict
 
-from audit.crew import crew_size
+from audit.core.threads import set_threads
+from audit.core.workers import crew_size
 from audit.selftest.bench import QUICK, WHOLE
 from audit.selftest.cases import CASES
 from audit.selftest.trials import Row, run_cases
-from audit.threads import set_threads
 
 
 def main() -> None:

@@ -18,19 +18,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audit.checks.transfer import KINDS, networks
-from audit.config import profile
-from audit.data import load_dataset, load_embedded
-from audit.jobs import execute
-from audit.jobs.workshop import Workshop
+from audit.checks.transfer.own import KINDS, networks
+from audit.core.progress import Progress
+from audit.core.threads import free_cores
+from audit.data.embedded import load_embedded
+from audit.data.load import load_dataset
+from audit.evidence.context import Workshop
+from audit.evidence.decide import set_up, set_up_nulls, training
+from audit.evidence.profile import profile
+from audit.evidence.shared_jobs import train_facts
+from audit.inputs.fitted_nulls import null_jobs
+from audit.jobs.execute import execute
+from audit.jobs.job import OF_COPIES, OF_NULLS, Job, merged
+from audit.jobs.store import Outcome, Store
 from audit.model.checkpoint import load_subject
-from audit.nulls_folder import null_jobs
-from audit.progress import Progress
-from audit.requests import train_facts
-from audit.setup import set_up, set_up_nulls, training
-from audit.store import Outcome, Store
-from audit.threads import free_cores
-from audit.work import OF_COPIES, OF_NULLS, Job, merged
 
 QUIET = Progress(quiet=True)
 

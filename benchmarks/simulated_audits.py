@@ -6,19 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from simulated_worlds import RUNGS, TRAINED
 
-from audit.limits import Limit, Policy
-from audit.policy import judge
+from audit.policy.judge import judge
+from audit.policy.limits import Limit, Policy
 from audit.record import Finding, Measurement
-from audit.stats import (
-    Adequacy,
-    Pair,
-    adequacy,
-    balanced_weights,
-    gain_interval,
-    nesting_violations,
-    pair,
-    pooled_seed_variance,
-)
+from audit.stats.adequacy import Adequacy, adequacy, nesting_violations
+from audit.stats.gain import gain_interval
+from audit.stats.paired import Pair, balanced_weights, pair, pooled_seed_variance
 
 Array = NDArray[np.float64]
 HELDOUT = 2000

@@ -16,20 +16,22 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit.case import Null, title_of
-from audit.config import PROFILES, Profile, profile
-from audit.data import load_dataset
+from audit.baselines.patch_net import Sibling
+from audit.core.threads import set_threads
 from audit.data.dataset import Dataset
-from audit.jobs import choosing, nulls
-from audit.jobs.workshop import Decoded, Workshop
-from audit.limits import load_policy
+from audit.data.load import load_dataset
+from audit.evidence import choose_recipe as choosing
+from audit.evidence import fit_null as nulls
+from audit.evidence.context import Decoded, Workshop
+from audit.evidence.null_errors import read_ladder
+from audit.evidence.profile import PROFILES, Profile, profile
+from audit.evidence.setup import Null
+from audit.jobs.store import Store
 from audit.model.checkpoint import Subject, load_subject
-from audit.predictions import read_ladder
-from audit.run import Audited, audit
-from audit.store import Store
-from audit.threads import set_threads
-from baselines.sibling import Sibling
-from reports.text import interval, number
+from audit.pipeline.audit import Audited, audit
+from audit.policy.limits import load_policy
+from audit.record import title_of
+from audit.reports.text import interval, number
 
 WHOLE = PROFILES["default"].images_seen
 STARVED, FEWER = 10, 40  # of the default budget, one in so many

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from baselines.bagnet import BagNet
-from baselines.sibling import Kind, Sibling, input_side
-from baselines.train import Images, Recipe, train
-from baselines.train import statistics as channel_statistics
+from audit.baselines.bagnet import BagNet
+from audit.baselines.patch_net import Kind, Sibling, input_side
+from audit.baselines.train import Images, Recipe, train
+from audit.baselines.train import statistics as channel_statistics
 
 BATCH = 64
 STEPS = 20
@@ -224,9 +224,9 @@ def on_card(q: int, side: int, batch: int, dtype: torch.dtype, last: bool, compi
 
 def stages(run: Path) -> None:
     """What each model reached in a finished audit, and how long each stage took."""
-    from audit.case import title_of
-    from audit.stored import load_report
-    from reports.text import interval, number
+    from audit.record import title_of
+    from audit.reports.text import interval, number
+    from audit.runs.report import load_report
 
     report = load_report(run)
     known = {m.name.removeprefix("accuracy_gap."): m for m in report.measurements}

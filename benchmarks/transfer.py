@@ -34,13 +34,9 @@ from numpy.typing import NDArray
 from timm.data import create_dataset, create_transform
 from torch.utils.data import default_collate
 
-from audit.calibration import measure_speed
-from audit.checks import split_transfer
-from audit.config import Profile, profile
-from audit.curves import Table, difference, seed_noise
-from audit.data import Dataset, Split, decode, load_dataset, load_embedded, subset
-from audit.jobs import execute
-from audit.jobs.retraining import (
+from audit.baselines.train import Images, statistics
+from audit.checks.transfer import split as split_transfer
+from audit.checks.transfer.retrain import (
     RATE,
     Curve,
     Start,
@@ -49,17 +45,25 @@ from audit.jobs.retraining import (
     prefix_features,
     train_once,
 )
-from audit.jobs.workshop import Workshop
+from audit.core.progress import Progress, duration
+from audit.data import decode
+from audit.data.dataset import Dataset, Split
+from audit.data.embedded import load_embedded
+from audit.data.load import load_dataset
+from audit.data.splits import subset
+from audit.evidence.context import Workshop
+from audit.evidence.decide import set_up
+from audit.evidence.profile import Profile, profile
+from audit.jobs.execute import execute
+from audit.jobs.job import Job, merged
+from audit.jobs.store import Store
 from audit.model.spec import ModelSpec, Preprocessing
-from audit.planning import plan
-from audit.progress import Progress, duration
+from audit.pipeline.audit import make_case
+from audit.pipeline.plan import plan
+from audit.pipeline.speed import measure_speed
 from audit.record import Measurement
-from audit.run import make_case
-from audit.setup import set_up
-from audit.store import Store
-from audit.work import Job, merged
-from baselines.train import Images, statistics
-from reports.text import interval, number
+from audit.reports.text import interval, number
+from audit.stats.effects import Table, difference, seed_noise
 
 ANIMALS = ("bird", "cat", "deer", "dog", "frog", "horse")
 ARCHITECTURE = "resnet10t"

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from audit.intervals import IMAGE_DF
-from audit.reasons import ALPHA
-from audit.verdict import SOLVED
+from audit.policy.gain_verdict import SOLVED
+from audit.policy.reasons import ALPHA
+from audit.stats.intervals import IMAGE_DF
 
 Array = NDArray[np.float64]
 NULLS, NOISY = 6, 2.0  # K; the spread of one of them, as a multiple of the pool's

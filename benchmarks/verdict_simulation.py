@@ -28,8 +28,8 @@ from verdict_rows import (
     unripe,
 )
 
-from audit.stats import gain_interval
-from audit.verdict import judge_gain
+from audit.policy.gain_verdict import judge_gain
+from audit.stats.gain import gain_interval
 
 QUIET = "coordconv-9"  # a null whose seeds spread no more than most
 ERRORS = 3.0  # Monte-Carlo standard errors by which a bound may be missed

@@ -17,8 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from audit.data import write_embedded_folder
 from audit.data.dataset import Dataset
+from audit.data.embedded import write_embedded_folder
 from audit.selftest.planted import ARRANGED_CLASSES, SIDE, TINTS, arranged, planted, tinted
 
 SAMPLES = Path(__file__).with_name("samples")

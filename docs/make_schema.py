@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from audit.schema import compare_schema, report_schema, text
+from audit.pipeline.schema import compare_schema, report_schema, text
 
 if __name__ == "__main__":
     for name, schema in (("report", report_schema()), ("compare", compare_schema())):

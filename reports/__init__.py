@@ -9,12 +9,12 @@ Adding a format is one file and one name in `FORMATS`.
 from collections.abc import Callable
 from pathlib import Path
 
-from reports.html import write_html
-from reports.junit import write_junit
-from reports.markdown import write_markdown
-from reports.model_card import write_model_card
-from reports.sarif import write_sarif
-from reports.words import Document
+from audit.reports.document import Document
+from audit.reports.html import write_html
+from audit.reports.junit import write_junit
+from audit.reports.markdown import write_markdown
+from audit.reports.model_card import write_model_card
+from audit.reports.sarif import write_sarif
 
 FORMATS: tuple[Callable[[Document, Path], Path], ...] = (
     write_html,

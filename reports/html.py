@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from reports.files import write_atomic
-from reports.page import page
-from reports.pictures import Shown, show
-from reports.text import cell
-from reports.words import Chart, Document, Gate, Picture, Severity
+from audit.reports.document import Chart, Document, Gate, Picture, Severity
+from audit.reports.files import write_atomic
+from audit.reports.page import page
+from audit.reports.pictures import Shown, show
+from audit.reports.text import cell
 
 _MOST_PICTURES = 3 * 2**20  # characters that all pictures of a page take together
 

@@ -9,9 +9,9 @@ case is hidden by most of them. A waived limit is `<skipped>` with its verdict, 
 from pathlib import Path
 from xml.etree import ElementTree
 
-from reports.files import write_atomic
-from reports.text import interval, number, visible
-from reports.words import Document, Gate
+from audit.reports.document import Document, Gate
+from audit.reports.files import write_atomic
+from audit.reports.text import interval, number, visible
 
 Element = ElementTree.Element
 

@@ -8,13 +8,14 @@ first screen that has a name for machines. The text below it is what a card shou
 import math
 from pathlib import Path
 
-from reports import yaml
-from reports.files import write_atomic
-from reports.markdown import plain
-from reports.text import visible
-from reports.words import Document, KeyNumber
+from audit.reports import yaml
+from audit.reports.document import Document, KeyNumber
+from audit.reports.files import write_atomic
+from audit.reports.markdown import plain
+from audit.reports.text import visible
 
 FILE = "model-card.md"
+
 _TASK = {"type": "image-classification", "name": "Image classification"}
 
 

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from reports.charts import NARROW, WIDE, svg
-from reports.marks import ends, figures_of, legend
-from reports.text import NOT_MEASURED, cell, interval, is_unit, number, visible
-from reports.words import Chart, Section
+from audit.reports.charts.marks import ends, figures_of, legend
+from audit.reports.charts.svg import NARROW, WIDE, svg
+from audit.reports.document import Chart, Section
+from audit.reports.text import NOT_MEASURED, cell, interval, is_unit, number, visible
 
 _TEMPLATES = Path(__file__).parent / "templates"
+
 _LONGEST = 4000  # characters of one sentence or paragraph
 
 

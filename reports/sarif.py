@@ -10,16 +10,19 @@ import json
 from pathlib import Path, PurePath
 from urllib.parse import quote
 
-from reports.files import write_atomic
-from reports.junit import deciding, told
-from reports.text import visible
-from reports.words import Document, Gate
+from audit.reports.document import Document, Gate
+from audit.reports.files import write_atomic
+from audit.reports.junit import deciding, told
+from audit.reports.text import visible
 
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
+
 USUAL = "audit.yaml"  # where a limit can be set that no file of the user sets
+
 LEVELS = {"gate": "error", "warn": "warning", "info": "note"}
+
 Json = dict[str, object]
 
 

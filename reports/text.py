@@ -11,6 +11,7 @@ import unicodedata
 # Formats: control, format (bidirectional overrides, zero width), surrogate, private, unassigned,
 # line and paragraph separators.
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
 # Invisible although Unicode calls them letters, marks or symbols.
 _HIDDEN_RANGES = (
     (0x034F, 0x034F),  # combining grapheme joiner
@@ -23,13 +24,17 @@ _HIDDEN_RANGES = (
     (0xFFA0, 0xFFA0),  # half-width Hangul filler
     (0xE0100, 0xE01EF),  # variation selectors, supplement
 )
+
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
 _MOST_MARKS = 6  # combining marks on one letter; more would cover the lines around it
+
 # Commands to a build server that reads them from any log: Azure anywhere in a line, GitHub where
 # a word begins.
 _COMMAND = re.compile(r"#(?=#(?:vso)?\[)|(?<!\S):(?=:[\w-]+(?:\s[^:]*)?::)")
 
 NOT_MEASURED = "not measured"
+
 _UNITS = {  # unit: factor, decimals, what follows the number
     "fraction": (100.0, 1, " %"),
     "points": (100.0, 1, " points"),

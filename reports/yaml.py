@@ -12,26 +12,35 @@ from typing import Any
 
 import yaml
 
-from reports.text import escape, is_hidden, visible
+from audit.reports.text import escape, is_hidden, visible
 
 MOST_BYTES = 64 * 2**20
+
 _DEEPEST = 64
+
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
 _CONSTANTS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+
 _ODD = re.compile(r"[^\n -~]")
+
 # Words that some reader takes for a truth value, nothing, or a number.
 _TRAPS = frozenset(
     ("y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "nan", "inf", "infinity")
 )
 
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 _Emitter: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 

@@ -7,32 +7,19 @@ import shutil
 import subprocess
 import sys
 import zlib
-from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+
+from tests.samples.audits import KWARGS, ROOT, invoked, make_folder, tiny_flags
 
 REAL_DATA = os.environ.get("AUDIT_DATA")  # an image folder, for slow tests
 KEPT = ("AUDIT_SCREENSHOTS",)
 for variable in [name for name in os.environ if name.startswith("AUDIT_") and name not in KEPT]:
     del os.environ[variable]  # they mirror flags, and tests give their own
-
-ROOT = Path(__file__).parent.parent
-TINY = {
-    "images_seen": 1500,
-    "transfer_images": 120,
-    "transfer_seen": 240,
-    "gating": 1,
-    "cuts": 2,
-    "seeds": 1,
-    "doublings": 0,
-}
-KWARGS = {"channels": [8, 8, 16, 16], "stem_width": 8}
-CLASSES = ("left", "right", "striped")
 
 
 def pytest_addoption(parser):
@@ -59,33 +46,11 @@ def begin(config, more=0):
     torch.manual_seed(seed)
 
 
-def picture(label, rng):
-    """Left or right half bright, or stripes: 16 x 16 grey, noisy."""
-    image = rng.normal(90, 30, (16, 16))
-    if label == 2:
-        image[::2] += 80
-    else:
-        image[:, 8 * label : 8 * label + 8] += 80
-    return Image.fromarray(image.clip(0, 255).astype(np.uint8))
-
-
-def make_folder(root, per_class, classes=CLASSES, seed=0):
-    """An image folder with train/ and val/."""
-    rng = np.random.default_rng(seed)
-    for split, count in per_class.items():
-        for label, name in enumerate(classes):
-            folder = root / split / name
-            folder.mkdir(parents=True)
-            for i in range(count):
-                picture(label, rng).save(folder / f"{i:03d}.png")
-    return root
-
-
 @pytest.fixture(scope="session", autouse=True)
 def in_32_bits():
     """Nulls of tests learn alike on every processor."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("audit.device.has_amx", lambda: False)
+        patch.setattr("audit.inputs.device.has_amx", lambda: False)
         yield
 
 
@@ -99,8 +64,9 @@ def model(tmp_path_factory, data):
     """A checkpoint as timm's training script writes it, of a network that knows the classes."""
     import timm
 
-    from audit.data import decode, load_dataset
-    from baselines.train import Images, Recipe, statistics, train
+    from audit.baselines.train import Images, Recipe, statistics, train
+    from audit.data import decode
+    from audit.data.load import load_dataset
 
     dataset = load_dataset(data)
     pixels = torch.from_numpy(decode(dataset.train, 16, 1))
@@ -134,35 +100,6 @@ def command(monkeypatch, tmp_path):
         return stopped.value.code
 
     return run
-
-
-def invoked(*words):
-    """The command line for fixtures that outlive a test: what it printed and returned."""
-    from click.testing import CliRunner
-
-    from audit.cli import audit
-
-    result = CliRunner().invoke(audit, [*map(str, words)], standalone_mode=False)
-    assert result.exception is None, result.output
-    return result
-
-
-def refused(command, capsys, reason, *words):
-    """Exit code 2, and at last one sentence that starts with the reason; all that was said."""
-    assert command(*words) == 2
-    said = capsys.readouterr().err.strip()
-    assert said.splitlines()[-1].startswith(f"audit: {reason}"), said
-    return said
-
-
-def sets(changes):
-    """Flags that change fields of the profile."""
-    return [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
-
-
-def tiny_flags(data, cache, out):
-    words = ["--data", data, "--cache", cache, "--out", out, "--quick", "--threads", "2"]
-    return [*words, *sets(TINY)]
 
 
 @pytest.fixture(scope="session")

@@ -3,22 +3,21 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from audit.case import Case, Setup
-from audit.checks import (
-    accuracy_gap,
-    data,
-    id_profile,
-    intrinsic_dimension,
-    labels,
-    position,
-    preprocessing,
-    probes,
-    split_transfer,
-    transfer,
-)
+from audit.checks.accuracy_gap import check as accuracy_gap_check
+from audit.checks.data import check as data_check
+from audit.checks.dimension import last_layer as intrinsic_dimension_check
+from audit.checks.dimension import profile as id_profile_check
+from audit.checks.labels import check as labels_check
+from audit.checks.position import check as position_check
+from audit.checks.preprocessing import check as preprocessing_check
+from audit.checks.probes import check as probes_check
+from audit.checks.transfer import own as transfer_check
+from audit.checks.transfer import split as split_transfer_check
+from audit.evidence.case import Case
+from audit.evidence.setup import Setup
+from audit.jobs.job import Job
 from audit.record import Finding, Measurement
-from audit.work import Job
-from reports.words import Picture, Section
+from audit.reports.document import Picture, Section
 
 
 class Check(Protocol):
@@ -49,14 +48,14 @@ class Check(Protocol):
 
 
 ALL: tuple[Check, ...] = (
-    accuracy_gap,
-    position,
-    intrinsic_dimension,
-    id_profile,
-    probes,
-    transfer,
-    split_transfer,
-    labels,
-    preprocessing,
-    data,
+    accuracy_gap_check,
+    position_check,
+    intrinsic_dimension_check,
+    id_profile_check,
+    probes_check,
+    transfer_check,
+    split_transfer_check,
+    labels_check,
+    preprocessing_check,
+    data_check,
 )

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
-from audit.cache import clear as empty
-from audit.cache import damaged, held
 from audit.commands.options import path_option
-from audit.record import AuditError
-from reports.text import visible
+from audit.core.errors import AuditError
+from audit.jobs.cache import clear as empty
+from audit.jobs.cache import damaged, held
+from audit.reports.text import visible
 
 WHERE = path_option("--cache", text="The cache [the usual one].")
+
 MIB = 2**20
 
 
@@ -79,7 +80,7 @@ def clear(cache: Path | None, yes: bool) -> int:
 
 def place(named: Path | None) -> Path:
     """The cache that was named, or the usual one."""
-    from audit.store import default_cache
+    from audit.jobs.store import default_cache
 
     return named or default_cache()
 

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import click
 
-from audit.compare import Stored, load_run, not_same_images
+from audit.comparison.change import not_same_images
 from audit.comparison.record import Result
-from audit.folder import claim_folder, dumped, new_folder
-from audit.record import AuditError
-from reports import comparison_html, comparison_markdown, comparison_text
-from reports.files import write_atomic
-from reports.text import visible
+from audit.core.errors import AuditError
+from audit.jobs.folders import claim_folder, dumped, new_folder
+from audit.reports.comparison import html as comparison_html
+from audit.reports.comparison import markdown as comparison_markdown
+from audit.reports.comparison import text as comparison_text
+from audit.reports.files import write_atomic
+from audit.reports.text import visible
+from audit.runs.finished import Stored, load_run
 
 
 @click.command("compare")

@@ -8,23 +8,27 @@ from pathlib import Path
 
 import click
 
-from audit.limits import Limit, load_policy
-from audit.names import NAMES, NULLS
-from audit.record import AuditError
-from audit.settings import Settings
-from audit.waivers import today_utc
-from reports import yaml
-from reports.files import write_atomic
-from reports.text import visible
+from audit.core.errors import AuditError
+from audit.inputs.settings import Settings
+from audit.policy.limits import Limit, load_policy
+from audit.policy.measurement_names import NAMES, NULLS
+from audit.policy.waivers import today_utc
+from audit.reports import yaml
+from audit.reports.files import write_atomic
+from audit.reports.text import visible
 
 WIDTH = 96
+
 LEFT_OPEN = ("profile", "seed")  # a folder of nulls decides them unless they are set
+
 WAIVED_DAYS = 90  # of the example
+
 HEAD = (
     "Settings of `audit`, read from the folder where it is called, or named with --config. A flag "
     '(--seed 1) or a variable (AUDIT_SEED=1) goes before the line here; null means "not set". '
     "Paths here are relative to this file, those of flags and variables to the working folder."
 )
+
 LIMITS = (
     "These change single limits of the default policy, which stand below; a new one is written out "
     'whole. Take the "#" away from the lines that you change. They stand here or in a file named '
@@ -33,10 +37,12 @@ LIMITS = (
     "meets it, failed if all of it misses it, else undecided; what was not measured never passes.\n"
     "severity: gate decides the exit code, warn is shown with the verdict, info is shown."
 )
+
 WAIVERS = (
     "Limits that are known to be missed and excused: with a reason, and until a date (UTC). They "
     "keep their verdict and do not count; once the date has passed, nothing is judged."
 )
+
 EXAMPLES = {
     "Against the reference run (a regression gate):": (
         "no_worse: {measure: accuracy_gap.accuracy.subject, relative_to: reference, "

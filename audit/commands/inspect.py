@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from audit.commands.options import JSON, MODEL, PIN
-from audit.model.parsing import Parsing
-from audit.model.pinned import require_digest
+from audit.core.errors import AuditError
+from audit.core.sizes import shown
+from audit.inputs.model import MODES
+from audit.model.files.digest import require_digest
+from audit.model.files.sandbox import Parsing
 from audit.model.uncompiled import without_compiler
-from audit.overrides import MODES
-from audit.record import AuditError
-from audit.sizes import shown
-from reports.text import visible
+from audit.reports.text import visible
 
 if TYPE_CHECKING:
     from audit.model.inspection import Inspection
 
 WIDTH = 16  # of the labels' column
+
 MOST_CANDIDATES = 6
+
 MOST_NAMES = 8
 
 

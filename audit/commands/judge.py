@@ -6,12 +6,13 @@ import click
 
 from audit.commands.options import EXIT_ZERO, JSON, path_option
 from audit.commands.showing import show
-from audit.limits import load_policy, resolved
-from audit.record import AuditError
-from audit.reference import chosen_reference, require_reference, with_reference
-from audit.runs import load_run
-from audit.stored import copy_run, judged_again, load_report
-from reports.text import visible
+from audit.core.errors import AuditError
+from audit.pipeline.reference import chosen_reference, require_reference, with_reference
+from audit.pipeline.rejudge import copy_run, judged_again
+from audit.policy.limits import load_policy, resolved
+from audit.reports.text import visible
+from audit.runs.finished import load_run
+from audit.runs.report import load_report
 
 
 @click.command("judge")

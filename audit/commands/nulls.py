@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from audit.commands.options import CROP_MODE, DATA, JSON, PLACE, PROFILE, Pixels, option, resolve
-from audit.fitting import fit_nulls
-from audit.progress import Progress
-from audit.threads import set_threads
-from reports.text import visible
+from audit.core.progress import Progress
+from audit.core.threads import set_threads
+from audit.pipeline.fit_nulls import fit_nulls
+from audit.reports.text import visible
 
 
 @click.group("nulls")
@@ -41,8 +41,8 @@ def fit(out: Path, **flags: Any) -> int:
     """
     settings, options = resolve(flags)
     set_threads(options["threads"])
-    from audit.device import device_for, settled
-    from audit.store import Store, default_cache
+    from audit.inputs.device import device_for, settled
+    from audit.jobs.store import Store, default_cache
 
     root = None if options["no_cache"] else options["cache"] or default_cache()
     progress = Progress(bool(options["quiet"]))

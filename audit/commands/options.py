@@ -1,17 +1,16 @@
 """Options that several commands share, and how they become settings."""
 
 import csv
-import io
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from audit.record import AuditError
-from audit.settings import PROFILES, CropMode, Interpolation, Settings, load_settings
-from audit.sizes import MAX_RATIO, MAX_SIDE, Size, flag, is_size, parsed
+from audit.core.errors import AuditError
+from audit.core.sizes import MAX_RATIO, MAX_SIDE, Size, is_size, parsed
+from audit.evidence.profile import PROFILES
+from audit.inputs.settings import CropMode, Interpolation, Settings, load_settings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -115,6 +114,7 @@ def together(*decorators: Decorator) -> Decorator:
 
 
 COUNT = click.IntRange(min=1)
+
 DATA = together(
     path_option(
         "--data",
@@ -127,6 +127,7 @@ DATA = together(
     path_option("--class-map", text="Class names in the order of the outputs, one a line."),
     option("--max-bad-images", type=int, help="Unreadable images that may be left out [0]."),
 )
+
 OTHERS = together(
     path_option(
         "--probe-data", text="Other data, for read-outs of the layers: a folder like --data."
@@ -140,6 +141,7 @@ OTHERS = together(
         help="Divide the classes: these are A, all others B: cat,dog,deer.",
     ),
 )
+
 PROFILE = together(
     option("--profile", type=click.Choice(list(PROFILES)), help="How much is measured [default]."),
     option("--quick", is_flag=True, help="Short for --profile quick."),
@@ -151,13 +153,17 @@ PROFILE = together(
         help="Whether nulls learn in bfloat16 [as in a folder of nulls, else with AMX].",
     ),
 )
+
 THREADS = option(
     "--threads",
     type=COUNT,
     help="Processor threads, and processes that train networks [as many as are free].",
 )
+
 DEVICE = option("--device", help="Where networks run: cuda or cuda:1 for a GPU [cpu].")
+
 QUIET = option("-q", "--quiet", is_flag=True, default=None, help="No progress.")
+
 PLACE = together(
     path_option("--config", text="Configuration [audit.yaml, if there is one]."),
     path_option("--cache", text="Where trained nulls and other results are kept."),
@@ -166,6 +172,7 @@ PLACE = together(
     DEVICE,
     QUIET,
 )
+
 MODEL = together(
     option("--model", help="timm architecture, for a file that names none."),
     option("--model-kwargs", type=KeyValue(), multiple=True, help="Its arguments, as key=value."),
@@ -181,11 +188,13 @@ MODEL = together(
     ),
     option("--pretrained-on", help="Data the model was trained on before; 'none' if on no other."),
 )
+
 CROP_MODE = option(
     "--crop-mode",
     type=click.Choice(get_args(CropMode)),
     help="Keep the image's shape when resizing, or squash it into the input's.",
 )
+
 PREPARED = together(
     option("--mean", type=Numbers(), help="Of the channels, instead of the file's: 0.5,0.5,0.5."),
     option("--std", type=Numbers(), help="Likewise, divided by."),
@@ -199,6 +208,7 @@ PREPARED = together(
         help="Try other preprocessing on training images, and warn where one is clearly better.",
     ),
 )
+
 JUDGE = together(
     path_option("--policy", text="Limits to judge by, instead of the default ones."),
     path_option("--reference", text="Finished run that limits of the policy may be relative to."),
@@ -207,9 +217,13 @@ JUDGE = together(
     ),
     option("--max-time", help="Take the largest profile that should fit into this, such as 30m."),
 )
+
 PIN = option("--model-sha256", multiple=True, help="SHA-256 that the model file must have.")
+
 EXIT_ZERO = option("--exit-zero", is_flag=True, default=None, help="Return 0 whatever the verdict.")
+
 JSON = option("--json", "as_json", is_flag=True, default=None, help="Print the result on stdout.")
+
 SETTINGS = tuple(Settings.model_fields)
 
 
@@ -231,36 +245,3 @@ def resolve(flags: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
         flags.setdefault(key, None)
     given = {key: flags[key] for key in SETTINGS if key in flags}
     return load_settings(config, given), {k: v for k, v in flags.items() if k not in SETTINGS}
-
-
-def joined(names: tuple[str, ...]) -> str:
-    """Names between commas, quoted where one holds a comma, as `Words` reads them."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(names)
-    return line.getvalue()
-
-
-def repeat_command(model_path: Path, settings: Settings, options: dict[str, Any]) -> str:
-    """The command that repeats this audit, with every setting that is not a default."""
-    words = ["audit", str(model_path)]
-    for key, value in settings.model_dump(exclude_defaults=True).items():
-        many = {"changes": "--set", "model_kwargs": "--model-kwargs"}.get(key)
-        if many:
-            words += [w for k, v in value.items() for w in (many, f"{k}={v}")]
-        elif key == "amp":
-            words.append("--amp" if value else "--no-amp")
-        elif key == "check_preprocessing":
-            words.append("--check-preprocessing")
-        elif key == "img_size":
-            words += ["--img-size", flag(value)]
-        elif key in ("mean", "std"):
-            words.append(f"--{key}={','.join(map(str, value))}")
-        elif key == "transfer_classes":
-            words.append(f"--transfer-classes={joined(value)}")
-        elif key not in ("limits", "waivers", "evaluation_chose_subject"):
-            words += [f"--{key.replace('_', '-')}", str(value)]
-    for key in ("config", "policy"):
-        if options[key] is not None:
-            words += [f"--{key}", str(options[key])]
-    words += [word for pin in options.get("model_sha256", ()) for word in ("--model-sha256", pin)]
-    return shlex.join(words)

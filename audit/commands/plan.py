@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from audit.batch import data_for, open_batch
-from audit.calibration import Speed
+from audit.checks.transfer.jobs import STEP
 from audit.commands.options import (
     DATA,
     JSON,
@@ -20,16 +19,18 @@ from audit.commands.options import (
     PROFILE,
     resolve,
 )
-from audit.loading import load_data, load_model, read_class_map
-from audit.others import names_of, words
-from audit.others import others as beside_of
-from audit.planning import Plan
-from audit.profile_choice import fixed_profile, plan_for, profile_named
-from audit.progress import Progress, duration
-from audit.settings import PROFILES
-from audit.transfer_requests import STEP
-from audit.work import OF_COPIES
-from reports.text import visible
+from audit.core.progress import Progress, duration
+from audit.evidence.profile import PROFILES
+from audit.inputs.classes import read_class_map
+from audit.inputs.data import load_data, names_of, words
+from audit.inputs.data import others as beside_of
+from audit.inputs.model import load_model
+from audit.jobs.job import OF_COPIES
+from audit.pipeline.plan import Plan
+from audit.pipeline.profile_choice import fixed_profile, plan_for, profile_named
+from audit.pipeline.session import data_for, open_batch
+from audit.pipeline.speed import Speed
+from audit.reports.text import visible
 
 NOTE = (
     "An estimate: costs of jobs, times a second or two of training steps of a null ({null:.2g} s "

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
-from audit.record import AuditError
-from audit.stored import load_report, write_formats
-from reports.text import visible
+from audit.core.errors import AuditError
+from audit.pipeline.rejudge import write_formats
+from audit.reports.text import visible
+from audit.runs.report import load_report
 
 
 @click.command("render")

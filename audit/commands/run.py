@@ -1,14 +1,12 @@
 """`audit model.pt --data DIR`: the main job; several models in one call share the nulls."""
 
 import secrets
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from audit.batch import Batch, audit_one, open_batch
 from audit.commands.options import (
     DATA,
     EXIT_ZERO,
@@ -21,29 +19,20 @@ from audit.commands.options import (
     PREPARED,
     PROFILE,
     path_option,
-    repeat_command,
     resolve,
 )
-from audit.commands.showing import (
-    Result,
-    as_object,
-    one_of_several,
-    print_json,
-    show,
-    table,
-    worst,
-)
-from audit.folder import claim_folder
-from audit.model.pinned import require_digest
-from audit.progress import Progress
-from audit.record import AuditError, Report
-from audit.settings import Settings
-from audit.threads import set_threads
+from audit.commands.showing import Result, as_object, one_of_several, print_json, show, table, worst
+from audit.core.errors import AuditError
+from audit.core.progress import Progress
+from audit.inputs.repeat import repeat_command
+from audit.inputs.settings import Settings
+from audit.jobs.folders import claim_folder
+from audit.model.files.digest import require_digest
+from audit.pipeline.batch import Batch
+from audit.pipeline.session import USUAL, audit_files, audit_one, named, open_batch
 
 if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
-
-USUAL = Path("audit-runs")  # where reports go unless --out says otherwise
 
 
 @click.command("run")
@@ -88,32 +77,6 @@ def run(models: tuple[Path, ...], **flags: Any) -> int:
     return worst(results, exit_zero=bool(options["exit_zero"]))
 
 
-def audit_files(
-    model_path: Path,
-    settings: Settings,
-    options: dict[str, Any],
-    *,
-    progress: Progress,
-    command: str = "",
-) -> tuple[Report, Path]:
-    """Audit one model.
-
-    Args:
-        model_path: A checkpoint.
-        settings: As resolved.
-        options: Of this call.
-        progress: Told what happens.
-        command: That repeats the audit, where it is not one of this model and these settings.
-
-    Returns:
-        The report and its folder.
-    """
-    claim_folder(options["out"] or USUAL / secrets.token_hex(8))
-    batch = open_batch(settings, options, progress)
-    command = command or repeat_command(model_path, batch.settings, options)
-    return audit_one(batch, model_path, command=command, out=lambda s: options["out"] or named(s))
-
-
 def audit_several(
     models: tuple[Path, ...], settings: Settings, options: dict[str, Any], progress: Progress
 ) -> list[tuple[Path, Result]]:
@@ -147,16 +110,6 @@ def folder_for(out: Path | None, name: str) -> "Callable[[Subject], Path]":
     return lambda subject: named(subject) if out is None else out / name
 
 
-def named(subject: "Subject") -> Path:
-    """The run folder by time, name and digest; numbered if there is one already."""
-    stem = time.strftime("%Y%m%d-%H%M%S") + f"-{subject.name}-{subject.weights_digest[:8]}"
-    path, number = USUAL / stem, 1
-    while path.exists():
-        number += 1
-        path = USUAL / f"{stem}-{number}"
-    return path
-
-
 def unique(names: list[str]) -> list[str]:
     """Each name once; repeated ones get numbers."""
     found: list[str] = []
@@ -167,6 +120,3 @@ def unique(names: list[str]) -> list[str]:
             chosen = f"{name}-{number}"
         found.append(chosen)
     return found
-
-
-__all__ = ["audit_files", "run", "set_threads", "show"]

@@ -6,10 +6,10 @@ import sys
 import click
 
 from audit.commands.options import QUIET, THREADS, option
-from audit.crew import crew_size
-from audit.progress import Progress
-from audit.record import AuditError
-from audit.threads import set_threads
+from audit.core.errors import AuditError
+from audit.core.progress import Progress
+from audit.core.threads import set_threads
+from audit.core.workers import crew_size
 
 
 @click.command("selftest")

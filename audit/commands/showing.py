@@ -8,11 +8,14 @@ from typing import Any
 
 import click
 
-from audit.record import AuditError, Report
-from reports.text import visible
+from audit.core.errors import AuditError
+from audit.record import Report
+from audit.reports.text import visible
 
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+
 PRECEDENCE = (2, 1, 3, 0)  # of exit codes, the worst first
+
 Result = tuple[Report, Path] | AuditError
 
 

@@ -3,13 +3,16 @@
 import ast
 from collections.abc import Iterator, Mapping
 
-from audit.compare import EVALUATION, Stored
-from reports.text import visible
+from audit.comparison.change import EVALUATION
+from audit.reports.text import visible
+from audit.runs.finished import Stored
 
 VOLATILE = frozenset(
     ("date", "time", "time by stage", "jobs", "peak memory", "version of null-audit")
 )
+
 DATA, WEIGHTS = "SHA-256 of the data", "SHA-256 of the weights"
+
 MAIN = {  # what a reader asks first: (part of the report, key)
     "data": ("data", DATA),
     "evaluation data": ("data", EVALUATION),
@@ -18,6 +21,7 @@ MAIN = {  # what a reader asks first: (part of the report, key)
     "profile": ("provenance", "profile"),
     "seed": ("provenance", "seed"),
 }
+
 LONGEST = 160  # characters of one value
 
 

@@ -5,21 +5,26 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from audit.case import title_of
-from audit.compare import EVALUATION, GAP, Change, Stored, change, not_same_images, other_classes
 from audit.comparison import scatter
+from audit.comparison.change import EVALUATION, Change, change, not_same_images, other_classes
 from audit.comparison.facts import DATA, same_policy
+from audit.comparison.per_image import GAP
 from audit.comparison.record import Entry, Result
 from audit.comparison.significance import more_than_noise
 from audit.comparison.words import with_interval
-from audit.record import AuditError, Measurement
-from reports.comparison import Compared, Comparison
-from reports.text import fixed, interval, number, visible
-from reports.words import Cell, Chart, Section, dot
+from audit.core.errors import AuditError
+from audit.record import Measurement, title_of
+from audit.reports.comparison.document import Compared, Comparison
+from audit.reports.document import Cell, Chart, Section, dot
+from audit.reports.text import fixed, interval, number, visible
+from audit.runs.finished import Stored
 
 GAIN = f"{GAP}.gain."
+
 SUBJECT = f"{GAP}.accuracy.subject"
+
 UNKNOWN = Measurement(name="none", value=math.nan, unit="fraction", note="not measured")
+
 CAVEATS = (
     "The order is that of the estimates. Where a model is not more than noise behind the one "
     "above it, their order may be chance; “behind” asks that of neighbours only, each by itself.",

@@ -1,10 +1,10 @@
 """What a comparison writes down: the content of `compare.yaml`."""
 
-from audit.compare import Change
-from audit.comparison.correlation import Correlation
+from audit.comparison.change import Change
 from audit.record import Measurement
-from reports.comparison import Comparison
-from reports.words import Role, Verdict, Word
+from audit.reports.comparison.document import Comparison
+from audit.reports.document import Role, Verdict, Word
+from audit.stats.rank_correlation import Correlation
 
 SCHEMA_VERSION = 1
 

@@ -8,17 +8,21 @@ import math
 import re
 from collections.abc import Sequence
 
-from audit.case import role_of, title_of
-from audit.compare import GAP, Stored
-from audit.comparison.correlation import LEAST, Correlation, spearman
+from audit.comparison.per_image import GAP
 from audit.comparison.record import Point
 from audit.comparison.words import with_interval
-from reports.text import fixed
-from reports.words import Cell, Chart, Section, Series
+from audit.record import role_of, title_of
+from audit.reports.document import Cell, Chart, Section, Series
+from audit.reports.text import fixed
+from audit.runs.finished import Stored
+from audit.stats.rank_correlation import LEAST, Correlation, spearman
 
 DIMENSION = "intrinsic_dimension.last_layer."
+
 NULLS = "nulls and controls"
+
 ENOUGH, STRONG = 6, -0.8  # models of one family, and their rho, from which ID may warn
+
 CAVEATS = (
     "The dimension has no good side by itself: blind nulls, briefly trained and untrained networks "
     "show the same values. A limit on it may be raised to a warning only where at least six models "

@@ -3,10 +3,11 @@
 import math
 from typing import Literal
 
-from audit.compare import Change
-from audit.intervals import IMAGE_DF, quantile
+from audit.comparison.change import Change
+from audit.stats.intervals import IMAGE_DF, quantile
 
 Answer = Literal["yes", "no", "cannot tell"]
+
 LEVEL = 0.05
 
 

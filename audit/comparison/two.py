@@ -3,27 +3,34 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from audit.case import role_of
-from audit.compare import GAP, Change, Stored, change, not_same_images, other_classes
+from audit.comparison.change import Change, change, not_same_images, other_classes
 from audit.comparison.facts import agreement, different, same_policy
+from audit.comparison.per_image import GAP
 from audit.comparison.record import Result
 from audit.comparison.significance import more_than_noise, p_value
 from audit.comparison.words import noise_words, quantity, row
-from audit.names import REFERENCE, is_crash
-from audit.record import Finding
-from audit.verdict import holm
-from reports.comparison import Compared, Comparison
-from reports.text import interval, number
-from reports.words import Cell, Chart, Section, dot
+from audit.policy.gain_verdict import holm
+from audit.policy.measurement_names import REFERENCE, is_crash
+from audit.record import Finding, role_of
+from audit.reports.comparison.document import Compared, Comparison
+from audit.reports.document import Cell, Chart, Section, dot
+from audit.reports.text import interval, number
+from audit.runs.finished import Stored
 
 ACCURACY = f"{GAP}.accuracy."
+
 GAINS = (f"{GAP}.gain.", f"{GAP}.balanced_gain.")
+
 LABELS = ("A", "B")
+
 CLASS = f"{GAP}.class_accuracy."
+
 LEFT_OUT = tuple(  # told by the accuracies, or no quantity of the model
     f"{GAP}.{quantity}." for quantity in ("gap", "mcnemar", "allowance", "class_gap", "twin_gain")
 )
+
 MOST_CLASSES = 30
+
 CAVEATS = (
     "Every interval is for its row alone: among 20 rows of pure noise one is expected to be "
     "“more than noise”. The accuracies are therefore also marked after Holm's correction, which "
@@ -32,7 +39,9 @@ CAVEATS = (
     "not part of any interval. The nulls' spread over seeds is.",
     "“No” means that these images cannot tell the two apart, not that they are equal.",
 )
+
 ONLY_FACTS = "Which of the two is better: no number of one can be held against one of the other."
+
 UNPAIRED = (
     "A row that is not paired adds the two intervals in quadrature, as if the runs were "
     "independent; on the same images that is usually wider than need be."

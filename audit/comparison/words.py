@@ -3,12 +3,11 @@
 import math
 from collections.abc import Mapping
 
-from audit.case import title_of
-from audit.compare import EXACT_NOTE, Change
+from audit.comparison.change import EXACT_NOTE, Change
 from audit.comparison.significance import LEVEL, more_than_noise
-from audit.record import Measurement
-from reports.text import fixed, interval, number
-from reports.words import Cell
+from audit.record import Measurement, title_of
+from audit.reports.document import Cell
+from audit.reports.text import fixed, interval, number
 
 QUANTITIES = {  # {} stands for the model
     "accuracy_gap.accuracy": "{}",
@@ -39,6 +38,7 @@ QUANTITIES = {  # {} stands for the model
     "transfer.tuned": "layers before {} trained on",
     "transfer.untrained": "untrained layers before {}",
 }
+
 NOISE = {
     "yes": "more than noise",
     "no": "no more than noise may explain",

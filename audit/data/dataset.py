@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from audit.record import AuditError
+from audit.core.errors import AuditError
 
 
 class Source(Protocol):

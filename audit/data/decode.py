@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from audit.core.errors import AuditError
+from audit.core.sizes import Size, height_width, shown
 from audit.data.dataset import Split
-from audit.data.folder import workers
-from audit.record import AuditError
-from audit.sizes import Size, height_width, shown
+from audit.data.image_folder import workers
 
 Pixels = NDArray[np.uint8]
+
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,
@@ -30,7 +31,9 @@ FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+
 MODES = {1: "L", 3: "RGB"}
+
 CHUNK = 128
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from audit.core.errors import AuditError
 from audit.data.dataset import Dataset, Split, dataset_digest
 from audit.data.idx import array_split
-from audit.record import AuditError
 
 CLASSES = (
     "T-shirt/top",
@@ -29,6 +29,7 @@ CLASSES = (
     "Bag",
     "Ankle boot",
 )
+
 FOLDERS = {"train": "train", "eval": "val"}
 
 

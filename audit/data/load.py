@@ -11,27 +11,28 @@ from pathlib import Path
 
 import numpy as np
 
-from audit.data.dataset import (
-    Dataset,
-    Split,
-    dataset_digest,
-    evaluation_only,
-    hidden_words,
-)
+from audit.core.errors import AuditError
+from audit.data.csv_table import in_order, is_table, scan_splits, scan_table
+from audit.data.dataset import Dataset, Split, dataset_digest, evaluation_only, hidden_words
 from audit.data.embedded import load_embedded
-from audit.data.folder import load_split, scan_folder
 from audit.data.idx import find_idx, load_idx
+from audit.data.image_folder import load_split, scan_folder
 from audit.data.scan import Scan, is_junk, twin_key
-from audit.data.table import in_order, is_table, scan_splits, scan_table
-from audit.record import AuditError
 
 TRAIN_NAMES = ("train", "training")
+
 EVAL_NAMES = ("val", "validation", "valid", "test")  # the first that exists
+
 MIN_EVAL = 50  # fewer decide nothing: a tenth of a point is then a fifth of an image
+
 MIN_EVAL_PER_CLASS = 2
+
 MIN_TRAIN = 50
+
 MIN_TRAIN_PER_CLASS = 5  # so that a fifth held out still shows every class
+
 FOLDERS, TABLE = "image folder", "CSV of paths and labels"  # what such data are called, in words
+
 Progress = Callable[[int], None]
 
 

@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from audit.core.errors import AuditError
 from audit.data.images import looks_like_image
-from audit.record import AuditError
 
 JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})  # and all that starts with a dot
+
 LOOKED_AT = 1_000  # files of a folder that is no class, to see whether it might have been one
+
 IMAGE_SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif", ".tif"),
     *(".tiff", ".svg", ".eps", ".ps", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".ppm", ".pgm"),

@@ -7,6 +7,7 @@ below 4 % at 100 points and below 1 % at 2,000. Clouds with edges read lower sti
 import bisect
 
 SIZES = (100, 200, 500, 1000, 2000)
+
 READ = {  # true dimension -> what is read at the sizes
     20: (14.6, 15.8, 16.3, 16.4, 16.5),
     30: (17.1, 20.3, 21.2, 22.5, 22.6),
@@ -15,6 +16,7 @@ READ = {  # true dimension -> what is read at the sizes
     100: (39.9, 41.2, 45.1, 47.1, 49.3),
     200: (54.7, 62.1, 68.1, 71.0, 74.6),
 }
+
 LOWER_BOUND = 20.0  # an estimate above it is a lower bound
 
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 Array = NDArray[np.float64]
+
 Method = Literal["censored", "mle", "fit"]
 
 

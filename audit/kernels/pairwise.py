@@ -16,10 +16,12 @@ from audit.kernels.blocks import COPY, NEIGHBOURS, block_count, in_blocks, judge
 from audit.kernels.estimators import Array, two_nn
 
 ROUNDING = 1e-12  # of both points' squared distances to the mean: points nearer than that are one
+
 BLURRED = (
     "Neighbours lie nearer to each other than a millionth of the width of the cloud, which "
     "distances between all points cannot tell from equal ones."
 )
+
 TIE = 1e-10  # log ratios below it are rounding: the distances are equal
 
 

@@ -9,18 +9,18 @@ from typing import Any, Literal
 
 from torch import nn
 
+from audit.core.errors import AuditError
+from audit.core.sizes import Size
 from audit.model import recorded, signatures
+from audit.model.files.content import Content, read_content
 from audit.model.hub import Place, locate
 from audit.model.identity import identify
-from audit.model.reading import Content, read_content
+from audit.model.recorded import recorded_args, recorded_name, spec_of
+from audit.model.sanity import hidden_width
 from audit.model.sets import Chosen, Found, choose
 from audit.model.spec import ModelSpec, Preprocessing, require_known, resolve_preprocessing
-from audit.model.stored import plain
-from audit.model.trial import hidden_width
 from audit.model.weights import FLOATS, check, converted, weights_digest, without_constants
-from audit.record import AuditError
-from audit.sizes import Size
-from reports.text import visible
+from audit.reports.text import visible
 
 KINDS = {
     "safetensors": "safetensors",
@@ -189,30 +189,6 @@ def chosen_from(
     return choose(content.value, content.name, weights, fits)
 
 
-def recorded_name(record: Mapping[Any, Any], args: dict[str, Any]) -> Any:
-    """What the file says its architecture is, not yet believed."""
-    return record.get("arch") if isinstance(record.get("arch"), str) else args.get("model")
-
-
-def recorded_args(record: Mapping[Any, Any]) -> dict[str, Any]:
-    """The arguments of the training script, as far as they are plain."""
-    args = plain(record.get("args"))
-    return args if isinstance(args, dict) else {}
-
-
-def spec_of(
-    architecture: str,
-    args: dict[str, Any],
-    given: dict[str, Any] | None,
-    img_size: Size | None,
-    implied: int | None,
-) -> ModelSpec:
-    """The architecture with timm's class count and channels, which `fitted` replaces."""
-    kwargs = recorded.model_kwargs(args, given, img_size)
-    size = recorded.input_size(kwargs, args, img_size, implied, architecture)
-    return ModelSpec(architecture, kwargs, 1000, 3, size)
-
-
 def class_names(record: dict[Any, Any], place: Place, num_classes: int) -> tuple[str, ...] | None:
     """Class names in the order of the logits, if the file or its folder lists as many."""
     known = {"class_names": place.class_names} if place.class_names is not None else record
@@ -235,6 +211,3 @@ def _kind(content: Content, key: str) -> str:
     if "arch" in record or "args" in record:
         return "timm training checkpoint"
     return f"wrapped state dict ({visible(key, 40)!r})"
-
-
-__all__ = ["Subject", "load_subject"]

@@ -14,13 +14,16 @@ import timm
 import torch
 from huggingface_hub import try_to_load_from_cache
 
-from audit.model.pinned import WEIGHTS
-from audit.record import AuditError
-from reports.text import visible
+from audit.core.errors import AuditError
+from audit.model.files.digest import WEIGHTS
+from audit.reports.text import visible
 
 CONFIG = "config.json"
+
 MAX_CONFIG = 4 * 2**20  # bytes
+
 COUNTS = ("num_classes", "in_chans")
+
 # Of timm's configuration of a pretrained model: what says how images are prepared.
 PREPARED = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
 

@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from audit.core.errors import AuditError
 from audit.model import signatures
+from audit.model.files.descriptions import Stored
 from audit.model.signatures import Candidate
 from audit.model.spec import default_config, require_known
-from audit.model.stored import Stored
-from audit.record import AuditError
-from reports.text import visible
+from audit.reports.text import visible
 
 GIVEN = "given with --model"
+
 RECORDED = "recorded in the file"
+
 FOUND = "found by its keys and shapes"
+
 PREPARED = ("mean", "std", "interpolation", "crop_pct", "crop_mode", "input_size")
 
 

@@ -22,12 +22,15 @@ import timm
 import torch
 from torch import nn
 
-from audit.model.meta import without_values
 from audit.model.signatures import INDEX, VARIABLES, Rule, Shapes, names_digest, shapes_digest
+from audit.model.spec import without_values
 
 CLASSES = (1009, 1013)  # primes, so that no width is mistaken for a class count
+
 CHANNELS = (3, 1)
+
 STEPS = (448, 480, 384)  # sizes are multiples of one of these, so that patches and windows fit
+
 APART = frozenset(  # attributes of modules that say nothing of what they compute
     {"_parameters", "_buffers", "_modules", "training", "feature_info", "pretrained_cfg"}
     | {"default_cfg"}

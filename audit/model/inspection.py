@@ -15,33 +15,26 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from audit.core.errors import AuditError
+from audit.core.sizes import Size
 from audit.model import checkpoint, recorded, signatures
-from audit.model.architecture import find_cuts
-from audit.model.counting import bytes_of, counted
-from audit.model.degenerate import answer_to_noise
-from audit.model.holes import is_hollow
+from audit.model.files.content import Content, read_content
+from audit.model.files.descriptions import Stored
+from audit.model.files.sandbox import Parsing, is_hollow
 from audit.model.hub import Place, locate
 from audit.model.identity import Identity, identify
-from audit.model.parsing import Parsing
-from audit.model.reading import Content, read_content
+from audit.model.network.split import find_cuts
+from audit.model.recorded import recorded_args, recorded_name, spec_of
+from audit.model.sanity import answer_to_noise, bytes_of, counted, hidden_width
 from audit.model.sets import Found
 from audit.model.spec import ModelSpec, default_config, resolve_preprocessing
-from audit.model.stored import Stored
-from audit.model.trial import hidden_width
-from audit.model.weights import (
-    FLOATS,
-    Weights,
-    check,
-    converted,
-    weights_digest,
-    without_constants,
-)
-from audit.record import AuditError
-from audit.sizes import Size
-from reports.text import visible
+from audit.model.weights import FLOATS, Weights, check, converted, weights_digest, without_constants
+from audit.reports.text import visible
 
 MOST_NAMED = 5  # entries or candidates that are listed by name
+
 QUICK = 1.0  # second of processor time: above it shapes without values are followed faster
+
 MOST_BYTES = 2**28  # of values that are read where nothing says that they are a network's
 
 
@@ -165,7 +158,7 @@ def describe(content: Content, place: Place, found: Inspection, given: Mapping[s
     record = content.value if key else {}
     found.format = checkpoint.container(content, key, place)
     measure(weights, found)
-    args = place.args | checkpoint.recorded_args(record)
+    args = place.args | recorded_args(record)
     found.recorded = {visible(key, 40): harmless(args[key]) for key in sorted(args)}
     found.pretrained = given.get("pretrained_on") or (
         "yes" if place.fetched else recorded.pretrained(args)
@@ -173,7 +166,7 @@ def describe(content: Content, place: Place, found: Inspection, given: Mapping[s
     found.candidates = listed(signatures.find({k: v.shape for k, v in weights.items()}))
 
     try:
-        name = checkpoint.recorded_name(record, args)
+        name = recorded_name(record, args)
         identity = identified(given.get("model"), name, weights, found)
         found.architecture, found.identified = identity.architecture, identity.how
         spec = fitted_spec(identity, args, weights, given)
@@ -311,7 +304,7 @@ def fitted_spec(
 ) -> ModelSpec:
     """The architecture with the classes, channels and size of these weights."""
     size = given.get("img_size")
-    spec = checkpoint.spec_of(
+    spec = spec_of(
         identity.architecture, dict(args), given.get("model_kwargs"), size, identity.img_size
     )
     return recorded.fitted(spec, weights, args, given.get("num_classes"), given.get("in_chans"))

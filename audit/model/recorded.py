@@ -5,13 +5,38 @@ from typing import Any, Literal
 
 from torch import nn
 
-from audit.model import signatures
+from audit.core.errors import AuditError
+from audit.core.sizes import MAX_RATIO, MAX_SIDE, Size, is_size, parsed, shown
+from audit.model import recorded, signatures
+from audit.model.files.descriptions import Stored, plain
 from audit.model.guard import limited
 from audit.model.spec import ModelSpec, default_config, require_harmless
-from audit.model.stored import Stored, plain
-from audit.record import AuditError
-from audit.sizes import MAX_RATIO, MAX_SIDE, Size, is_size, parsed, shown
-from reports.text import visible
+from audit.reports.text import visible
+
+
+def recorded_name(record: Mapping[Any, Any], args: dict[str, Any]) -> Any:
+    """What the file says its architecture is, not yet believed."""
+    return record.get("arch") if isinstance(record.get("arch"), str) else args.get("model")
+
+
+def recorded_args(record: Mapping[Any, Any]) -> dict[str, Any]:
+    """The arguments of the training script, as far as they are plain."""
+    args = plain(record.get("args"))
+    return args if isinstance(args, dict) else {}
+
+
+def spec_of(
+    architecture: str,
+    args: dict[str, Any],
+    given: dict[str, Any] | None,
+    img_size: Size | None,
+    implied: int | None,
+) -> ModelSpec:
+    """The architecture with timm's class count and channels, which `fitted` replaces."""
+    kwargs = recorded.model_kwargs(args, given, img_size)
+    size = recorded.input_size(kwargs, args, img_size, implied, architecture)
+    return ModelSpec(architecture, kwargs, 1000, 3, size)
+
 
 # Arguments of timm's training script that change what is built: recorded name, model's argument.
 RECORDED = {
@@ -21,7 +46,9 @@ RECORDED = {
     "bn_eps": "bn_eps",
     "bn_momentum": "bn_momentum",
 }
+
 NAMES = ("class_names", "classes", "class_to_idx", "idx_to_class")
+
 MOST_EXTRA = 2**31  # bytes of buffers that are made when building, and stored in no file
 
 

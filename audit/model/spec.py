@@ -1,21 +1,22 @@
 """What is needed to build a network again, without its weights."""
 
+import contextlib
 import difflib
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import timm
 import torch
 from timm.data import resolve_data_config
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from audit.model.meta import without_values
-from audit.record import AuditError
-from audit.sizes import Size, height_width, shown
-from reports.text import visible
+from audit.core.errors import AuditError
+from audit.core.sizes import Size, height_width, shown
+from audit.reports.text import visible
 
 # Arguments of timm.create_model that reach for the network or the disk, or change what is built.
 FORBIDDEN = frozenset(
@@ -36,7 +37,9 @@ FORBIDDEN = frozenset(
         "dtype",
     }
 )
+
 CROP_MODES = ("center", "squash")
+
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
 
@@ -240,3 +243,35 @@ def _unusable(what: str, given: Mapping[str, Any]) -> AuditError:
         f"the checkpoint records preprocessing that cannot be used ({what}): "
         f"{visible(str(dict(given)), 120)}. Correct the checkpoint's args.",
     )
+
+
+# What initialises in place. On the meta device it changes nothing, but costs most of the time.
+FILLS = frozenset(
+    {
+        *(Tensor.normal_, Tensor.uniform_, Tensor.erfinv_, Tensor.clamp_, Tensor.fill_),
+        *(Tensor.zero_, Tensor.copy_, Tensor.mul_, Tensor.add_, Tensor.sub_, Tensor.div_),
+    }
+)
+
+
+class Unfilled(TorchFunctionMode):
+    """Leaves out whatever would fill a tensor that has no values."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Call what was called, unless it would fill a tensor."""
+        if func in FILLS and isinstance(args[0], Tensor) and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """What is built inside has shapes but no values, and takes next to no memory or time."""
+    with torch.device("meta"), Unfilled():
+        yield

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 COMPILER = "torch._dynamo"
+
 HELPERS = f"{COMPILER}.utils"
 
 

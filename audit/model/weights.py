@@ -7,17 +7,20 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from audit.model.reading import Content
+from audit.core.errors import AuditError
+from audit.model.files.content import Content
+from audit.model.files.descriptions import ITEM_BYTES, Stored
 from audit.model.sets import Found
-from audit.model.stored import ITEM_BYTES, Stored
-from audit.record import AuditError
-from reports.text import visible
+from audit.reports.text import visible
 
 Weights = dict[str, Tensor]
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
+
 WHOLE = ("int64", "int32", "int16", "uint8", "bool")
+
 MOST_READ = 4  # times the bytes that the file holds for weights: weights may share theirs
+
 ROOM = 2**28  # bytes that may be read from any file
 
 

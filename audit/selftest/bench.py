@@ -7,8 +7,9 @@ from pathlib import Path
 
 from torch import nn
 
-from audit.config import Profile, profile
+from audit.baselines.train import Recipe
 from audit.data.dataset import Dataset
+from audit.evidence.profile import Profile, profile
 from audit.model.checkpoint import Subject
 from audit.selftest.planted import (
     ARRANGED_CLASSES,
@@ -21,7 +22,6 @@ from audit.selftest.planted import (
     tinted,
 )
 from audit.selftest.subjects import ARCHITECTURE, BAGNET, SIGHTED, as_images, saved, taught
-from baselines.train import Recipe
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ QUICK = Scale(
     taught=24_000,
     retrained=6_000,
 )
+
 WHOLE = Scale(
     tinted=(3000, 3000),
     placed=(3000, 3000),
@@ -77,7 +78,9 @@ WHOLE = Scale(
     taught=40_000,
     retrained=10_000,
 )
+
 FEW = 1_500  # training images seen, where the verdict does not rest on trained nulls
+
 MEMORISED = 30  # times that each image with a random label is shown
 
 

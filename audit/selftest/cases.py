@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from audit.config import Profile
 from audit.data.dataset import Dataset
+from audit.evidence.profile import Profile
 from audit.model.checkpoint import Subject
 from audit.selftest.bench import FEW, Bench
 from audit.selftest.expectations import Expectation, judged, measured, overall
@@ -12,6 +12,7 @@ from audit.selftest.planted import RELATIONS
 from audit.selftest.subjects import ARCHITECTURE, BAGNET, fresh, make_fragile
 
 BLIND = 1 / len(RELATIONS)  # accuracy on the honest set of what knows the kind of object alone
+
 SUBJECT = "accuracy_gap.accuracy.subject"
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from audit.policy import verdict
+from audit.policy.judge import verdict
 from audit.record import Finding, Measurement
-from reports.text import number
-from reports.words import Verdict
+from audit.reports.document import Verdict
+from audit.reports.text import number
 
 Seen = tuple[bool, str]  # whether it is as expected, and what was found instead
 

@@ -8,6 +8,7 @@ from typing import Any
 from audit.selftest.trials import Row
 
 WIDTHS = {"planted": 26, "expected": 42, "found": 42, "agrees": 6, "seconds": 7}
+
 NOT_SHOWN = """\
 What this does not show: that an audit of your model and your data is right. The faults are plain,
 each alone, planted in small pictures made for the purpose, and the model is one small network. A

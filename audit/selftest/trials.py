@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from audit.crew import Crew, Line, LostError
-from audit.limits import load_policy
-from audit.record import AuditError
-from audit.run import audit
+from audit.core.errors import AuditError
+from audit.core.workers import Crew, Line, LostError
+from audit.jobs.store import Store
+from audit.pipeline.audit import audit
+from audit.policy.limits import load_policy
 from audit.selftest.bench import Bench, Scale
 from audit.selftest.cases import Case
 from audit.selftest.expectations import Result
-from audit.store import Store
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,162 @@
+"""The data: do the evaluation images deserve the name?
+
+What it measures:
+    Exact copies of training images among the evaluation images, near duplicates (a perceptual hash
+    finds candidates, pixels confirm them) across and inside the splits, images that stand under
+    two labels, files that could not be read or were left out, sizes, and the balance of classes.
+    Leaks, copies, conflicts and files left out are named, at most 20 of each.
+
+Why it matters:
+    A leaked image is answered from memory. Every number of an audit counts images, and near
+    duplicates make them look like more evidence than they are.
+
+How it can mislead:
+    - Only copies that look alike are found: the same object photographed twice is not.
+    - Very plain images can look like near duplicates although they are not copies.
+
+References:
+    Barz & Denzler (2020), J. Imaging 6(6), 41, arXiv:1902.00423 (duplicates in CIFAR)
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from audit.checks.data.report import NAME, SIZES, SPLITS, section
+from audit.evidence import shared_jobs as requests
+from audit.evidence.case import Case
+from audit.evidence.setup import Setup
+from audit.jobs.job import Job
+from audit.record import Measurement
+from audit.reports.text import number
+from audit.stats.intervals import proportion_interval
+
+__all__ = ["NAME", "measure", "needs", "section"]
+
+
+def needs(setup: Setup) -> tuple[Job, ...]:
+    """The search for duplicates, and the names of files."""
+    return (requests.facts(setup), requests.listing(setup))
+
+
+def measure(case: Case) -> list[Measurement]:
+    """Counts over all images that were given; a count of all has no interval."""
+    facts = case.result(requests.facts(case.setup)).values
+    listed = case.result(requests.listing(case.setup)).values
+    return [
+        *counts(case, facts, int(listed["skipped"])),
+        *shares(case, facts),
+        *sizes(case.setup, listed["sizes"]),
+        *classes(case.setup, facts),
+        *files(case.setup, listed["files"]),
+    ]
+
+
+def exactly(name: str, value: float, n: int, note: str, at: float | None = None) -> Measurement:
+    """A count of all there is: it has no interval."""
+    return Measurement(
+        name=name,
+        value=value,
+        unit="count",
+        low=value,
+        high=value,
+        n=n,
+        note=note,
+        at=at,
+    )
+
+
+def counts(case: Case, facts: Mapping[str, Any], skipped: int) -> list[Measurement]:
+    """How many images leak, contradict, repeat, or could not be read."""
+    setup, n = case.setup, case.setup.n_eval
+    smallest, largest = min(facts["eval_counts"]), max(facts["eval_counts"])
+    conflicts = "pairs of equal or nearly equal images under two labels"
+    found = [
+        ("exact_leaks", len(leaked(facts)), n, "evaluation images that are training images"),
+        ("label_conflicts", facts["label_conflicts"], n, conflicts),
+        ("eval_copies", len(facts["eval_copies"]), n, "evaluation images that repeat another"),
+        ("train_copies", len(facts["train_copies"]), setup.n_train, "training images likewise"),
+        ("unreadable", setup.unreadable, n, "images that could not be read"),
+        ("skipped", skipped, n, "files that are no images and were left out"),
+        ("groups", len(np.unique(case.groups)), n, "evaluation images, near duplicates as one"),
+        ("smallest_class", smallest, n, "evaluation images of the smallest class"),
+        ("largest_class", largest, n, "evaluation images of the largest class"),
+    ]
+    return [exactly(f"{NAME}.{name}", float(value), of, note) for name, value, of, note in found]
+
+
+def shares(case: Case, facts: Mapping[str, Any]) -> list[Measurement]:
+    """Shares of images with a copy or near duplicate in training, or in their own split."""
+    setup = case.setup
+    near = len({pair[0] for pair in facts["near_leaks"]} | leaked(facts))
+    repeated = "share of the {} images that an exact copy or near duplicate stands for already"
+    rows = (
+        ("near_leaks", near, setup.n_eval,
+         "share of evaluation images with a copy or near duplicate in training"),
+        ("eval_duplicates", setup.n_eval - len(np.unique(case.groups)), setup.n_eval,
+         repeated.format("evaluation")),
+        ("train_duplicates", setup.n_train - facts["train_groups"], setup.n_train,
+         repeated.format("training")),
+    )  # fmt: skip
+    found = []
+    for name, count, n, note in rows:
+        span = (number(end, "fraction") for end in proportion_interval(count, n))
+        value = count / n
+        found.append(
+            Measurement(
+                name=f"{NAME}.{name}",
+                value=value,
+                unit="fraction",
+                low=value,
+                high=value,
+                n=n,
+                note=f"{note}; as a sample of others like them: {' to '.join(span)}",
+            )
+        )
+    return found
+
+
+def leaked(facts: Mapping[str, Any]) -> set[int]:
+    """Evaluation images with an exact copy among the training images."""
+    return {pair[0] for pair in facts["exact_leaks"]}
+
+
+def sizes(setup: Setup, extents: Mapping[str, Sequence[Sequence[float]]]) -> list[Measurement]:
+    """Smallest, median and largest width and height of each split, in pixels."""
+    found = []
+    for split, words in SPLITS.items():
+        n = setup.n_eval if split == "eval" else setup.n_train
+        known = extents.get(split)
+        for which, side in enumerate(("width", "height")):
+            for rank, size in enumerate(SIZES):
+                name, note = (
+                    f"{NAME}.{split}_{side}.{size}",
+                    f"{side} of {words} images in pixels, {size}",
+                )
+                if known is None:
+                    value, note = float("nan"), f"the {words} images are not at hand"
+                else:
+                    value = known[which][rank]
+                found.append(exactly(name, value, n, note))
+    return found
+
+
+def classes(setup: Setup, facts: Mapping[str, Any]) -> list[Measurement]:
+    """Images a class of each split."""
+    found = []
+    for split, words in SPLITS.items():
+        n = setup.n_eval if split == "eval" else setup.n_train
+        for title, count in zip(setup.classes, facts[f"{split}_counts"], strict=True):
+            note = f"{words} images of this class"
+            found.append(exactly(f"{NAME}.{split}_images.{title}", float(count), n, note))
+    return found
+
+
+def files(setup: Setup, listed: Mapping[str, Sequence[str]]) -> list[Measurement]:
+    """One for each file or pair that is named: the name is the note."""
+    return [
+        exactly(f"{NAME}.file.{kind}", 1.0, setup.n_eval, line, at=float(place))
+        for kind, lines in listed.items()
+        for place, line in enumerate(lines)
+    ]

@@ -1,0 +1,307 @@
+"""Intrinsic dimension: on how many directions do the last layer's features really vary?
+
+What it measures:
+    The TwoNN estimate on the last hidden layer of the model, of each trained null, and of an
+    untrained twin of each, on the same evaluation images; the logarithm of the ratio to the own
+    untrained twin, paired; and the model's estimate within each class.
+
+Why it matters:
+    Training compresses: among networks of one family a lower last-layer dimension goes with a
+    better accuracy (Ansuini et al.). A model whose dimension is that of its untrained twin has left
+    its features as it found them.
+
+How it can mislead:
+    - It has no side that is good by itself: briefly trained networks and blind nulls show the same
+      values. It informs and does not gate.
+    - It is biased low where the dimension is high: above about 20 read it as a lower bound.
+    - The estimator is the censored maximum likelihood of TwoNN, not the papers' line fit, which is
+      at hand as `audit.kernels.estimators.two_nn(..., "fit")` and is not shown.
+    - It depends on the number of images: compare models on the same images only, and classes with
+      others of about as many images, not with all classes together.
+    - Features after a ReLU and features after a layer norm are not comparable in absolute terms.
+
+References:
+    Facco et al. (2017), Sci. Rep. 7:12140, doi:10.1038/s41598-017-11873-y
+    Ansuini et al. (2019), NeurIPS, arXiv:1905.12784
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from audit.evidence import shared_jobs as requests
+from audit.evidence.case import Case, NotMeasured
+from audit.evidence.setup import Setup
+from audit.jobs.job import Job
+from audit.kernels.bias import bias_note
+from audit.record import Finding, Measurement, Unit, role_of, title_of
+from audit.reports.document import Cell, Chart, Picture, Role, Section, Series, dot
+from audit.reports.text import fixed, interval, number
+
+NAME = "intrinsic_dimension"
+
+MOST_CLASSES = 30  # in a chart
+
+
+def needs(setup: Setup) -> tuple[Job, ...]:
+    """The dimensions of all trained models and their untrained twins."""
+    return tuple(jobs(setup).values())
+
+
+def jobs(setup: Setup) -> dict[str, Job]:
+    """By model."""
+    trained = [null for null in setup.nulls if null.trained]
+    found = {"subject": requests.dimension(setup, None)}
+    return found | {null.name: requests.dimension(setup, null) for null in trained}
+
+
+def measure(case: Case) -> list[Measurement]:
+    """Dimension, scale curve and ratio to the untrained twin for each model."""
+    found: list[Measurement] = []
+    for name, job in jobs(case.setup).items():
+        try:
+            values = case.result(job).values
+            reason = values.get("reason", "")
+        except NotMeasured as missing:
+            reason = str(missing)
+        if reason:
+            found += not_measured(name, reason)
+        else:
+            found += of_model(name, values)
+        if name == "subject":
+            found += within_classes(case.setup.classes, {} if reason else values, reason)
+    return found
+
+
+def within_classes(
+    classes: Sequence[str], values: Mapping[str, Any], reason: str
+) -> list[Measurement]:
+    """The subject's dimension on the images of each class."""
+    found = []
+    for label, title in enumerate(classes):
+        name = f"{NAME}.class.{title}"
+        if reason:
+            note = f"not measured: {reason}"
+            found.append(Measurement(name=name, value=math.nan, unit="dimensions", note=note))
+        else:
+            found.append(measurement(name, values["by_class"][label]))
+    return found
+
+
+def not_measured(name: str, reason: str) -> list[Measurement]:
+    """No number under every name that a limit may ask for, and why."""
+    units: dict[str, Unit] = {
+        "last_layer": "dimensions",
+        "untrained": "dimensions",
+        "log_ratio": "nats",
+    }
+    note = f"not measured: {reason}"
+    return [
+        Measurement(name=f"{NAME}.{kind}.{name}", value=math.nan, unit=unit, note=note)
+        for kind, unit in units.items()
+    ]
+
+
+def of_model(name: str, values: Mapping[str, Any]) -> list[Measurement]:
+    """All measurements of one model, from what its job found."""
+    found = []
+    for kind, key in (("last_layer", "trained"), ("untrained", "untrained")):
+        found.append(measurement(f"{NAME}.{kind}.{name}", values[key]))
+    found += [
+        Measurement(
+            name=f"{NAME}.scale.{name}",
+            value=value,
+            unit="dimensions",
+            low=low,
+            high=high,
+            n=n,
+            at=float(n),
+        )
+        for n, value, low, high in values["trained"]["curve"]
+    ]
+    value, low, high = values["log_ratio"]
+    ratio = Measurement(
+        name=f"{NAME}.log_ratio.{name}",
+        value=value,
+        unit="nats",
+        low=low,
+        high=high,
+        n=values["n"],
+    )
+    return [*found, ratio]
+
+
+def measurement(name: str, e: Mapping[str, Any]) -> Measurement:
+    """An estimate (`audit.jobs.dimension.estimate`) under a name, with what is to be said of it."""
+    merged = f"{e['duplicates']} duplicates merged" if e["duplicates"] else ""
+    parts = [e["reason"]] if e["reason"] else [bias_note(e["value"], e["n"]), merged]
+    return Measurement(
+        name=name,
+        value=e["value"],
+        unit="dimensions",
+        low=e["low"],
+        high=e["high"],
+        n=e["n"],
+        note="; ".join(part for part in parts if part),
+        detail={"second_estimator": e["second"]} if math.isfinite(e["second"]) else {},
+    )
+
+
+def section(
+    measurements: Sequence[Measurement],
+    findings: Sequence[Finding],
+    pictures: Sequence[Picture] = (),
+) -> Section:
+    """Put the dimensions into words; see `audit.checks.Check`."""
+    by_name = {m.name.removeprefix(f"{NAME}."): m for m in measurements if m.at is None}
+    names = [k.split(".", 1)[1] for k in by_name if k.startswith("last_layer.")]
+    subject = by_name.get("last_layer.subject")
+    twin = by_name.get("untrained.subject")
+    if subject is None or subject.value != subject.value:
+        summary = "The dimension of the model's last layer could not be measured."
+    else:
+        summary = (
+            f"The last layer's features vary along about {fixed(subject.value, 1)} directions "
+            f"(95 % interval {fixed(subject.low, 1)} to {fixed(subject.high, 1)}"
+            + (f"; untrained twin {fixed(twin.value, 1)})." if twin is not None else ").")
+            + within_words(by_name)
+            + " This informs; by itself it is neither good nor bad."
+        )
+    return Section(
+        name=NAME,
+        title="Intrinsic dimension of the last layer",
+        verdict=None,
+        summary=summary,
+        rows=tuple(row(by_name, name) for name in names),
+        charts=(dimension_chart(by_name, names), *scale_chart(measurements), *class_chart(by_name)),
+        pictures=tuple(pictures),
+        caveats=(
+            "It has no good side by itself: blind nulls and the model often show the same values.",
+            "Above about 20 the estimate is biased low: read it as a lower bound. (2,000 points of "
+            "Gaussian clouds of 20, 50 and 100 dimensions read 17, 32 and 49.)",
+            "The estimator is the censored maximum likelihood of TwoNN, not the papers' line fit, "
+            "so values differ a little from published ones; the fit is not shown.",
+            "The second estimator (GRIDE on neighbours 2 and 4) looks at a larger scale: where the "
+            "two differ, the dimension depends on the scale. It has no interval of its own.",
+            "It depends on the number of images: compare models on the same images only, and a "
+            "class with others of about as many images, not with all classes together. Each "
+            "class's interval holds by itself: among many classes some miss.",
+            "Features after a ReLU and after a layer norm are not comparable in absolute terms.",
+        ),
+        references=(
+            "Facco et al. (2017), Sci. Rep. 7:12140",
+            "Ansuini et al. (2019), NeurIPS, arXiv:1905.12784",
+        ),
+    )
+
+
+def row(by_name: dict[str, Measurement], name: str) -> dict[str, Cell]:
+    """One model's line of the table."""
+    own, twin = by_name[f"last_layer.{name}"], by_name.get(f"untrained.{name}")
+    ratio = by_name.get(f"log_ratio.{name}")
+    return {
+        "model": title_of(name),
+        "dimension": number(own.value, "dimensions"),
+        "95 % interval": interval(own.low, own.high, "dimensions"),
+        "second estimator": number(own.detail.get("second_estimator", float("nan")), "dimensions"),
+        "untrained twin": number(twin.value, "dimensions") if twin else None,
+        "log ratio to it": number(ratio.value, "nats") if ratio else None,
+        "ratio interval": interval(ratio.low, ratio.high, "nats") if ratio else None,
+        "n": own.n,
+        "note": own.note,
+    }
+
+
+def classes_in(by_name: Mapping[str, Measurement]) -> list[Measurement]:
+    """Of the subject within one class, where measured; largest first."""
+    found = [m for k, m in by_name.items() if k.startswith("class.") and m.value == m.value]
+    return sorted(found, key=lambda m: -m.value)
+
+
+def within_words(by_name: Mapping[str, Measurement]) -> str:
+    """The range over the classes, and on how many images it rests; empty where none is measured."""
+    found = classes_in(by_name)
+    if len(found) < 2:
+        return ""
+    least, most = sorted(m.n for m in found)[:: len(found) - 1]
+    images = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    return (
+        f" Within a single class they vary along {fixed(found[-1].value, 1)} to "
+        f"{fixed(found[0].value, 1)} ({len(found)} classes of {images} images)."
+    )
+
+
+def class_chart(by_name: Mapping[str, Measurement]) -> tuple[Chart, ...]:
+    """The subject's dimension within each class, at most `MOST_CLASSES` of them."""
+    found = classes_in(by_name)
+    if not found:
+        return ()
+    more = f" (the {MOST_CLASSES} largest of {len(found)})" if len(found) > MOST_CLASSES else ""
+    return (
+        Chart(
+            title=f"The model's dimension within each class{more}",
+            description="Each row is a class: the TwoNN estimate on its images alone, with its "
+            "95 % interval. Fewer images give another estimate, so compare classes of like size.",
+            kind="interval",
+            x_label="dimensions",
+            y_label="class",
+            series=tuple(
+                dot(m.name.split(".", 2)[2], "subject", m.value, m.low, m.high)
+                for m in found[:MOST_CLASSES]
+            ),
+        ),
+    )
+
+
+def dimension_chart(by_name: dict[str, Measurement], names: Sequence[str]) -> Chart:
+    """Every model beside its untrained twin."""
+    series = []
+    for name in names:
+        for kind, suffix in (("last_layer", ""), ("untrained", ", untrained")):
+            m = by_name.get(f"{kind}.{name}")
+            if m is None:
+                continue
+            title = title_of(name) + suffix
+            role: Role = "untrained" if suffix else role_of(name)
+            series.append(dot(title, role, m.value, m.low, m.high))
+    return Chart(
+        title="Intrinsic dimension of the last hidden layer",
+        description="Each row is a network, trained or with fresh weights, on the same images; the "
+        "dot is the TwoNN estimate, the bar its 95 % interval.",
+        kind="interval",
+        x_label="dimensions",
+        y_label="network",
+        series=tuple(series),
+    )
+
+
+def scale_chart(measurements: Sequence[Measurement]) -> tuple[Chart, ...]:
+    """The estimate against the number of images it rests on."""
+    by_model: dict[str, list[Measurement]] = {}
+    for m in measurements:
+        if m.at is not None and m.name.startswith(f"{NAME}.scale."):
+            by_model.setdefault(m.name.split(".", 2)[2], []).append(m)
+    if not by_model:
+        return ()
+    return (
+        Chart(
+            title="The same estimate on fewer images",
+            description="A flat curve means that the estimate does not depend on the scale at "
+            "which it is taken; a falling one means that it is inflated by noise at small scales.",
+            kind="line",
+            x_label="images",
+            y_label="dimensions",
+            series=tuple(
+                Series(
+                    name=title_of(name),
+                    role=role_of(name),
+                    x=tuple(m.at for m in points if m.at is not None),
+                    y=tuple(m.value for m in points),
+                    low=tuple(m.low for m in points),
+                    high=tuple(m.high for m in points),
+                )
+                for name, found in by_model.items()
+                for points in [sorted(found, key=lambda m: m.n)]
+            ),
+        ),
+    )

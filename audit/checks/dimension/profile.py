@@ -1,0 +1,224 @@
+"""ID profile: how many directions do the features vary along, from the pixels to the last layer?
+
+What it measures:
+    The TwoNN estimate at the input and at every cut point of the model against relative depth (the
+    share of multiply-adds before it), beside it the number of principal components that hold 90 %
+    of the variance; the same for an untrained twin and for each trained null, on the same
+    evaluation images.
+
+Why it matters:
+    In trained networks the dimension first rises and then falls: a hunchback. In untrained ones it
+    stays flat, and in networks that fitted shuffled labels the last layers do not fall (Ansuini et
+    al.). The number of components shows none of this, so the layers lie on curved surfaces.
+
+How it can mislead:
+    - A low last layer goes with generalisation among networks of one family. It is no proof of it:
+      nulls that cannot see objects fall, too, and a network that was trained briefly may not.
+    - The paper's untrained network was a plain one. Residual networks that pool can rise and fall
+      untrained, too: only a shape that the twin lacks says something about training.
+    - A limit on the last layer over the peak can be met by a network that throws all but the class
+      away, right or wrong, and missed by a good one with few stages or without a wide early layer.
+    - Above about 20 dimensions the estimate is biased low, and the peak is above: so the peak is
+      understated, and the last layer over the peak overstated.
+    - The estimator is the censored maximum likelihood of TwoNN, not the papers' line fit, which is
+      at hand as `audit.kernels.estimators.two_nn(..., "fit")` and is not shown.
+    - Some untrained networks of timm pass on what a residual block gets (its last scale starts at
+      0), so neighbouring points of the twin may agree to the digit.
+    - The estimate depends on the number of images. Curves are comparable within one report only.
+    - Early maps are cut where the architecture has its stages; a peak between two stages is missed.
+    - Classes are mixed, as in the paper's last-layer figure; its hunchback figure has one class.
+    - Features after a ReLU, after a sum and after a layer norm differ in more than depth.
+
+References:
+    Ansuini et al. (2019), NeurIPS, arXiv:1905.12784
+    Facco et al. (2017), Sci. Rep. 7:12140, doi:10.1038/s41598-017-11873-y
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.checks.dimension.jobs import TWIN, profiles
+from audit.checks.dimension.profile_report import (
+    CAVEATS,
+    MEANING,
+    NAME,
+    alike,
+    chart,
+    row,
+    sentence,
+)
+from audit.evidence.case import Case, NotMeasured
+from audit.evidence.setup import Setup
+from audit.jobs.job import Job
+from audit.kernels.bias import bias_note
+from audit.record import Finding, Measurement
+from audit.reports.document import Picture, Section
+from audit.stats.curve_shape import FEWEST, Ratio, shape_of
+
+__all__ = ["NAME", "measure", "needs", "section"]
+
+NAN = float("nan")
+
+ALL_TOGETHER = "the interval holds for all points of the curve together"
+
+
+def needs(setup: Setup) -> tuple[Job, ...]:
+    """One pass over the images for each network."""
+    return tuple(profiles(setup).values())
+
+
+def measure(case: Case) -> list[Measurement]:
+    """Every point of every curve, and its shape."""
+    found: list[Measurement] = []
+    for name, job in profiles(case.setup).items():
+        try:
+            outcome = case.result(job)
+            reason = outcome.values.get("reason", "")
+        except NotMeasured as missing:
+            reason = str(missing)
+        if reason:
+            found += unshaped(name, reason, 0)
+        else:
+            points = outcome.values["points"]
+            found += of_points(name, points)
+            found += of_shape(name, points, outcome.arrays["in_blocks"])
+    return found
+
+
+def of_points(name: str, points: Sequence[Mapping[str, Any]]) -> list[Measurement]:
+    """Both dimensions at each depth of one network."""
+    found = []
+    for p in points:
+        note = f"not measured: {p['reason']}" if p["reason"] else noted(p)
+        found.append(
+            Measurement(
+                name=f"{NAME}.dimension.{name}.{p['name']}",
+                value=p["value"],
+                unit="dimensions",
+                low=p["low"],
+                high=p["high"],
+                n=p["n"],
+                at=p["depth"],
+                note=note,
+                detail={"coordinates": float(p["width"])},
+            )
+        )
+    for p in points:
+        note = "a count over these images, without an interval; at most n - 1"
+        if p["pca"] != p["pca"]:
+            note = f"not measured: {p['reason'] or 'the features do not vary'}"
+        found.append(
+            Measurement(
+                name=f"{NAME}.pca.{name}.{p['name']}",
+                value=p["pca"],
+                unit="dimensions",
+                n=p["n"] + p["duplicates"],
+                at=p["depth"],
+                note=note,
+            )
+        )
+    return found
+
+
+def noted(p: Mapping[str, Any]) -> str:
+    """What to think of one point."""
+    merged = f"{p['duplicates']} duplicates merged" if p["duplicates"] else ""
+    return "; ".join(part for part in (bias_note(p["value"], p["n"]), merged) if part)
+
+
+def of_shape(
+    name: str, points: Sequence[Mapping[str, Any]], in_blocks: NDArray[np.float64]
+) -> list[Measurement]:
+    """Peak, ratios of the ends to it, and what the curve looks like."""
+    known = [i for i, p in enumerate(points) if not p["reason"]]
+    ends = [points[i] for i in (0, -1) if points[i]["reason"]]
+    if ends:
+        return unshaped(name, f"{ends[0]['name']} has no dimension: {ends[0]['reason']}")
+    if len(known) < FEWEST:
+        return unshaped(name, f"{len(known)} points are too few for a shape; {FEWEST} are needed")
+    depths = [points[i]["depth"] for i in known]
+    shape = shape_of([points[i]["value"] for i in known], in_blocks[known], depths)
+    peak, n = points[known[shape.peak]], min(points[i]["n"] for i in known)
+    found = [
+        Measurement(
+            name=f"{NAME}.peak_depth.{name}",
+            value=peak["depth"],
+            unit="fraction",
+            low=shape.depths[0],
+            high=shape.depths[1],
+            n=n,
+            note=f"at {peak['name']}; from the first to the last point that images cannot tell "
+            "from the peak",
+            detail={"dimension": peak["value"]},
+        ),
+        over_peak(f"first_over_peak.{name}", shape.first, n),
+        over_peak(f"last_over_peak.{name}", shape.last, n),
+    ]
+    for kind in ("hunchback", "flat"):
+        note = f"{shape.kind}: {MEANING[shape.kind]}; a yes or no of tests at 5 %, no interval"
+        value = float(shape.kind == kind)
+        found.append(
+            Measurement(name=f"{NAME}.{kind}.{name}", value=value, unit="count", n=n, note=note)
+        )
+    return found
+
+
+def over_peak(name: str, ratio: Ratio, n: int) -> Measurement:
+    """An end of the curve over its peak."""
+    note = ALL_TOGETHER if ratio.low == ratio.low else "this end is the peak: no interval"
+    value, low, high = ratio
+    return Measurement(
+        name=f"{NAME}.{name}", value=value, unit="ratio", low=low, high=high, n=n, note=note
+    )
+
+
+def unshaped(name: str, reason: str, n: int = 0) -> list[Measurement]:
+    """A curve without a shape."""
+    units = {"peak_depth": "fraction", "first_over_peak": "ratio", "last_over_peak": "ratio"}
+    units |= {"hunchback": "count", "flat": "count"}
+    return [
+        Measurement.model_validate(
+            {"name": f"{NAME}.{quantity}.{name}", "value": NAN, "unit": unit, "n": n}
+            | {"note": f"not measured: {reason}"}
+        )
+        for quantity, unit in units.items()
+    ]
+
+
+def section(
+    measurements: Sequence[Measurement],
+    findings: Sequence[Finding],
+    pictures: Sequence[Picture] = (),
+) -> Section:
+    """Put the curves into words; see `audit.checks.Check`."""
+    networks = [m.name.split(".", 2)[2] for m in measurements if quantity(m) == "hunchback"]
+    charts = (
+        chart(measurements, "dimension", networks),
+        chart(measurements, "pca", networks),
+    )
+    return Section(
+        name=NAME,
+        title="Intrinsic dimension at every depth",
+        verdict=None,
+        summary=" ".join(
+            [*(sentence(measurements, name) for name in ("subject", TWIN)), alike(measurements)]
+        ).strip()
+        if networks
+        else "Not measured: the profile leaves it out.",
+        rows=tuple(row(measurements, name) for name in networks),
+        charts=tuple(drawn for drawn in charts if drawn.series),
+        pictures=tuple(pictures),
+        caveats=CAVEATS,
+        references=(
+            "Ansuini et al. (2019), NeurIPS, arXiv:1905.12784",
+            "Facco et al. (2017), Sci. Rep. 7:12140",
+        ),
+    )
+
+
+def quantity(m: Measurement) -> str:
+    """The second word of a name."""
+    return m.name.split(".", 2)[1]

@@ -1,0 +1,56 @@
+"""Executor that estimates intrinsic dimensions of the last hidden layer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from audit.evidence.context import Workshop
+from audit.jobs.job import Job, Tick
+from audit.jobs.store import Outcome
+from audit.kernels.twonn import IdEstimate, intrinsic_dimension, log_ratio
+
+MOST_IMAGES = 10_000  # the estimate changes little beyond, its cost grows with the square
+
+
+def dimension(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """A trained model and its untrained twin on the same images; `after` is their outputs.
+
+    The job's `classes`, if any, are so many classes that are looked at one by one as well.
+
+    Returns:
+        Values `trained` and `untrained` (an estimate each), `log_ratio` (value, low, high), `n`,
+        and `by_class`, an estimate for the images of each class; `reason` instead where a model
+        gave no features.
+    """
+    given = [results[needed.key] for needed in job.after]
+    for outcome in given:
+        if "features" not in outcome.arrays:
+            return Outcome({"reason": outcome.values.get("reason", "it has no features")})
+    trained, untrained = (
+        torch.from_numpy(thinned(outcome.arrays["features"])) for outcome in given
+    )
+    own = intrinsic_dimension(trained)
+    tick(0.5)
+    twin = intrinsic_dimension(untrained)
+    plain = {"trained": estimate(own), "untrained": estimate(twin)}
+    count = job.params.get("classes", 0)
+    assert isinstance(count, int)
+    labels = torch.from_numpy(thinned(shop.split("eval").labels))
+    classes = [trained[labels == label] for label in range(count)]
+    by_class = [estimate(intrinsic_dimension(part, fractions=())) for part in classes]
+    ratio = list(log_ratio(own, twin))
+    return Outcome(plain | {"log_ratio": ratio, "n": len(trained), "by_class": by_class})
+
+
+def thinned(rows: NDArray[Any]) -> NDArray[Any]:
+    """At most `MOST_IMAGES` rows, evenly spaced: (N, ...) -> (n, ...)."""
+    return rows[:: -(-len(rows) // MOST_IMAGES)]
+
+
+def estimate(found: IdEstimate) -> dict[str, Any]:
+    """An estimate as plain data."""
+    plain = found._asdict() | {"curve": [list(point) for point in found.curve]}
+    del plain["in_blocks"]
+    return plain

@@ -1,0 +1,266 @@
+"""Probes: from which depth on can the classes be read off by a linear model?
+
+What it measures:
+    At every cut the features are frozen, averaged over positions, brought to length one, and read
+    out by a logistic regression and by a linear SVM (each class against the rest, squared hinge
+    loss), learned on training images; how freely each may fit is chosen on training images set
+    aside. Accuracy is that on the evaluation images. Beside it the same of an untrained twin, of
+    the images' pixels, and, with --probe-data, all of it on another data set.
+
+Why it matters:
+    Where the accuracy rises, the network makes the classes easier to tell; where it does not, or
+    falls, later layers add nothing that a linear model can use. On other data it shows what of the
+    network carries over.
+
+How it can mislead:
+    - What can be read out is there; it is not shown that the network uses it.
+    - An untrained network and the pixels can be read out too: only what exceeds them was learned.
+    - Layers differ in width, and wide ones are read out more easily with many images.
+    - The network was trained on the images that the read-outs of its own task learn from.
+    - Averaging over positions removes where things are.
+    - How strongly a read-out is held down is searched by factors of ten, and no further than a
+      thousandth and a million; the note of one that is still best at an end says so.
+    - Some untrained networks of timm pass on what a residual block gets (its last scale starts at
+      0), so neighbouring cuts of the twin may agree to the digit.
+
+References:
+    Donahue et al. (2014), ICML, arXiv:1310.1531
+    Razavian et al. (2014), CVPR Workshops, arXiv:1403.6382
+    Alain & Bengio (2016), arXiv:1610.01644
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.checks.probes import jobs as probe_requests
+from audit.checks.probes import report as probe_words
+from audit.evidence.case import Case, NotMeasured
+from audit.evidence.setup import CutPoint, Other, Setup
+from audit.jobs.job import Job
+from audit.record import Finding, Measurement, Unit
+from audit.reports.document import Picture, Section
+from audit.stats.intervals import paired_difference
+
+NAME = "probes"
+
+NO_TRAINING = "it needs the training images, which a folder of nulls does not hold"
+
+NO_CUTS = "no place between the layers of the model was found"
+
+MIDDLE = (0.25, 0.75)  # relative depths
+
+PIXELS = ("subject", "pixels", "logistic")
+
+READOUTS = {
+    "linear": ("subject", "logistic"),
+    "svm": ("subject", "hinge"),
+    "untrained": ("untrained", "logistic"),
+}
+
+OWN = {
+    "linear": f"{NAME}.linear.",
+    "svm": f"{NAME}.svm.",
+    "untrained": f"{NAME}.untrained.",
+    "gain": f"{NAME}.gain.",
+    "pixels": f"{NAME}.pixels",
+    "last": f"{NAME}.last_minus_middle",
+}
+
+OTHER = {
+    "linear": f"{NAME}.other_linear.",
+    "svm": f"{NAME}.other_svm.",
+    "untrained": f"{NAME}.other_untrained.",
+    "gain": f"{NAME}.other_gain.",
+    "pixels": f"{NAME}.other_pixels",
+    "last": f"{NAME}.other_last_minus_middle",
+}
+
+Errors = NDArray[np.float64]
+
+Groups = NDArray[np.int64]
+
+Key = tuple[str, ...]  # network, cut, loss
+
+
+def needs(setup: Setup) -> tuple[Job, ...]:
+    """One job a data set."""
+    if not probe_requests.cuts_read(setup):
+        return ()
+    own = (probe_requests.probes(setup),) if setup.training_images else ()
+    return own + ((probe_requests.probes(setup, setup.probe),) if setup.probe else ())
+
+
+def measure(case: Case) -> list[Measurement]:
+    """Read-outs of the model's own task, and of the other data if there are any."""
+    setup = case.setup
+    if not setup.profile.probe_cuts:
+        return []
+    others = [setup.probe] if setup.probe else []
+    if not setup.all_cuts:
+        return [missing(names(data)["last"], NO_CUTS) for data in (None, *others)]
+    if not setup.training_images:
+        found = [missing(OWN["last"], NO_TRAINING)]
+    else:
+        found = attempted(case, None)
+    return found + [m for data in others for m in attempted(case, data)]
+
+
+def names(other: Other | None) -> dict[str, str]:
+    """What measurements on a data set are called."""
+    return OTHER if other else OWN
+
+
+def attempted(case: Case, other: Other | None) -> list[Measurement]:
+    """What one data set gives; if its job failed, one NaN that says why."""
+    try:
+        return of_data(case, other)
+    except NotMeasured as reason:
+        return [missing(names(other)["last"], str(reason))]
+
+
+def of_data(case: Case, other: Other | None) -> list[Measurement]:
+    """Accuracy of every read-out, what it gains over the twin, and the last over the middle.
+
+    Raises:
+        NotMeasured: If the job failed.
+    """
+    outcome = case.result(probe_requests.probes(case.setup, other))
+    values, arrays, called = outcome.values, outcome.arrays, names(other)
+    groups = arrays["groups"] if other else case.groups[arrays["index"]]
+    keys: list[Key] = [tuple(row) for row in values["rows"]]
+    errors = dict(zip(keys, arrays["wrong"].astype(np.float64), strict=True))
+    edges = dict(zip(keys, values["edges"], strict=True))
+    told = zip(keys, values["widths"], values["strengths"], strict=True)
+    notes = {key: probe_words.fitted(width, c, edges[key]) for key, width, c in told}
+    found = []
+    if PIXELS in errors:
+        words = f"{notes[PIXELS]}; {learned(values, other)}"
+        found.append(accuracy(called["pixels"], errors[PIXELS], groups, 0.0, words))
+    cuts = probe_requests.cuts_read(case.setup)
+    for cut in cuts:
+        for readout, (network, loss) in READOUTS.items():
+            if readout == "svm" and not case.setup.profile.probe_svm:
+                continue
+            name, key = called[readout] + cut.name, (network, cut.name, loss)
+            if key in errors:
+                found.append(accuracy(name, errors[key], groups, cut.depth, notes[key]))
+            else:
+                why = values["reasons"].get(f"{network}.{cut.name}", "it was not read out")
+                found.append(missing(name, why, cut.depth))
+        at_edge = [edges.get((which, cut.name, "logistic")) for which in ("subject", "untrained")]
+        found.append(gain(called["gain"] + cut.name, errors, groups, cut, any(at_edge)))
+    linear = {cut: errors.get(("subject", cut.name, "logistic")) for cut in cuts}
+    words = learned(values, other)
+    if any(edges.get(("subject", cut.name, "logistic")) for cut in (cuts[-1], *middle_of(cuts))):
+        words += f"; {probe_words.ONE_AT_EDGE}"
+    return [*found, last_minus_middle(called["last"], linear, groups, words)]
+
+
+def learned(values: Mapping[str, Any], other: Other | None) -> str:
+    """On what the read-outs were learned, in words."""
+    fewer = values["images"] < values["asked"]
+    text = (
+        f"learned on {values['images']:,} training images"
+        + (f" (of {values['asked']:,}: the features of more do not fit)" if fewer else "")
+        + (f" of {other.name}" if other else "")
+        + f", C chosen on {values['heldout_images']:,} of them"
+    )
+    if other and other.seen:
+        text += f"; {other.seen:,} evaluation images are training images of the audited data"
+    return text
+
+
+def accuracy(name: str, errors: Errors, groups: Groups, at: float, note: str) -> Measurement:
+    """Share of the evaluation images that a read-out gets right."""
+    lost, low, high = paired_difference(errors, np.zeros_like(errors), groups)
+    return Measurement(
+        name=name,
+        value=1 - lost,
+        unit="fraction",
+        low=max(0.0, 1 - high),
+        high=min(1.0, 1 - low),
+        n=len(errors),
+        at=at,
+        note=note,
+    )
+
+
+def gain(
+    name: str, errors: Mapping[Key, Errors], groups: Groups, cut: CutPoint, at_edge: bool
+) -> Measurement:
+    """Accuracy of the linear read-out minus that of the untrained twin's, paired."""
+    twin, own = (errors.get((which, cut.name, "logistic")) for which in ("untrained", "subject"))
+    if twin is None or own is None:
+        return missing(name, "one of the two could not be read out", cut.depth)
+    note = probe_words.ONE_AT_EDGE if at_edge else ""
+    return difference(name, twin, own, groups, note, cut.depth)
+
+
+def middle_of(cuts: Sequence[CutPoint]) -> tuple[CutPoint, ...]:
+    """Cuts between a quarter and three quarters of the depth, else the one nearest to the half.
+
+    The last cut, and what is as deep, are not among them.
+    """
+    before = [cut for cut in cuts[:-1] if cut.depth < cuts[-1].depth]
+    within = [cut for cut in before if MIDDLE[0] <= cut.depth <= MIDDLE[1]]
+    return tuple(within or sorted(before, key=lambda cut: abs(cut.depth - 0.5))[:1])
+
+
+def last_minus_middle(
+    name: str, linear: Mapping[CutPoint, Errors | None], groups: Groups, note: str
+) -> Measurement:
+    """Accuracy at the last cut minus the mean over the middle cuts, image by image."""
+    *_, last = linear
+    middle = middle_of(tuple(linear))
+    if not middle:
+        return missing(name, "it needs a cut before the last one")
+    own, others = linear[last], [linear[cut] for cut in middle]
+    known = [errors for errors in others if errors is not None]
+    if own is None or len(known) < len(others):
+        return missing(name, "the last or a middle cut could not be read out")
+    what = f"{last.name} minus the mean of {', '.join(cut.name for cut in middle)}"
+    return difference(name, np.stack(known), own, groups, f"{what}; {note}")
+
+
+def difference(
+    name: str, worse: Errors, better: Errors, groups: Groups, note: str, at: float | None = None
+) -> Measurement:
+    """Accuracy of one read-out minus that of others on the same images."""
+    value, low, high = paired_difference(worse, better, groups)
+    n = len(better)
+    return Measurement(
+        name=name, value=value, unit="points", low=low, high=high, n=n, at=at, note=note
+    )
+
+
+def missing(name: str, why: str, at: float | None = None) -> Measurement:
+    """Not measured, and why."""
+    points = name.endswith("last_minus_middle") or "gain." in name
+    unit: Unit = "points" if points else "fraction"
+    return Measurement(name=name, value=float("nan"), unit=unit, note=why, at=at)
+
+
+def section(
+    measurements: Sequence[Measurement],
+    findings: Sequence[Finding],
+    pictures: Sequence[Picture] = (),
+) -> Section:
+    """Put the read-outs into words; see `audit.checks.Check`."""
+    return Section(
+        name=NAME,
+        title="From which depth on can the classes be read off?",
+        verdict=None,
+        summary=probe_words.summary(measurements),
+        rows=probe_words.rows(measurements),
+        charts=probe_words.charts(measurements),
+        pictures=tuple(pictures),
+        caveats=probe_words.CAVEATS,
+        references=(
+            "Donahue et al. (2014), ICML, arXiv:1310.1531",
+            "Razavian et al. (2014), CVPR Workshops, arXiv:1403.6382",
+            "Alain & Bengio (2016), arXiv:1610.01644",
+        ),
+    )

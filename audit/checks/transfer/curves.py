@@ -1,0 +1,147 @@
+"""What both transfer experiments say with numbers: points of a curve, and effects.
+
+An effect is a difference of two networks on the same images. Its variance has the images' part
+(cluster-robust) and, from two seeds on, the seeds' part: tau^2 / S, where tau^2 is the variance
+over seeds of the mean difference beyond what the images explain, pooled over the cuts.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.evidence.setup import CutPoint
+from audit.record import Measurement
+from audit.reports.document import Cell, Role, Series
+from audit.reports.text import interval, number
+from audit.stats.effects import Effect, SeedNoise, Table, difference, seed_noise
+
+ONE_SEED = "one seed: the interval holds the images' part of the variance only"
+
+
+def point(
+    name: str,
+    errors: Table,
+    base: Table,
+    groups: NDArray[np.int64] | None,
+    *,
+    at: float,
+    noise: SeedNoise,
+    note: str = "",
+) -> Measurement:
+    """Accuracy of the networks of one kind at one cut, averaged over seeds."""
+    lost, low, high = difference(errors, np.zeros_like(errors), groups, noise)
+    return Measurement(
+        name=name,
+        value=1 - lost,
+        unit="fraction",
+        low=max(0.0, 1 - high),
+        high=min(1.0, 1 - low),
+        n=errors.shape[1],
+        at=at,
+        note=note,
+        detail={"base_minus_this": float(errors.mean() - base.mean())},
+    )
+
+
+def effects(
+    stem: str,
+    cuts: Sequence[CutPoint],
+    pairs: Mapping[str, tuple[Table, Table]],
+    groups: NDArray[np.int64] | None,
+    missing: Mapping[str, str],
+    n: int,
+    *,
+    independent: bool,
+    remarks: Mapping[str, str] | None = None,
+) -> list[Measurement]:
+    """One effect at every cut, with intervals that hold for all cuts together.
+
+    Args:
+        stem: Of the measurements' names, up to the dot that the cut follows.
+        cuts: In order of depth.
+        pairs: By cut: errors of the network that should be worse, and of the other.
+        groups: (n,) of the images, or None.
+        missing: Why a cut is not measured, by its name.
+        n: Images.
+        independent: See `seed_noise`.
+        remarks: What else to know of a measured effect, by the name of its cut.
+    """
+    usable = {k: pair for k, pair in pairs.items() if k not in missing}
+    tables = [worse - better for worse, better in usable.values()]
+    noise = seed_noise(tables, independent=independent)
+    found = []
+    for cut in cuts:
+        reach = Effect(math.nan, math.nan, math.nan)
+        note = missing.get(cut.name, "a network of this cut is missing")
+        if cut.name in usable:
+            worse, better = usable[cut.name]
+            reach = difference(worse, better, groups, noise, len(cuts))
+            told = (ONE_SEED if len(worse) == 1 else "", (remarks or {}).get(cut.name, ""))
+            note = "; ".join(part for part in told if part)
+        found.append(
+            Measurement(
+                name=stem + cut.name,
+                value=reach.value,
+                unit="points",
+                low=reach.low,
+                high=reach.high,
+                n=n,
+                note=note,
+                at=cut.depth,
+            )
+        )
+    return found
+
+
+def not_cut(stem: str, why: str) -> Measurement:
+    """An effect of a model that has no cut: no number, and why."""
+    return Measurement(name=f"{stem}none", value=math.nan, unit="points", note=why)
+
+
+def training_note(values: Mapping[str, object], seeds: int) -> str:
+    """How the networks at one cut were trained."""
+    many = f", {seeds} seeds" if seeds > 1 else ""
+    return (
+        f"{values['images']} training images, {values['seen']} seen, rate {values['rate']:g}{many}"
+    )
+
+
+def rows(measurements: Sequence[Measurement], base: str) -> tuple[dict[str, Cell], ...]:
+    """The table behind the chart; `base` names the column of what each network lost."""
+    return tuple(
+        {
+            "network": m.name.split(".", 1)[1],
+            "relative depth": None if m.at is None else round(m.at, 3),
+            "value": number(m.value, m.unit),
+            "95 % interval": interval(m.low, m.high, m.unit),
+            base: number(m.detail["base_minus_this"], "points")
+            if "base_minus_this" in m.detail
+            else None,
+            "n": m.n,
+            "note": m.note,
+        }
+        for m in measurements
+    )
+
+
+def series(
+    measurements: Sequence[Measurement], kinds: Mapping[str, tuple[str, Role]]
+) -> tuple[Series, ...]:
+    """One line a kind of network that was measured, by depth of the cut."""
+    lines = []
+    for kind, (title, role) in kinds.items():
+        points = [m for m in measurements if m.name.split(".")[1] == kind and m.at is not None]
+        if points:
+            lines.append(
+                Series(
+                    name=title,
+                    role=role,
+                    x=tuple(m.at for m in points if m.at is not None),
+                    y=tuple(m.value for m in points),
+                    low=tuple(m.low for m in points),
+                    high=tuple(m.high for m in points),
+                )
+            )
+    return tuple(lines)

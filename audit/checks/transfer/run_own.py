@@ -1,0 +1,76 @@
+"""Executor of the subject's transfer curve: keep what lies before a cut, learn the rest anew.
+
+After Yosinski et al. (2014): BnB freezes the first layers of the network and trains fresh ones
+behind them on the same data; BnB+ lets all of it learn (`audit.jobs.retraining`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.baselines.train import Diverged
+from audit.checks.transfer.retrain import (
+    DIVERGED,
+    Curve,
+    Learned,
+    Start,
+    errors_on,
+    learn,
+    within_memory,
+)
+from audit.evidence.context import AUDITED, Workshop
+from audit.evidence.features import train_groups
+from audit.jobs.job import Job, Tick
+from audit.jobs.store import Outcome
+
+
+def transfer(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """One network of the curve: its errors on the evaluation images.
+
+    `mode` is "frozen" (BnB), "tuned" (BnB+) or "untrained" (control: a frozen prefix with fresh
+    weights).
+    """
+    mode, seed = str(job.params["mode"]), job.whole("seed")
+    index = chosen(job, shop)
+    groups = train_groups(job, shop, results, AUDITED, index)
+    spec = shop.subject.spec
+    donor = spec.build(seed + 1) if mode == "untrained" else shop.subject.model
+    start = Start(donor, shop.cuts[str(job.params["cut"])], frozen=mode != "tuned")
+    images = shop.retraining_images(index)
+    curve = Curve(spec, images, job.whole("seen"), shares_of(job), groups, shop.device)
+    try:
+        learned = learn(curve, start, seed, tick, shop.drawer)
+    except Diverged:
+        return Outcome({"status": "failed", "reason": DIVERGED})
+    errors = errors_on(learned.network, shop.evaluation_parts())
+    return Outcome(facts(learned, curve), {"errors": errors})
+
+
+def chosen(job: Job, shop: Workshop) -> NDArray[np.int64]:
+    """Positions of the training images that all networks of the curve learn from."""
+    return shop.some("train", images_each(job, shop), job.whole("base_seed"))
+
+
+def images_each(job: Job, shop: Workshop) -> int:
+    """How many training images every cut of a job's curve can store features of."""
+    cuts = [shop.cuts[str(name)] for name in job.params["cuts"]]  # type: ignore[union-attr]
+    return within_memory(cuts, job.whole("images"))
+
+
+def facts(learned: Learned, curve: Curve) -> dict[str, Any]:
+    """What a reader may ask of a network's training."""
+    return {
+        "status": "ok",
+        "rate": learned.rate,
+        "trials": {f"{rate:g}": score for rate, score in learned.trials.items()},
+        "images": len(curve.images),
+        "seen": curve.budget,
+        "seconds": learned.seconds,
+    }
+
+
+def shares_of(job: Job) -> tuple[float, ...]:
+    """The shares of the recipe's rate that are tried."""
+    return tuple(float(share) for share in job.params["shares"])  # type: ignore[union-attr]

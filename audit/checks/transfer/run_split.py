@@ -1,0 +1,159 @@
+"""Executors of the full transfer experiment: base networks A and B, and what B learns from either.
+
+After Yosinski et al. (2014): the classes are divided in two halves, a base network of the model's
+architecture learns each, and B is learned again behind the first n layers of baseB (BnB, BnB+) or
+of baseA (AnB, AnB+). Where the user gives other data, those are B and the subject itself is A. A
+base network is what AnB is at n = 0: the same recipe with nothing copied.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from audit.baselines.device import PROCESSOR
+from audit.baselines.train import Diverged, Images
+from audit.checks.transfer.retrain import DIVERGED, Curve, Start, errors_on, learn
+from audit.checks.transfer.run_own import facts, images_each, shares_of
+from audit.data.splits import subset
+from audit.evidence.context import Workshop
+from audit.evidence.features import groups, train_groups
+from audit.jobs.job import Job, Tick
+from audit.jobs.store import Outcome
+from audit.model.spec import ModelSpec
+
+SEEDS = {"a": 1, "b": 2, "network": 3, "untrained": 4}  # apart: no fresh layer repeats a base's
+
+FROM_A = ("anb", "anb_plus")
+
+WEIGHTS = "weights."
+
+
+@dataclass(frozen=True)
+class Half:
+    """One side of the experiment: its classes, and where its images are.
+
+    Attributes:
+        of: The data set, as the workshop names it.
+        classes: Labels there, in the order of the network's outputs.
+    """
+
+    of: str
+    classes: tuple[int, ...]
+
+    def positions(self, shop: Workshop, split: str) -> NDArray[np.int64]:
+        """Of its images in a split, ascending."""
+        return np.flatnonzero(np.isin(shop.split(split, self.of).labels, self.classes))
+
+    def chosen(self, shop: Workshop, n: int, seed: int) -> NDArray[np.int64]:
+        """Positions of a stratified choice of `n` of its training images, ascending."""
+        positions = self.positions(shop, "train")
+        labels = np.searchsorted(self.classes, shop.split("train", self.of).labels[positions])
+        return positions[subset(labels.astype(np.int64), n, seed)]
+
+    def evaluation(self, shop: Workshop) -> Iterator[Images]:
+        """Its evaluation images, in order, in parts that fit in memory."""
+        for part in shop.subject_parts("eval", self.positions(shop, "eval"), self.of):
+            yield self.relabelled(part)
+
+    def relabelled(self, images: Images) -> Images:
+        """The same images, labelled by the place of their class in this half."""
+        labels = np.searchsorted(self.classes, images.labels.numpy())
+        return replace(images, labels=torch.from_numpy(labels.astype(np.int64)))
+
+
+def half(job: Job, shop: Workshop, side: str) -> Half:
+    """Side "a" or "b" of a job's experiment."""
+    of = str(job.params["of"])
+    if of in shop.others:
+        return Half(of, tuple(range(len(shop.others[of].classes))))
+    of_a = set(job.params["classes_a"])  # type: ignore[arg-type]
+    names = enumerate(shop.dataset.classes)
+    return Half(of, tuple(i for i, name in names if (name in of_a) == (side == "a")))
+
+
+def curve_of(job: Job, shop: Workshop, results: Mapping[str, Outcome], side: str) -> Curve:
+    """What all networks that learn one side share; both sides have equally many images."""
+    wanted = [half(job, shop, "b")]
+    if str(job.params["of"]) not in shop.others:
+        wanted.append(half(job, shop, "a"))
+    n = min(images_each(job, shop), *(len(h.positions(shop, "train")) for h in wanted))
+    own = half(job, shop, side)
+    index = own.chosen(shop, n, job.whole("base_seed"))
+    images = own.relabelled(shop.retraining_images(index, own.of))
+    spec = replace(shop.subject.spec, num_classes=len(own.classes))
+    tied = train_groups(job, shop, results, own.of, index)
+    seen = job.whole("seen")
+    return Curve(spec, images, seen, shares_of(job), tied, shop.device)
+
+
+def split_base(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """A base network, trained from scratch on one side.
+
+    Returns:
+        Values: how it was trained. Arrays: its weights, its errors on its own evaluation images
+        and, beside the audited data set, `groups` (n,) equal for near duplicates among these.
+    """
+    side, seed = str(job.params["side"]), job.whole("seed")
+    curve = curve_of(job, shop, results, side)
+    try:
+        learned = learn(curve, Start(), seed_for(seed, side), tick, shop.drawer)
+    except Diverged:
+        return Outcome({"status": "failed", "reason": DIVERGED})
+    state = learned.network.state_dict()
+    arrays = {
+        WEIGHTS + name: value.to(PROCESSOR).contiguous().numpy() for name, value in state.items()
+    }
+    own = half(job, shop, side)
+    errors = errors_on(learned.network, own.evaluation(shop))
+    positions = own.positions(shop, "eval")
+    labels = shop.split("eval", own.of).labels[positions]
+    chance = float(np.bincount(labels).max() / len(labels))
+    if own.of in shop.others:
+        arrays["groups"] = groups(shop, own.of, "eval", positions)
+    return Outcome(facts(learned, curve) | {"chance": chance}, arrays | {"errors": errors})
+
+
+def split_network(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """One network of the four curves: its errors on B's evaluation images."""
+    kind, seed = str(job.params["curve"]), job.whole("seed")
+    bases = [results[needed.key] for needed in job.after if needed.kind == "split_base"]
+    for base in bases:
+        if base.values["status"] != "ok":
+            return Outcome({"status": "failed", "reason": f"a base: {base.values['reason']}"})
+    curve = curve_of(job, shop, results, "b")
+    if kind == "untrained":
+        donor: nn.Module = curve.spec.build(seed_for(seed, "untrained"))
+    elif bases:
+        side = "a" if kind in FROM_A else "b"
+        donor = restored(bases[0], shop.subject.spec, len(half(job, shop, side).classes))
+    else:
+        donor = shop.subject.model
+    start = Start(donor, shop.cuts[str(job.params["cut"])], frozen=not kind.endswith("_plus"))
+    try:
+        learned = learn(curve, start, seed_for(seed, "network"), tick, shop.drawer)
+    except Diverged:
+        return Outcome({"status": "failed", "reason": DIVERGED})
+    errors = errors_on(learned.network, half(job, shop, "b").evaluation(shop))
+    return Outcome(facts(learned, curve), {"errors": errors})
+
+
+def seed_for(seed: int, what: str) -> int:
+    """The seed of a base or of fresh layers: all apart, so that nothing begins as a base did."""
+    return 10 * seed + SEEDS[what]
+
+
+def restored(base: Outcome, spec: ModelSpec, classes: int) -> nn.Module:
+    """The network that `split_base` stored."""
+    network = replace(spec, num_classes=classes).build(0)
+    network.load_state_dict(
+        {
+            name.removeprefix(WEIGHTS): torch.from_numpy(value)
+            for name, value in base.arrays.items()
+            if name.startswith(WEIGHTS)
+        }
+    )
+    return network.eval()

@@ -1,0 +1,438 @@
+"""Executor that chooses a null's recipe on held-out training images, and rehearses it.
+
+Rates, training on crops first, and mirror images are tried at an eighth of the budget. After few
+images regularisation always loses, so more weight decay and augmentation are tried at the whole
+budget, where it overfits. The chosen recipe is rehearsed without the held-out images by as many
+networks as the audit has seeds, each finished at a quarter, half and the whole budget: their
+accuracies say whether the budget is adequate, and which patches should vote. If it is not, it is
+doubled. If a rehearsal diverges, all of them are done once more at a tenth of the
+rate, which must then reach what any network of this null had reached. The evaluation images are
+never touched here.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from audit.baselines import TRIVIAL
+from audit.baselines.patch_net import SPACINGS, STRIDE, Sibling, Vote
+from audit.baselines.train import Diverged, Images, Recipe, accuracy, predict, train
+from audit.baselines.trivial import FEATURES, choose_strength, fit_prior
+from audit.data.splits import heldout_indices
+from audit.evidence.context import Workshop
+from audit.evidence.fit_null import build, null_of
+from audit.evidence.setup import Null
+from audit.jobs.job import Job, Tick
+from audit.jobs.store import Outcome
+from audit.stats.adequacy import Adequacy, adequacy
+
+START = Recipe(images_seen=0, weight_decay=0.01, optimizer="muon")
+
+TRIAL = 0.125  # share of the budget that a trial of a rate gets
+
+BRANCHES = (0.25, 0.5)
+
+REHEARSAL = 1.4  # budgets that a rehearsal costs, with its branches
+
+WHILE_TRAINING = 0.004**2  # seed variance assumed when deciding on a larger budget
+
+OVERFIT = 0.1  # by which training accuracy must exceed held-out accuracy to regularise more
+
+AUGMENTED = ("bagnet", "sighted")  # coordinates are of the image as it is: no geometry on a torus
+
+EDGE = "its best learning rate lies at the edge of those tried"
+
+DIVERGED = "its training diverged"
+
+EXTENSIONS = 2  # rates tried beyond the grid while the best lies at its edge
+
+
+def choose(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """Choose a null's recipe on held-out training images, and rehearse it.
+
+    Returns:
+        Values: the recipe, trials, curve, status and reason, and the rate at which it diverged, if
+        it did, before a tenth of that was taken. Arrays: `heldout` (m,) positions in
+        the training split, `heldout_logits` (m, K) of the first network that has not seen them.
+    """
+    null = null_of(job, shop)
+    groups = results[job.after[0].key].arrays["train_groups"]
+    labels = shop.split("train").labels
+    fit_index, held = heldout_indices(labels, groups, job.whole("seed"))
+    if null.kind in TRIVIAL:
+        return choose_trivial(null, shop, fit_index, held)
+    images = shop.images("train", null)
+    fit, heldout = (images.subset(torch.from_numpy(i)) for i in (fit_index, held))
+    outcome = choose_network(Bench(null, shop, fit, heldout, tick), job)
+    outcome.arrays["heldout"] = held
+    return outcome
+
+
+def choose_trivial(
+    null: Null, shop: Workshop, fit_index: NDArray[np.int64], held: NDArray[np.int64]
+) -> Outcome:
+    """Choose the regularisation of a trivial rung."""
+    labels, classes = shop.split("train").labels, len(shop.setup.classes)
+    if null.kind == "prior":
+        model, features = fit_prior(labels[fit_index], classes), np.zeros((len(held), 0), "f4")
+    else:
+        all_features = FEATURES[null.kind](shop.pixels("train", null.side))
+        fit, features = all_features[fit_index], all_features[held]
+        model, _ = choose_strength((fit, labels[fit_index]), (features, labels[held]), classes)
+    logits = model.log_probabilities(features)
+    reached = float((logits.argmax(axis=1) == labels[held]).mean())
+    return Outcome(
+        {"status": "ok", "strength": model.strength, "heldout_accuracy": reached},
+        {"heldout": held, "heldout_logits": logits.astype(np.float32)},
+    )
+
+
+@dataclass
+class Bench:
+    """Where trials and rehearsals of one null are trained.
+
+    Attributes:
+        null: Which.
+        shop: Data.
+        fit: Images to train on.
+        heldout: Images that choose.
+        tick: Told the share that is done.
+        expected: Training images that all trials together are expected to see.
+        seen: Training images seen so far.
+        runs: Trainings begun so far.
+        best: The highest accuracy on the held-out images of any network so far.
+    """
+
+    null: Null
+    shop: Workshop
+    fit: Images
+    heldout: Images
+    tick: Tick
+    expected: float = 1.0
+    seen: float = 0.0
+    runs: int = 0
+    best: float = 0.0
+
+    def run(self, recipe: Recipe, seed: int, **branch: Any) -> nn.Module:
+        """Train a fresh network, of which patches `STRIDE` apart vote."""
+        self.runs += 1
+        keeper = self.shop.drawer.part(self.runs, recipe, seed, branch.get("branches"))
+        network = self.shop.placed(build(self.null, self.shop, seed))
+        return train(
+            network, self.fit, recipe, seed=seed, progress=self.count, keeper=keeper, **branch
+        )
+
+    def note(self, reached: float) -> float:
+        """Remember the best accuracy."""
+        self.best = max(self.best, reached)
+        return reached
+
+    def count(self, n: float) -> None:
+        """Report progress."""
+        self.seen += n
+        self.tick(min(1.0, self.seen / self.expected))
+
+    def overfit(self, network: nn.Module, reached: float) -> float:
+        """By how much the accuracy on training images exceeds the held-out one."""
+        sample = self.fit.subset(torch.arange(0, len(self.fit), max(1, len(self.fit) // 2000)))
+        return accuracy(network, sample) - reached
+
+
+@dataclass
+class Rehearsals:
+    """Networks of one recipe, finished at several budgets, on the held-out images.
+
+    Attributes:
+        labels: (m,) of the held-out images.
+        votes: (m, K) each, by what votes, then by training images seen, then by seed.
+    """
+
+    labels: Tensor
+    votes: dict[Vote, dict[int, list[Tensor]]] = field(default_factory=dict)
+
+    def add(self, images_seen: int, votes: Mapping[Vote, Tensor]) -> float:
+        """Keep one finished network's outputs by what votes, and return its accuracy."""
+        for vote, logits in votes.items():
+            self.votes.setdefault(vote, {}).setdefault(images_seen, []).append(logits)
+        return self.accuracy(votes[self.best])
+
+    def accuracy(self, logits: Tensor) -> float:
+        """Of (m, K) logits."""
+        return float((logits.argmax(1) == self.labels).double().mean())
+
+    @property
+    def best(self) -> Vote:
+        """What votes best at the largest budget; of equals the fewest patches."""
+
+        def rank(vote: Vote) -> tuple[float, int, bool]:
+            last = self.votes[vote][max(self.votes[vote])]
+            return sum(map(self.accuracy, last)) / len(last), vote.spacing, not vote.mirrored
+
+        return max(self.votes, key=rank)
+
+    @property
+    def logits(self) -> dict[int, list[Tensor]]:
+        """(m, K) each, by training images seen, then by seed, of the best vote."""
+        return self.votes[self.best]
+
+    def right(self, images_seen: int) -> Tensor:
+        """(S, m) whether each network is right."""
+        return torch.stack([g.argmax(1) == self.labels for g in self.logits[images_seen]]).double()
+
+    @property
+    def curve(self) -> list[dict[str, float]]:
+        """Mean accuracy over seeds by budget, in ascending order."""
+        budgets = sorted(self.logits)
+        return [{"images_seen": b, "accuracy": float(self.right(b).mean())} for b in budgets]
+
+    @property
+    def discordance(self) -> float:
+        """Mean square of what the last doubling changed, an image (a share for one seed)."""
+        *_, half, whole = sorted(self.logits)
+        return float((self.right(whole).mean(0) - self.right(half).mean(0)).square().mean())
+
+    @property
+    def adequacy(self) -> Adequacy:
+        """Whether the budget was enough, by what is known while training."""
+        quarter, half, whole = [point["accuracy"] for point in self.curve[-3:]]
+        seeds = len(self.logits[max(self.logits)])
+        n = len(self.labels)
+        return adequacy(quarter, half, whole, self.discordance, n, WHILE_TRAINING, seeds)
+
+
+def choose_network(bench: Bench, job: Job) -> Outcome:
+    """Choose the recipe of a trained null, and rehearse it over seeds.
+
+    Returns:
+        As `choose`, without the array `heldout`.
+    """
+    budget, first = job.whole("images_seen"), job.whole("seed")
+    seeds = range(first, first + job.whole("rehearsals"))
+    rates: list[float] = list(job.params["rates"])  # type: ignore[arg-type]
+    bench.expected = budget * (TRIAL * (len(rates) + 2) + REHEARSAL * len(seeds) + 0.1)
+    start = dataclasses.replace(START, precision=str(job.params.get("precision", "float32")))
+    recipe, trials, edge = choose_early(bench, first, budget, rates, start)
+    reason, diverged_at, reached = EDGE if edge else "", 0.0, 0.0
+    try:
+        try:
+            recipe, found = rehearse_all(bench, recipe, seeds, trials, job)
+        except Diverged:
+            if not bench.best:
+                raise  # at every rate: nothing says which tenth to take
+            diverged_at, reached = recipe.rate, bench.best
+            bench.expected += REHEARSAL * budget * len(seeds)
+            recipe = dataclasses.replace(recipe, rate=recipe.rate / 10)
+            recipe, found = rehearse_all(bench, recipe, seeds, trials, job)
+    except Diverged:
+        return Outcome({"status": "failed", "reason": DIVERGED, "trials": trials})
+    if found.curve[-1]["accuracy"] < reached:
+        reason = f"{DIVERGED}, and a tenth of its rate learns less than it had before"
+    values = {
+        "status": "failed" if reason else "ok",
+        "reason": reason,
+        "recipe": dataclasses.asdict(recipe),
+        "trials": trials,
+        "diverged_at": diverged_at,
+        "vote": list(found.best),
+        "curve": found.curve,
+        "rehearsals": len(seeds),
+        "doublings": round(math.log2(recipe.images_seen / budget)),
+        "discordance": found.discordance,
+        "heldout_accuracy": found.curve[-1]["accuracy"],
+        "seconds": bench.shop.drawer.seconds(),
+    }
+    return Outcome(values, {"heldout_logits": found.logits[max(found.logits)][0].numpy()})
+
+
+def rehearse_all(
+    bench: Bench, recipe: Recipe, seeds: Sequence[int], trials: list[dict[str, Any]], job: Job
+) -> tuple[Recipe, Rehearsals]:
+    """Rehearse a recipe over seeds, with budgets doubled until they are adequate or too many.
+
+    Raises:
+        Diverged: If one of the networks does.
+    """
+    recipe, found = regularise(bench, recipe, seeds[0], trials)
+    for seed in seeds[1:]:
+        rehearse(bench, recipe, seed, found)
+    largest = recipe.images_seen * 2 ** job.whole("doublings")
+    while not found.adequacy.adequate and recipe.images_seen < largest:
+        recipe = dataclasses.replace(recipe, images_seen=2 * recipe.images_seen)
+        bench.expected += recipe.images_seen * len(seeds)
+        for seed in seeds:
+            votes = votes_of(bench.run(recipe, seed), bench.heldout, recipe)
+            bench.note(found.add(recipe.images_seen, votes))
+    return recipe, found
+
+
+def rehearse(bench: Bench, recipe: Recipe, seed: int, found: Rehearsals) -> tuple[nn.Module, float]:
+    """Train at the whole budget with finished branches, and add them to `found`.
+
+    Returns:
+        The network and its held-out accuracy.
+    """
+
+    def keep(share: float, network: nn.Module) -> None:
+        votes = votes_of(network, bench.heldout, recipe)
+        bench.note(found.add(round(share * recipe.images_seen), votes))
+
+    network = bench.run(recipe, seed, branches=BRANCHES, on_branch=keep)
+    votes = votes_of(network, bench.heldout, recipe)
+    return network, bench.note(found.add(recipe.images_seen, votes))
+
+
+def votes_of(network: nn.Module, images: Images, recipe: Recipe) -> dict[Vote, Tensor]:
+    """Logits (m, K) by what votes: closer patches in blind networks, mirrored ones if known.
+
+    Args:
+        network: Just trained: patches `STRIDE` apart vote, before and afterwards.
+        images: m of them.
+        recipe: By which it was trained; without mirror images it knows none.
+    """
+    if not isinstance(network, Sibling):
+        return {Vote(): predict(network, images)}
+    found: dict[Vote, Tensor] = {}
+    flipped = dataclasses.replace(images, pixels=images.pixels.flip(3))
+    for spacing in SPACINGS if network.kind != "sighted" else (STRIDE,):
+        network.voting(Vote(spacing))
+        found[Vote(spacing)] = plain = predict(network, images)
+        if recipe.augment != "none":
+            found[Vote(spacing, mirrored=True)] = (plain + predict(network, flipped)) / 2
+    network.voting(Vote())
+    return found
+
+
+def regularise(
+    bench: Bench, recipe: Recipe, seed: int, trials: list[dict[str, Any]]
+) -> tuple[Recipe, Rehearsals]:
+    """Rehearse a recipe, and where it overfits milder ones; the best on held-out images stays.
+
+    Raises:
+        Diverged: If the recipe itself diverges.
+    """
+    best = recipe, Rehearsals(bench.heldout.labels)
+    network, reached = rehearse(bench, recipe, seed, best[1])
+    milder_ones = milder(recipe, bench.null) if bench.overfit(network, reached) > OVERFIT else []
+    bench.expected += REHEARSAL * recipe.images_seen * len(milder_ones)
+    for other in milder_ones:
+        found = Rehearsals(bench.heldout.labels)
+        try:
+            _, score = rehearse(bench, other, seed, found)
+        except Diverged:
+            score = 0.0
+        trials.append(trial(other, score))
+        if score > reached:
+            best, reached = (other, found), score
+    return best
+
+
+def milder(recipe: Recipe, null: Null) -> list[Recipe]:
+    """Recipes that overfit less: more weight decay, or augmentation where the null allows it."""
+    found = [dataclasses.replace(recipe, weight_decay=10 * recipe.weight_decay)]
+    if null.kind in AUGMENTED:
+        found.append(dataclasses.replace(recipe, augment="mirror-crop"))
+    return found
+
+
+def trial(recipe: Recipe, reached: float) -> dict[str, Any]:
+    """What was tried and what it reached, as plain data."""
+    return dataclasses.asdict(recipe) | {"heldout_accuracy": reached}
+
+
+def choose_early(
+    bench: Bench, seed: int, budget: int, rates: Sequence[float], start: Recipe = START
+) -> tuple[Recipe, list[dict[str, Any]], bool]:
+    """Try rates at a share of the budget, then the best without crops, then with mirror images.
+
+    Args:
+        bench: Where.
+        seed: Of every network.
+        budget: Training images seen at the full budget.
+        rates: To begin with.
+        start: The rest of the recipe.
+
+    Returns:
+        The recipe at the full budget, all trials, and whether the best rate lies at the edge of
+        those tried and beats the next by more than the interval of their difference.
+    """
+    trials: list[dict[str, Any]] = []
+    crop = crop_side(bench.null.q or 0, bench.fit.side)
+
+    def attempt(rate: float, crop: int = crop, augment: str = "none") -> float:
+        recipe = made(start, round(budget * TRIAL), rate, crop, augment)
+        try:
+            reached = bench.note(accuracy(bench.run(recipe, seed), bench.heldout))
+        except Diverged:
+            reached = 0.0
+        trials.append(trial(recipe, reached))
+        return reached
+
+    scores, edge = search_grid(attempt, rates, len(bench.heldout))
+    best = max(scores, key=scores.__getitem__)
+    reached = attempt(best, 0) if crop else scores[best]
+    if crop and reached <= scores[best]:
+        reached = scores[best]
+    else:
+        crop = 0
+    mirrored = bench.null.kind in AUGMENTED and attempt(best, crop, "mirror") > reached
+    augment = "mirror" if mirrored else "none"
+    return made(start, budget, best, crop, augment), trials, edge
+
+
+def made(start: Recipe, images_seen: int, rate: float, crop: int, augment: str) -> Recipe:
+    """The recipe that all nulls begin with, but for what is chosen."""
+    return dataclasses.replace(
+        start, images_seen=images_seen, rate=rate, crop=crop, augment=augment
+    )
+
+
+def crop_side(q: int, side: int) -> int:
+    """The largest crop of at most two thirds of the side that patches of q pixels cover exactly.
+
+    0 if that leaves less than two patches a side.
+    """
+    largest = 2 * side // 3
+    crop = largest - (largest - q) % STRIDE
+    return crop if crop > q else 0
+
+
+def search_grid(
+    attempt: Callable[[float], float], rates: Sequence[float], n: int
+) -> tuple[dict[float, float], bool]:
+    """Try every rate, and further ones while the best lies at the edge.
+
+    Args:
+        attempt: Accuracy on `n` held-out images at a rate.
+        rates: To begin with.
+        n: Held-out images.
+
+    Returns:
+        Accuracies by rate, and whether the best still lies at the edge and beats the next.
+    """
+    scores = {rate: attempt(rate) for rate in rates}
+    for _ in range(EXTENSIONS):
+        best, grid = max(scores, key=scores.__getitem__), sorted(scores)
+        if best not in (grid[0], grid[-1]) or not beats_next(scores, best, n):
+            break
+        beyond = best / 2 if best == grid[0] else best * 2
+        scores[beyond] = attempt(beyond)
+    best, grid = max(scores, key=scores.__getitem__), sorted(scores)
+    return scores, best in (grid[0], grid[-1]) and beats_next(scores, best, n)
+
+
+def beats_next(scores: dict[float, float], best: float, n: int) -> bool:
+    """Whether the best rate beats its neighbour by more than the 95 % interval of the difference.
+
+    The interval is that of two independent sets of `n` images; on the same images it is narrower.
+    """
+    grid = sorted(scores)
+    place = grid.index(best)
+    p, q = scores[best], scores[grid[1] if place == 0 else grid[place - 1]]
+    return p - q > 1.96 * math.sqrt((p * (1 - p) + q * (1 - q)) / n)

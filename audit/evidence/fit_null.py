@@ -1,0 +1,121 @@
+"""Executor that trains nulls on all training images, with the recipe that was chosen for them.
+
+A null that sees fewer images flatters the subject, so nothing is held out here. Every trained null
+proves its blindness. The evaluation images are never touched.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from audit.baselines import TRIVIAL
+from audit.baselines.device import PROCESSOR
+from audit.baselines.patch_net import TORUS, Sibling, Vote, size_rule
+from audit.baselines.receptive_field import prove_local, prove_position_blind
+from audit.baselines.train import Diverged, Images, Recipe, accuracy, train
+from audit.baselines.trivial import FEATURES, Linear, fit_linear, fit_prior
+from audit.evidence.context import Workshop
+from audit.evidence.setup import Null
+from audit.jobs.job import Job, Tick, counter
+from audit.jobs.store import Outcome
+
+
+def null_of(job: Job, shop: Workshop) -> Null:
+    """The null that a job is about."""
+    return next(n for n in shop.setup.nulls if n.name == job.params["null"])
+
+
+def build(null: Null, shop: Workshop, seed: int) -> Sibling:
+    """A fresh network with weights drawn by `seed`, leaving the global generator alone."""
+    width, blocks = size_rule(shop.setup.n_train, shop.setup.side)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Sibling(
+            null.kind,  # type: ignore[arg-type]
+            q=null.q or 0,
+            num_classes=len(shop.setup.classes),
+            in_chans=shop.setup.channels,
+            width=width,
+            blocks=blocks,
+        )
+
+
+def fit(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """Train a null on all training images with the chosen recipe, and prove its blindness.
+
+    Returns:
+        Values: status, proofs, parameters, training accuracy, speed. Arrays: the weights.
+    """
+    null, chosen = null_of(job, shop), results[job.after[0].key]
+    if null.kind in TRIVIAL:
+        return fit_trivial(null, shop, chosen)
+    if "recipe" not in chosen.values:
+        return Outcome(dict(chosen.values))
+    seed = job.whole("seed")
+    images, recipe = shop.images("train", null), Recipe(**chosen.values["recipe"])
+    count = counter(recipe.images_seen, tick)
+    network, keeper = shop.placed(build(null, shop, seed)), shop.drawer.part(recipe, seed)
+    try:
+        train(network, images, recipe, seed=seed, progress=count, keeper=keeper)
+    except Diverged:
+        return Outcome({"status": "failed", "reason": "its training diverged"})
+    network.to(PROCESSOR)
+    network.voting(Vote(*chosen.values["vote"]))
+    seconds = shop.drawer.seconds()
+    proofs = prove(network, null, images)
+    broken = [name for name, proof in proofs.items() if not proof["holds"]]
+    sample = images.subset(torch.arange(0, len(images), max(1, len(images) // 2000)))
+    values = {
+        "status": "failed" if broken else chosen.values["status"],
+        "reason": f"it is not as blind as it claims ({', '.join(broken)})"
+        if broken
+        else chosen.values["reason"],
+        "proofs": proofs,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "vote": list(network.vote),
+        "train_accuracy": accuracy(network, sample),
+        "images_per_second": recipe.images_seen / seconds,
+        "seconds": seconds,
+        "device": str(shop.device),
+    }
+    weights = {name: tensor.contiguous().numpy() for name, tensor in network.state_dict().items()}
+    return Outcome(values, weights)
+
+
+def prove(network: Sibling, null: Null, images: Images) -> dict[str, dict[str, Any]]:
+    """The proofs that a kind of null owes."""
+    if null.kind == "sighted":
+        return {}
+    torus = null.kind in TORUS
+    sample = images.normalised(torch.arange(4))
+    q, apart = null.q or 0, network.vote.spacing
+    found = {"receptive_field": prove_local(network, sample, q=q, stride=apart, torus=torus)}
+    if null.kind == "circular":
+        found["position_blind"] = prove_position_blind(network, sample, stride=apart)
+    return {name: dataclasses.asdict(proof) for name, proof in found.items()}
+
+
+def fit_trivial(null: Null, shop: Workshop, chosen: Outcome) -> Outcome:
+    """Refit a trivial rung on all training images."""
+    labels, classes = shop.split("train").labels, len(shop.setup.classes)
+    if null.kind == "prior":
+        model = fit_prior(labels, classes)
+    else:
+        features = FEATURES[null.kind](shop.pixels("train", null.side))
+        model = fit_linear(features, labels, classes, chosen.values["strength"])
+    arrays = {k: v for k, v in dataclasses.asdict(model).items() if isinstance(v, np.ndarray)}
+    return Outcome({"status": "ok", "strength": model.strength, "proofs": {}}, arrays)
+
+
+def restore(job: Job, outcome: Outcome, shop: Workshop) -> "Linear | Sibling":
+    """The model that a `fit` job trained."""
+    null = null_of(job, shop)
+    if null.kind in TRIVIAL:
+        return Linear(**outcome.arrays, strength=outcome.values["strength"])
+    network = build(null, shop, 0)
+    network.load_state_dict({k: torch.from_numpy(v) for k, v in outcome.arrays.items()})
+    network.voting(Vote(*outcome.values["vote"]))
+    return network.eval().to(memory_format=torch.channels_last)

@@ -1,0 +1,255 @@
+"""Errors of the subject and the nulls on the evaluation images, read from a case.
+
+Several checks need the same things: the errors of each null over its seeds, whether the null was
+trained well enough to be believed, and the pairs that the verdict rests on.
+"""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.baselines import TRIVIAL
+from audit.evidence import shared_jobs as requests
+from audit.evidence.case import Case, NotMeasured
+from audit.evidence.setup import Null, Setup
+from audit.jobs.job import Job
+from audit.record import title_of
+from audit.stats.adequacy import Adequacy, adequacy, nesting_violations
+from audit.stats.intervals import paired_difference
+from audit.stats.paired import Pair, missing_pair, pair, pooled_seed_variance
+
+UNLIKE = 0.05  # accuracy that a null may lose from held-out training images to evaluation images
+
+Errors = NDArray[np.float64]
+
+TRIVIAL_NESTING = [("prior", "colour")]  # without seeds
+
+
+def seeds(setup: Setup, null: Null) -> range:
+    """Seeds of a null: those of the profile, or one where nothing is random."""
+    return range(setup.profile.seeds if null.trained or null.kind == "stack" else 1)
+
+
+def needs(setup: Setup) -> tuple[Job, ...]:
+    """The predictions of all models on the evaluation images."""
+    jobs = [requests.subject_outputs(setup)]
+    for null in setup.nulls:
+        jobs += [requests.null_outputs(setup, null, s) for s in seeds(setup, null)]
+    return tuple(jobs)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """What is known of all nulls of a case.
+
+    Attributes:
+        case: Where it was read.
+        errors: (S, n) by the null's name; nulls that could not be run are absent.
+        broken: Reasons by name, for nulls that were not trained properly or are missing.
+        adequacy: By name, for trained nulls.
+        tau2: Variance over seeds of a trained null's mean error.
+    """
+
+    case: Case
+    errors: dict[str, Errors]
+    broken: dict[str, str]
+    tau2: float
+    adequacy: dict[str, Adequacy] = field(default_factory=dict)
+
+    @property
+    def trained(self) -> int:
+        """How many trained nulls the seed variance was pooled over."""
+        return sum(null.trained and null.name in self.errors for null in self.case.setup.nulls)
+
+    def allowance(self, null: Null) -> float:
+        """U: what more training might have added; the stack takes its worst member's."""
+        if null.kind == "stack":
+            members = [
+                np.inf if n.name in self.broken else self.adequacy[n.name].allowance
+                for n in self.case.setup.nulls
+                if n.trained and n.claim and n.name in self.adequacy
+            ]
+            return max(members, default=0.0)
+        return self.adequacy[null.name].allowance if null.trained else 0.0
+
+    def pair(self, null: Null, subject: Errors, weights: NDArray[np.float64] | None = None) -> Pair:
+        """The subject's (or a twin's) errors against a null's."""
+        if null.name not in self.errors:
+            return missing_pair(null.name, claim=null.claim, note=self.broken[null.name])
+        fitted = null.trained or null.kind == "stack"
+        return pair(
+            null.name,
+            subject,
+            self.errors[null.name],
+            self.case.groups,
+            claim=null.claim,
+            allowance=self.allowance(null),
+            seed_variance=self.tau2 if fitted else 0.0,
+            trained_nulls=max(self.trained, 1),
+            weights=weights,
+            failed=null.name in self.broken,
+            note=self.broken.get(null.name, ""),
+        )
+
+
+def read_ladder(case: Case) -> Ladder:
+    """Read all nulls of a case; nothing raises, what is missing is in `broken`."""
+    errors: dict[str, Errors] = {}
+    broken: dict[str, str] = {}
+    for null in case.setup.nulls:
+        try:
+            errors[null.name] = null_errors(case, null)
+            reason = status(case, null)
+        except NotMeasured as missing:
+            reason = str(missing)
+        if reason:
+            broken[null.name] = reason
+    trained = [errors[n.name] for n in case.setup.nulls if n.trained and n.name in errors]
+    tau2 = pooled_seed_variance(trained)
+    known = {n.name: measured_adequacy(case, n, tau2) for n in case.setup.nulls if n.trained}
+    for order, spread in ((TRIVIAL_NESTING, 0.0), (nesting(case.setup), tau2)):
+        for violation in nesting_violations(order, errors, case.groups, seed_variance=spread):
+            broken.setdefault(
+                violation.upper,
+                f"it is {100 * violation.difference:.1f} points worse than the blinder "
+                f"{title_of(violation.lower)}: it was not trained properly",
+            )
+    for null in case.setup.nulls:
+        if null.trained and null.name in errors:
+            reason = unlike(case, null, errors[null.name], tau2) or untaught(
+                case, null, errors, tau2
+            )
+            if reason:
+                broken.setdefault(null.name, reason)
+    return Ladder(case, errors, broken, tau2, known)
+
+
+def unlike(case: Case, null: Null, errors: Errors, tau2: float) -> str:
+    """Whether a null does far worse here than on held-out training images: not the same data.
+
+    So it is with a folder of nulls that was fitted on other data, and after a refit that failed.
+    Noise in the training labels lowers the held-out accuracy, and does no harm.
+
+    Returns:
+        Why, or nothing. By more than 5 points and the 95 % interval.
+    """
+    try:
+        outcome = case.result(requests.choose(case.setup, null))
+        held, n = float(outcome.values["curve"][-1]["accuracy"]), len(outcome.arrays["heldout"])
+    except (NotMeasured, KeyError):
+        return ""
+    here = 1 - float(errors.mean())
+    _, _, high = paired_difference(errors, np.zeros_like(errors), case.groups, extra_variance=tau2)
+    half = high - float(errors.mean())  # of the accuracy here
+    spread = np.hypot(half, 1.96 * np.sqrt(held * (1 - held) / max(n, 1)))
+    if not held - here - spread > UNLIKE:  # nothing is shown, either, where it is NaN
+        return ""
+    return (
+        f"it is right on {100 * held:.0f} % of held-out training images, but on {100 * here:.0f} % "
+        "here: it was fitted on other data than these evaluation images, or its fit failed"
+    )
+
+
+def untaught(case: Case, null: Null, errors: dict[str, Errors], tau2: float) -> str:
+    """Whether training is not shown to have taught a null anything: its curve is flat too early.
+
+    A null may learn nothing because nothing local is there to be learned. Then its sighted twin,
+    with the same recipe and budget, learns; if neither is better than the best trivial rung, nor
+    leaves out half of the prior's errors, the budget may just have been too small for either.
+
+    Returns:
+        Why, or nothing.
+    """
+    rungs = [n for n in case.setup.nulls if n.kind in TRIVIAL and n.name in errors]
+    twins = [n for n in case.setup.nulls if n.kind == "sighted" and n.name in errors]
+    if not null.claim or not rungs:
+        return ""  # a missing rung lets nothing pass by itself
+    best = min(rungs, key=lambda n: float(errors[n.name].mean()))
+    for one in (null, *twins):
+        own = errors[one.name]
+        if 2 * own.mean() <= errors.get("prior", np.zeros(1)).mean():
+            return ""  # the trivial rung may leave nothing to be better at
+        extra = tau2 / len(own)
+        _, low, _ = paired_difference(errors[best.name], own, case.groups, extra_variance=extra)
+        if low > 0:
+            return ""
+    others = "".join(
+        f", nor {twin.title}, which sees all by the same recipe" for twin in twins[-1:]
+    )
+    return (
+        f"it is no better than {best.title}{others}: its training is not shown to have taught it "
+        "anything"
+    )
+
+
+def null_errors(case: Case, null: Null) -> Errors:
+    """(S, n), one row a seed.
+
+    Raises:
+        NotMeasured: If a seed is missing.
+    """
+    rows = []
+    for seed in seeds(case.setup, null):
+        job = requests.null_outputs(case.setup, null, seed)
+        outcome = case.result(job)
+        if "logits" not in outcome.arrays:
+            raise NotMeasured(outcome.values.get("reason") or f"{job.label} gave nothing")
+        rows.append(case.errors(job))
+    return np.stack(rows)
+
+
+def status(case: Case, null: Null) -> str:
+    """Why a null that gave predictions is not to be trusted; empty if it is."""
+    jobs = (
+        [requests.stack(case.setup, s) for s in seeds(case.setup, null)]
+        if null.kind == "stack"
+        else [requests.fit(case.setup, null, s) for s in seeds(case.setup, null)]
+    )
+    for job in jobs:
+        values = case.result(job).values
+        if values["status"] != "ok":
+            return str(values["reason"])
+    return ""
+
+
+def measured_adequacy(case: Case, null: Null, tau2: float) -> Adequacy:
+    """Adequacy of a trained null, from its rehearsals on held-out training images."""
+    try:
+        outcome = case.result(requests.choose(case.setup, null))
+        curve = [point["accuracy"] for point in outcome.values["curve"]]
+    except (NotMeasured, KeyError):
+        return adequacy(np.nan, np.nan, np.nan, np.nan, 0, tau2, 1)
+    n = len(outcome.arrays["heldout"])
+    quarter, half, full = curve[-3:]
+    discordance, seeds = outcome.values["discordance"], outcome.values["rehearsals"]
+    return adequacy(quarter, half, full, discordance, n, tau2, seeds)
+
+
+def nesting(setup: Setup) -> list[tuple[str, str]]:
+    """(blinder, less blind): BagNet-q <= larger q <= sighted twin, and so on.
+
+    Every trained null can add up the evidence of single pixels, which is what colour does.
+    """
+    bagnets = sorted((n for n in setup.nulls if n.kind == "bagnet"), key=lambda n: n.q or 0)
+    order = [(low, n.name) for n in setup.nulls if n.trained for low in ("prior", "colour")]
+    order += [(a.name, b.name) for a, b in pairwise(bagnets)]
+    for sighted in (n for n in setup.nulls if n.kind == "sighted"):
+        order += [(b.name, sighted.name) for b in bagnets if b.q == sighted.q]
+    circular = [n for n in setup.nulls if n.kind == "circular"]
+    return order + [(n.name, f"coordconv-{n.q}") for n in circular]
+
+
+def stacked(case: Case, null: Null, *, relocated: bool) -> Errors:
+    """(S, n) errors of a trained null on relocated images.
+
+    Raises:
+        NotMeasured: If a seed is missing.
+    """
+    return np.stack(
+        [
+            case.errors(requests.null_outputs(case.setup, null, seed, relocated=relocated))
+            for seed in seeds(case.setup, null)
+        ]
+    )

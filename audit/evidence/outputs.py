@@ -1,0 +1,246 @@
+"""Executors that run models forward: one pass gives logits and the last hidden layer."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audit.baselines.device import PROCESSOR
+from audit.baselines.patch_net import STRIDE, Vote
+from audit.baselines.train import Images
+from audit.baselines.train import statistics as channel_statistics
+from audit.baselines.trivial import FEATURES, Linear, choose_strength, fit_linear, log_softmax
+from audit.core.errors import AuditError
+from audit.core.sizes import Size, height_width
+from audit.data.duplicates import Known, facts_of, groups_of
+from audit.data.fingerprints import Prints, fingerprints
+from audit.evidence.context import Workshop
+from audit.evidence.fit_null import build, null_of, restore
+from audit.jobs.job import Job, Tick, counter, merged
+from audit.jobs.resume import Drawer, Rows
+from audit.jobs.store import Outcome
+
+BATCH = 128
+
+NAMED = 20  # conflicts whose files are named
+
+
+def train_facts(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """What is known of the training images when they are gone.
+
+    Returns:
+        Arrays: `labels` and `train_groups` (N,), and the fields of their fingerprints.
+    """
+    known = look(shop, "train", tick)
+    arrays = {"labels": known.labels, "train_groups": groups_of(known)}
+    return Outcome({}, arrays | known.prints._asdict())
+
+
+def facts(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """What is in the data: counts, duplicates, leaks, conflicts, groups of near duplicates."""
+    arrays = results[needed(job, "train_facts").key].arrays
+    train = Known(arrays["labels"], Prints._make(arrays[name] for name in Prints._fields))
+    evaluation = look(shop, "eval", tick)
+    found = facts_of(train, evaluation, len(shop.setup.classes))
+    return Outcome(
+        {
+            "exact_leaks": [list(pair) for pair in found.exact_leaks],
+            "near_leaks": [list(pair) for pair in found.near_leaks],
+            "label_conflicts": len(found.label_conflicts),
+            "conflicts": [[*c.first, *c.second] for c in found.label_conflicts[:NAMED]],
+            "train_copies": [[run[0], i] for run in found.train_duplicates for i in run[1:]],
+            "eval_copies": [[run[0], i] for run in found.eval_duplicates for i in run[1:]],
+            "train_groups": len(np.unique(found.train_groups)),
+            "train_counts": list(found.train_counts),
+            "eval_counts": list(found.eval_counts),
+        },
+        {"eval_groups": found.eval_groups, "eval_labels": evaluation.labels},
+    )
+
+
+def look(shop: Workshop, name: str, tick: Tick) -> Known:
+    """Labels and fingerprints of a split."""
+    split = shop.split(name)
+    count = counter(len(split), tick)
+    return Known(split.labels, fingerprints(split, shop.setup.channels, count))
+
+
+def needed(job: Job, kind: str) -> Job:
+    """The job of that kind that a job builds on, directly or through others."""
+    return next(found for found in merged(job.after) if found.kind == kind)
+
+
+def statistics(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """Mean and standard deviation of the training images' channels: (C,) each, in [0, 1]."""
+    pixels = torch.from_numpy(shop.pixels("train", job.whole("side")))
+    mean, std = channel_statistics(pixels)
+    return Outcome({}, {"mean": mean.numpy(), "std": std.numpy()})
+
+
+def forward(
+    model: Callable[[Tensor], tuple[Tensor, Tensor]],
+    parts: Iterable[Images],
+    n: int,
+    shift: tuple[int, int],
+    tick: Tick,
+    *,
+    keep: bool,
+    drawer: Drawer | None = None,
+) -> Outcome:
+    """Run a model over images.
+
+    Args:
+        model: Maps (B, C, H, W) to pre-logits (B, D) and logits (B, K).
+        parts: N images in order, in one part or several.
+        n: N.
+        shift: Pixels by which every image is rolled down and to the right first.
+        tick: Told the share that is done.
+        keep: Whether the pre-logits are wanted.
+        drawer: Keeps what was computed so far; nothing is kept by default.
+
+    Returns:
+        Arrays `logits` (N, K) and, if they are wanted, `features` (N, D), float32.
+    """
+    rows, count, seen = Rows(drawer or Drawer(), n, BATCH), counter(n, tick), 0
+    with torch.inference_mode():
+        for images in parts:
+            for index in torch.arange(len(images)).split(BATCH):
+                seen += len(index)
+                if seen > rows.done:
+                    x = images.normalised(index)
+                    hidden, scores = model(torch.roll(x, shift, (2, 3)) if any(shift) else x)
+                    found = {"logits": scores.float().to(PROCESSOR)}
+                    if keep:
+                        found["features"] = hidden.float().to(PROCESSOR)
+                    rows.add(found)
+                count(len(index))
+    if rows.done != n:
+        raise ValueError(f"{rows.done} rows of {n} images")
+    arrays = {name: tensor.numpy() for name, tensor in rows.whole().items()}
+    if not np.isfinite(arrays["logits"]).all():
+        raise NotFinite("its outputs are not all finite numbers")
+    return Outcome({"status": "ok"}, arrays)
+
+
+class NotFinite(Exception):
+    """A model gave NaN or infinite outputs: nothing can be said about it."""
+
+
+def quarter(size: Size) -> tuple[int, int]:
+    """Of height and width, a quarter or more: the smallest multiple of the nulls' stride."""
+    height, width = (-(-side // (4 * STRIDE)) * STRIDE for side in height_width(size))
+    return height, width
+
+
+def subject_outputs(
+    job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick
+) -> Outcome:
+    """The subject, or its untrained twin, on the evaluation images."""
+    from audit.model.network.split import outputs
+
+    subject = shop.subject
+    model = subject.model
+    if job.params["untrained"]:
+        model = subject.spec.build(job.whole("seed"))
+    model = shop.placed(model.eval().to(memory_format=torch.channels_last))
+    shift = quarter(subject.preprocessing.img_size) if job.params["relocated"] else (0, 0)
+    parts, n = shop.evaluation_parts(), len(shop.dataset.eval)
+    order = list(shop.setup.order) or slice(None)
+
+    def run(x: Tensor) -> tuple[Tensor, Tensor]:
+        features, logits = outputs(model, x.to(shop.device))
+        return features, logits[:, order]
+
+    try:
+        keep = not job.params["relocated"]
+        return forward(run, parts, n, shift, tick, keep=keep, drawer=shop.drawer)
+    except NotFinite:
+        if job.params["untrained"]:
+            raise
+        raise AuditError(
+            "MODEL_NOT_FINITE",
+            f"an audit needs a model whose outputs are numbers, but {subject.name} gave NaN or "
+            "infinite values for these images. Check its weights and its preprocessing.",
+        ) from None
+
+
+def null_outputs(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """A null, or its untrained twin, on the evaluation images."""
+    null = null_of(job, shop)
+    if job.params["untrained"]:
+        chosen = results[needed(job, "choose").key].values
+        vote = Vote(*chosen.get("vote", ()))
+        network = build(null, shop, job.whole("seed")).voting(vote).eval()
+    else:
+        fitted = results[job.after[0].key]
+        if not fitted.arrays:
+            return Outcome(dict(fitted.values))
+        restored = restore(job.after[0], fitted, shop)
+        if isinstance(restored, Linear):
+            return linear_outputs(null.kind, restored, shop, null.side)
+        network = restored
+
+    def model(x: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = network.pooled(x)
+        return hidden, network.fc(hidden)
+
+    shift = quarter(null.side) if job.params["relocated"] else (0, 0)
+    images = shop.evaluation(null, results[needed(job, "statistics").key])
+    return forward(model, [images], len(images), shift, tick, keep=bool(job.params["features"]))
+
+
+def linear_outputs(kind: str, model: Linear, shop: Workshop, side: int) -> Outcome:
+    """A trivial rung on the evaluation images."""
+    n = len(shop.split("eval"))
+    features = (
+        np.zeros((n, 0), dtype=np.float32)
+        if kind == "prior"
+        else FEATURES[kind](shop.pixels("eval", side))
+    )
+    return Outcome({"status": "ok"}, {"logits": model.log_probabilities(features)})
+
+
+def stack(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+    """The best blind model: a logistic regression on the log-probabilities of all nulls.
+
+    Fitted on the held-out training images, with the networks that have not seen them; applied to
+    the refitted nulls' predictions. `after` holds pairs: a null's `choose`, then its `outputs`.
+    """
+    chosen = [results[j.key] for j in job.after[0::2]]
+    given = [results[j.key] for j in job.after[1::2]]
+    usable = [
+        (c, g)
+        for c, g in zip(chosen, given, strict=True)
+        if "heldout_logits" in c.arrays and "logits" in g.arrays
+    ]
+    held = usable[0][0].arrays["heldout"]
+    labels = results[needed(job, "train_facts").key].arrays["labels"][held]
+    x = np.concatenate([log_softmax(c.arrays["heldout_logits"]) for c, _ in usable], axis=1)
+    half = alternating(labels)
+    classes = len(shop.setup.classes)
+    _, reached = model_and_score = choose_strength(
+        (x[half], labels[half]), (x[~half], labels[~half]), classes
+    )
+    model = fit_linear(x, labels, classes, model_and_score[0].strength)
+    z = np.concatenate([log_softmax(g.arrays["logits"]) for _, g in usable], axis=1)
+    missing = [
+        j.label for j, c in zip(job.after[1::2], given, strict=True) if "logits" not in c.arrays
+    ]
+    return Outcome(
+        {
+            "status": "failed" if missing else "ok",
+            "reason": f"it lacks {', '.join(missing)}" if missing else "",
+            "heldout_accuracy": reached,
+            "n_heldout": len(held),
+        },
+        {"logits": model.log_probabilities(z)},
+    )
+
+
+def alternating(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Every other image of each class: (N,)."""
+    half = np.zeros(len(labels), dtype=bool)
+    half[np.argsort(labels, kind="stable")[::2]] = True
+    return half

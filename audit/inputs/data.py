@@ -1,0 +1,160 @@
+"""Data sets beside the audited one: other data for the probes, and for the transfer curve."""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audit.core.errors import AuditError
+from audit.evidence.setup import Other, Setup
+from audit.inputs.classes import Names, read_class_map
+from audit.inputs.settings import Settings
+from audit.reports.text import visible
+
+if TYPE_CHECKING:
+    from audit.data.dataset import Dataset
+
+
+def load_data(
+    settings: Settings, classes: Names | None = None, *, training: bool = True
+) -> "Dataset":
+    """The data, as the settings name them.
+
+    Args:
+        settings: Name the folders.
+        classes: In the order of the labels; without: sorted folder names.
+        training: Whether the training images are wanted, too.
+
+    Raises:
+        AuditError: DATA_NOT_GIVEN, and what `audit.data.load_dataset` raises.
+    """
+    from audit.data.load import load_dataset
+
+    if settings.data is None and settings.eval_data is None:
+        raise AuditError(
+            "DATA_NOT_GIVEN",
+            "an audit needs the data that the model is meant for, but none were named. Give "
+            "--data DIR with train/ and val/ inside, or --train-data and --eval-data.",
+        )
+    with contextlib.ExitStack() as places:
+        for name in ("data", "train_data", "eval_data"):
+            path = getattr(settings, name)
+            if path is not None and not path.exists():
+                places.enter_context(settings.placing(name, "DATA_NOT_FOUND"))
+        return load_dataset(
+            settings.data,
+            train=settings.train_data,
+            evaluation=settings.eval_data,
+            max_bad_images=settings.max_bad_images,
+            classes=classes,
+            training=training,
+        )
+
+
+def load_training_data(settings: Settings) -> "Dataset":
+    """The training images, for fitting nulls; evaluation images only where --data holds both.
+
+    Raises:
+        AuditError: DATA_NOT_GIVEN, DATA_NO_TRAINING, and what `audit.data.load_dataset` raises.
+    """
+    from audit.data.dataset import trained_on
+    from audit.data.load import load_dataset
+
+    named = read_class_map(settings.class_map) if settings.class_map else None
+    if settings.data is None and settings.train_data is not None:
+        only = load_dataset(
+            None,
+            evaluation=settings.train_data,
+            max_bad_images=settings.max_bad_images,
+            classes=named,
+        )
+        return trained_on(only)
+    return load_data(settings, named)
+
+
+USES = {"probe": "--probe-data", "transfer": "--transfer-data"}  # by the name in a workshop
+
+
+def load_others(settings: Settings) -> "dict[str, Dataset]":
+    """The data sets that the settings name beside the audited one, by use.
+
+    Raises:
+        AuditError: What `audit.data.load_dataset` raises, naming the option, and
+            DATA_NO_TRAINING where one has no training images.
+    """
+    given = {"probe": settings.probe_data, "transfer": settings.transfer_data}
+    return {
+        use: load_other(path, USES[use], settings.max_bad_images)
+        for use, path in given.items()
+        if path is not None
+    }
+
+
+def load_other(path: Path, option: str, max_bad_images: int) -> "Dataset":
+    """One of them; both splits are needed, since a read-out learns on one and is judged on one."""
+    from audit.data.load import load_dataset
+
+    try:
+        dataset = load_dataset(path, max_bad_images=max_bad_images)
+    except AuditError as error:
+        problem = str(error).partition(": ")[2].replace(", or give it with --eval-data", "")
+        raise AuditError(
+            error.reason, f"{option} {visible(str(path))} cannot be used: {problem}"
+        ) from None
+    if dataset.train is None:
+        raise AuditError(
+            "DATA_NO_TRAINING",
+            f"{option} needs training images, too, but {visible(str(path))} has no train/ beside "
+            "its evaluation images. Give a folder with both.",
+        )
+    return dataset
+
+
+def other(dataset: "Dataset", audited: "Dataset", name: str) -> Other:
+    """What jobs and readers know of a data set beside the audited one.
+
+    Args:
+        dataset: With both splits.
+        audited: Whose training images may be among its evaluation images.
+        name: For people.
+    """
+    assert dataset.train is not None
+    known = set() if audited.train is None else set(audited.train.pixel_digests)
+    return Other(
+        name=name,
+        train_digest=dataset.train_digest,
+        eval_digest=dataset.eval_digest,
+        classes=dataset.classes,
+        n_train=len(dataset.train),
+        n_eval=len(dataset.eval),
+        seen=sum(digest in known for digest in dataset.eval.pixel_digests),
+    )
+
+
+def others(
+    given: "Mapping[str, Dataset]", audited: "Dataset", names: Mapping[str, str]
+) -> dict[str, Other]:
+    """Each of them, as a `Setup` holds it."""
+    return {use: other(data, audited, names.get(use, use)) for use, data in given.items()}
+
+
+def names_of(settings: Settings) -> dict[str, str]:
+    """What the data sets are called, by use: the last part of the path."""
+    given = {"probe": settings.probe_data, "transfer": settings.transfer_data}
+    return {use: visible(path.resolve().name, 60) for use, path in given.items() if path}
+
+
+def described(setup: Setup) -> dict[str, str]:
+    """One line for each data set beside the audited one, by option."""
+    given = {USES["probe"]: setup.probe, USES["transfer"]: setup.transfer}
+    return {option: words(data) for option, data in given.items() if data is not None}
+
+
+def words(data: Other) -> str:
+    """Name, counts and digests."""
+    seen = f", of which {data.seen:,} are training images of the audited data" if data.seen else ""
+    return (
+        f"{data.name}: {data.n_train:,} training and {data.n_eval:,} evaluation images{seen} of "
+        f"{len(data.classes)} classes; SHA-256 of the training images {data.train_digest}, of the "
+        f"evaluation images {data.eval_digest}"
+    )

@@ -1,0 +1,156 @@
+"""Do the nulls of a folder fit the model, the evaluation images and what is asked of them?
+
+The side needs a rule of its own. Nulls see images at one side, that of the folder; an audit with
+training images would have taken the model's input side, at most 64 pixels. Which receptive fields
+gate follows from that side (q of at most a third of it), and the verdict says "blind beyond q". So
+another side is said in the report, and refused only where it would change which q gate: then the
+verdict would rest on other claims than the model's own size asks for.
+"""
+
+from typing import TYPE_CHECKING
+
+from audit.core.errors import AuditError
+from audit.core.sizes import WHOLE, flag, frame_of, height_width, in_words
+from audit.evidence.decide import set_up_nulls
+from audit.evidence.ladder import LARGEST_SIDE, gating_qs
+from audit.evidence.profile import Profile
+from audit.evidence.setup import Setup
+from audit.inputs.fitted_nulls import Fitted, null_jobs
+from audit.inputs.settings import Settings, chosen_profile, precision
+from audit.reports.text import visible
+
+if TYPE_CHECKING:
+    from audit.data.dataset import Dataset
+    from audit.model.checkpoint import Subject
+
+Names = tuple[str, ...]
+
+OF_TRANSFER = ("cuts", "transfer_", "split_transfer", "id_", "probe_")  # of no null
+
+
+def profile_with(fitted: Fitted, settings: Settings) -> Profile:
+    """The folder's profile, with what the user asks for beside it.
+
+    Raises:
+        AuditError: NULLS_LACKING, NULLS_OTHER_SEED if the folder does not hold all that is asked
+            for; CONFIG_INVALID.
+    """
+    asked = chosen_profile(settings)
+    manifest = fitted.manifest
+    if "profile" not in settings.model_fields_set:
+        asked = manifest.profile.model_copy(update=dict(settings.changes))
+    own = manifest.profile.precision if settings.amp is None else precision(settings.amp)
+    asked = asked.model_copy(update={"precision": own})
+    if "seed" in settings.model_fields_set and settings.seed != manifest.seed:
+        raise AuditError(
+            "NULLS_OTHER_SEED",
+            f"--seed {settings.seed} needs nulls of that seed, but those of the folder "
+            f"{fitted.name} were fitted with seed {manifest.seed}. Leave --seed (in audit.yaml: "
+            "seed) away, or fit nulls with it.",
+        )
+    setup = set_up_nulls(manifest.training, asked, manifest.seed, None)
+    missing = [job for job in null_jobs(setup) if job.key not in fitted.outcomes]
+    if missing:
+        raise AuditError(
+            "NULLS_LACKING",
+            f"the profile asks for nulls that the folder {fitted.name} lacks ({missing[0].label}, "
+            f"{different(asked, manifest.profile)}). Leave --profile, --set and --amp (in "
+            "audit.yaml: profile, changes and amp) away, or fit such nulls.",
+        )
+    return asked
+
+
+def different(asked: Profile, held: Profile) -> str:
+    """The first field of two profiles that matters to nulls and differs, in words."""
+    for field in Profile.model_fields:
+        ours, theirs = getattr(asked, field), getattr(held, field)
+        if ours != theirs and field != "name" and not field.startswith(OF_TRANSFER):
+            return f"with {field} = {ours}, but fitted was {theirs}"
+    return "which should be there"
+
+
+def require_classes(fitted: Fitted, subject: "Subject", named: Names | None) -> None:
+    """Refuse a model of other classes.
+
+    Raises:
+        AuditError: NULLS_OTHER_CLASSES.
+    """
+    classes = fitted.manifest.training.classes
+    theirs = f"those in {fitted.name} know {len(classes)}"
+    if subject.spec.num_classes != len(classes):
+        raise other_classes(f"{subject.name} has {subject.spec.num_classes} classes and {theirs}")
+    strange = sorted(set(named or ()) ^ set(classes)) if named is not None else []
+    if strange:
+        raise other_classes(
+            f"'{visible(strange[0], 60)}' is a class of only one of {subject.name} and "
+            f"{fitted.name}"
+        )
+
+
+def other_classes(problem: str) -> AuditError:
+    """One sentence about classes."""
+    return AuditError(
+        "NULLS_OTHER_CLASSES",
+        f"--nulls needs nulls of the model's own classes, but {problem}. Fit nulls on the data "
+        "that the model was trained on.",
+    )
+
+
+def require_images(fitted: Fitted, subject: "Subject", dataset: "Dataset") -> list[str]:
+    """Refuse images that the nulls cannot stand for.
+
+    Returns:
+        What the report should say.
+
+    Raises:
+        AuditError: NULLS_OTHER_CHANNELS, NULLS_OTHER_FRAME, NULLS_OTHER_SIDE.
+    """
+    known, profile = fitted.manifest.training, fitted.manifest.profile
+    if known.channels == 1 and not dataset.grey:
+        raise AuditError(
+            "NULLS_OTHER_CHANNELS",
+            f"--nulls needs images like those that the nulls saw, but {fitted.name} was fitted on "
+            "grey images and the evaluation images have colour. Fit nulls on the data that the "
+            "model was trained on.",
+        )
+    view = subject.preprocessing
+    frame = frame_of(view.img_size, view.crop_mode)
+    remedy = f"Fit nulls with --img-size {flag(view.img_size)}"
+    remedy += " --crop-mode squash." if frame == WHOLE else "."
+    if frame != known.frame:
+        raise AuditError(
+            "NULLS_OTHER_FRAME",
+            f"--nulls needs nulls that see what the model sees, {in_words(frame)}, but those of "
+            f"{fitted.name} saw {in_words(known.frame)}. {remedy}",
+        )
+    own = min(max(height_width(view.img_size)), LARGEST_SIDE)
+    if own == known.side:
+        return []
+    gating, theirs = (gating_qs(side)[-profile.gating :] for side in (own, known.side))
+    if gating != theirs:
+        raise AuditError(
+            "NULLS_OTHER_SIDE",
+            f"--nulls needs nulls for the model's image size, but at {own} pixels q of "
+            f"{listed(gating)} decide and at the {known.side} pixels of {fitted.name} q of "
+            f"{listed(theirs)}. {remedy}",
+        )
+    return [
+        f"That nulls at the model's own size would do the same: they were fitted at {known.side} "
+        f"pixels a side, and the model's size would have given {own}; the same q decide at both."
+    ]
+
+
+def listed(qs: tuple[int, ...]) -> str:
+    """As in "5 and 9"."""
+    return " and ".join(map(str, qs)) or "no size"
+
+
+def described(fitted: Fitted, setup: Setup) -> str:
+    """Which folder the nulls came from, for the report."""
+    manifest = fitted.manifest
+    return (
+        f"from the folder {fitted.name}, manifest SHA-256 {fitted.digest}, fitted "
+        f"{manifest.fitted} by null-audit {manifest.tool_version}, profile "
+        f"{manifest.profile.name}, seed {manifest.seed}, side {setup.side} "
+        f"({manifest.side_from})"
+    )

@@ -1,0 +1,340 @@
+"""`audit.yaml`: configuration and policy in one file; flags override it."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
+
+from audit.core.errors import AuditError
+from audit.core.sizes import Size, is_size, parsed
+from audit.evidence.profile import PROFILES, Precision, Profile, profile
+from audit.policy.limits import MOST_BYTES, Policy, load_policy, parse_policy
+from audit.policy.location import Where, nearest
+from audit.reports import yaml as plain_yaml
+from audit.reports.document import Word
+from audit.reports.text import visible
+
+FIXED = ("rates", "transfer_rates", "precision")  # fields of the profile that are no numbers
+
+ALL = "`audit init` writes all settings."
+
+ELSEWHERE = {  # flags that are no settings, or go by another name
+    "set": "What --set says is `changes: {KEY: VALUE}` in a file.",
+    "quick": "It is `profile: quick` in a file.",
+    **{
+        flag: f"It is a flag only: --{flag.replace('_', '-')}."
+        for flag in (
+            *("threads", "device", "quiet", "json", "out", "no_cache", "exit_zero", "config"),
+        )
+    },
+}
+
+SMALLEST = {  # of the fields of the profile; below, nothing could be measured
+    "gating": 1,
+    "seeds": 1,
+    "images_seen": 1000,
+    "transfer_images": 50,
+    "transfer_seen": 100,
+    "probe_images": 50,
+    "transfer_seeds": 1,
+}
+
+LARGEST = {"id_images": 10_000}  # two matrices of 8 bytes a pair of images are held at once
+
+Answer = Literal["yes", "no", "unknown"]
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+
+CropMode = Literal["center", "squash"]
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _size(value: object) -> object:
+    """Height and width, or one number for both; None stays."""
+    size = parsed(value)
+    if value is None or is_size(size):
+        return size
+    raise PydanticCustomError("size", "input should be whole pixels, such as 224 or 256x128")
+
+
+def _field_value(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """One problem in words where pydantic would name two types."""
+    try:
+        return check(value)
+    except ValidationError:
+        words = "input should be a whole number, true or false"
+        raise PydanticCustomError("field_value", words) from None
+
+
+Change = Annotated[bool | int, WrapValidator(_field_value)]
+
+
+class Settings(Word):
+    """Everything that a user can set, with the defaults.
+
+    A path in `audit.yaml` is relative to the folder of that file; one on the command line or in a
+    variable is relative to the working folder.
+
+    Attributes:
+        data: Image folder with train/ and val/ (or test/), or a folder of idx files.
+        train_data: Training images, instead of `data`.
+        eval_data: Evaluation images, instead of `data`.
+        probe_data: Another data set, in the same formats as `data` and with both splits: read-outs
+            of the model's layers are learned on it, too.
+        transfer_data: Another data set, likewise: the model's layers are retrained on it.
+        transfer_classes: Half of the classes, A; the rest is B, and layers are transferred between
+            networks that learned either half.
+        class_map: File with the class names in the order of the outputs, one a line.
+        model: timm architecture, for a file that does not name one.
+        model_kwargs: The architecture's keyword arguments.
+        num_classes: Number of outputs, where the file does not say.
+        img_size: Of the input in pixels, where the file does not say: the side of a square, or
+            height and width as in 256x128.
+        in_chans: Input channels, where the file does not say.
+        weights: "raw", "ema" or the name of a set, for a file that holds several.
+        mean: Of the input's channels on the scale 0 to 1, one value or one a channel, instead of
+            what the file or timm says.
+        std: Likewise, divided by.
+        crop_pct: Share of the resized image's shorter side that the centre crop keeps, likewise.
+        crop_mode: "center" keeps the image's shape when resizing, "squash" gives it the input's.
+        interpolation: Of the resizing, likewise.
+        check_preprocessing: Try the usual alternatives on up to 1,000 training images, and warn
+            where one is clearly better.
+        profile: How much is measured: quick, default or full. Not set: as the nulls of a folder
+            were fitted, the largest that fits into `max_time`, or default.
+        changes: Fields of the profile, replaced, such as {seeds: 1}.
+        seed: Of everything random. Not set: as the nulls of a folder were fitted, or 0.
+        amp: Nulls learn in bfloat16; their weights are kept, and they run, in 32 bits. Not set: as
+            the nulls of a folder were fitted, or where the processor is made for it (AMX).
+        max_bad_images: So many unreadable images are left out and named; more are refused.
+        evaluation_chose_subject: Were the evaluation images used to choose the model? yes, no or
+            unknown; all but no is said in the report.
+        pretrained_on: Data that the model was trained on before, "none" if on no other.
+        nulls: Folder of fitted nulls; then no training images are needed and nothing is trained.
+        max_time: Take the largest profile that is expected to take no longer, such as 30m.
+        reference: Finished run that limits may be relative to.
+        limits: The policy's limits, over the default ones.
+        waivers: Limits that are excused, each with a reason and a date.
+    """
+
+    data: Path | None = None
+    train_data: Path | None = None
+    eval_data: Path | None = None
+    probe_data: Path | None = None
+    transfer_data: Path | None = None
+    transfer_classes: tuple[str, ...] = ()
+    class_map: Path | None = None
+    model: str | None = None
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    num_classes: int | None = Field(default=None, ge=1)
+    img_size: Annotated[Size | None, BeforeValidator(_size)] = None
+    in_chans: int | None = Field(default=None, ge=1)
+    weights: str | None = Field(default=None, min_length=1)
+    mean: tuple[Finite, ...] | None = Field(default=None, min_length=1, max_length=3)
+    std: tuple[Positive, ...] | None = Field(default=None, min_length=1, max_length=3)
+    crop_pct: float | None = Field(default=None, gt=0, le=1)
+    crop_mode: CropMode | None = None
+    interpolation: Interpolation | None = None
+    check_preprocessing: bool = False
+    profile: str = "default"
+    changes: dict[str, Change] = Field(default_factory=dict)
+    seed: int = Field(default=0, ge=0)
+    amp: bool | None = None
+    max_bad_images: int = Field(default=0, ge=0)
+    evaluation_chose_subject: Answer = "unknown"
+    pretrained_on: str = "unknown"
+    nulls: Path | None = None
+    max_time: str | None = None
+    reference: Path | None = None
+    limits: dict[str, Any] = Field(default_factory=dict)
+    waivers: dict[str, Any] = Field(default_factory=dict)
+    _places: dict[str, str] = PrivateAttr(default_factory=dict)
+    _where: Where = PrivateAttr(default=Where(source="the policy"))
+
+    def place(self, name: str) -> str:
+        """Where the user says a setting: file and line, or the flag."""
+        return self._places.get(name, f"`--{name.replace('_', '-')}`")
+
+    @contextmanager
+    def placing(self, name: str, reasons: str) -> Iterator[None]:
+        """Begin errors with the line of `audit.yaml` that a setting comes from, if it does.
+
+        Args:
+            name: Of the setting.
+            reasons: What the reasons of errors that concern it begin with.
+        """
+        try:
+            yield
+        except AuditError as error:
+            if name not in self._places or not error.reason.startswith(reasons):
+                raise
+            text = str(error).removeprefix(f"{error.reason}: ")
+            raise AuditError(error.reason, f"{self._places[name]}: {text}") from None
+
+
+PATHS = tuple(name for name, f in Settings.model_fields.items() if f.annotation == Path | None)
+
+
+def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
+    """Read `audit.yaml` and lay the flags that were given over it.
+
+    Args:
+        path: The file, or None for none. A setting that is null there is not set, and paths in it
+            are relative to its folder.
+        flags: By name; None means "not given".
+
+    Raises:
+        AuditError: CONFIG_INVALID, POLICY_INVALID or POLICY_WAIVER_EXPIRED, naming file, line
+            and the nearest known key.
+    """
+    text = read_text(path) if path else ""
+    where = Where(source=visible(str(path)) if path else "the command line", text=text)
+    raw = read_yaml(where)
+    for key in raw:
+        if key not in Settings.model_fields:
+            hint = ELSEWHERE.get(key) or meant(key, [*Settings.model_fields]) or ALL
+            raise refusal(where.place((key,)), f"does not know '{visible(key, 60)}'. {hint}")
+    raw = {key: value for key, value in raw.items() if value is not None}
+    given = {key: value for key, value in flags.items() if value is not None}
+    try:
+        settings = Settings.model_validate(raw | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        names = [str(part) for part in first["loc"]]
+        place = "the command line" if names[0] in given else where.place(names)
+        got = visible(repr(first["input"]), 60)
+        name = visible(".".join(names), 80)
+        if names[0] in given:
+            name = name.replace("changes.", "--set ", 1)
+        problem = f"cannot use {got} for '{name}': {first['msg'].lower()}."
+        raise refusal(place, problem) from None
+    if path:
+        parse_policy(policy_of(settings), base=load_policy(), where=where)
+    if path is None:
+        return settings
+    named = [name for name in (*PATHS, "profile") if name in raw and name not in given]
+    placed = settings.model_copy(
+        update={name: path.parent / getattr(settings, name) for name in named if name in PATHS}
+    )
+    placed._where = where
+    placed._places.update({name: where.place((name,)) for name in named})
+    return placed
+
+
+def read_text(path: Path) -> str:
+    """The text of a configuration.
+
+    Raises:
+        AuditError: CONFIG_INVALID if it cannot be read or is too large.
+    """
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device would never end
+            raise refusal(str(path), "is no file.")
+        if path.stat().st_size > MOST_BYTES:
+            raise refusal(str(path), "is larger than a megabyte.")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise AuditError(
+            "CONFIG_INVALID",
+            f"--config needs a file, but {visible(str(path))} does not exist. Check the path.",
+        ) from None
+    except OSError as error:
+        raise refusal(str(path), f"cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise refusal(str(path), "is no UTF-8 text.") from None
+
+
+def read_yaml(where: Where) -> dict[str, Any]:
+    """A mapping from the text of a configuration.
+
+    Raises:
+        AuditError: CONFIG_INVALID if it is none.
+    """
+    try:
+        return plain_yaml.load(where.text)
+    except ValueError as error:
+        raise refusal(where.source, f"is not valid: {visible(str(error))}.") from None
+
+
+def refusal(source: str, problem: str) -> AuditError:
+    """One sentence about a configuration."""
+    return AuditError(
+        "CONFIG_INVALID", f"the configuration of {visible(source)} {problem} Change it there."
+    )
+
+
+def meant(given: str, known: Sequence[str]) -> str:
+    """A question that names the known name most like the one given; empty where none is."""
+    near = nearest(given, known)
+    return f"Did you mean '{near}'?" if near else ""
+
+
+def chosen_profile(settings: Settings) -> Profile:
+    """The profile, with the user's changes.
+
+    Raises:
+        AuditError: CONFIG_INVALID for an unknown field or a value of a wrong type.
+    """
+    fields = [name for name in Profile.model_fields if name not in ("name", *FIXED)]
+    place = "the profile (--set; in audit.yaml: changes)"
+    for key, value in settings.changes.items():
+        if key not in fields:
+            hint = meant(key, fields) or f"Known are {', '.join(fields)}."
+            raise refusal(place, f"does not know '{visible(key, 60)}'. {hint}")
+        wanted = Profile.model_fields[key].annotation
+        least, most = SMALLEST.get(key, 0), LARGEST.get(key, math.inf)
+        if (wanted is bool) != isinstance(value, bool) or not least <= value <= most:
+            bounds = f"{least} or more" if most == math.inf else f"{least} to {most:,}"
+            raise refusal(
+                place,
+                f"cannot use {visible(repr(value), 60)} for '{key}', which needs "
+                + ("true or false." if wanted is bool else f"{bounds}."),
+            )
+    with settings.placing("profile", "PROFILE_"):
+        found = profile(settings.profile, **settings.changes)
+    return found.model_copy(update={"precision": precision(settings.amp)})
+
+
+def precision(amp: bool | None) -> Precision:
+    """Of the products while nulls learn."""
+    return "bfloat16" if amp else "float32"
+
+
+def policy_of(settings: Settings) -> dict[str, Any]:
+    """The settings' part of the policy, as `parse_policy` takes it."""
+    return {"version": 1, "limits": settings.limits, "waivers": settings.waivers}
+
+
+def chosen_policy(settings: Settings, path: Path | None) -> Policy:
+    """The default policy, changed by a policy file or by the configuration, never by both.
+
+    Raises:
+        AuditError: CONFIG_TWO_POLICIES where both are given; what `load_policy` raises.
+    """
+    if path is None:
+        return parse_policy(policy_of(settings), base=load_policy(), where=settings._where)
+    given = [key for key in ("limits", "waivers") if getattr(settings, key)]
+    if given:
+        raise AuditError(
+            "CONFIG_TWO_POLICIES",
+            f"the audit needs its limits in one place, but audit.yaml has `{given[0]}` and "
+            f"--policy names {visible(str(path))}. Move them into one of the two.",
+        )
+    return load_policy(path)
+
+
+__all__ = ["PROFILES", "Settings", "chosen_policy", "chosen_profile", "load_settings"]

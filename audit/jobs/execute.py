@@ -1,0 +1,54 @@
+"""All work of an audit: jobs are looked up in the store, and the rest is done."""
+
+from collections.abc import Mapping, Sequence
+
+from audit.checks.transfer.memory import kinds_aside
+from audit.core.progress import Progress
+from audit.core.workers import Crew
+from audit.evidence.context import Workshop
+from audit.jobs.job import Job
+from audit.jobs.scheduler import Done, Foreman
+from audit.jobs.store import Outcome, Store
+
+
+def execute(
+    jobs: Sequence[Job],
+    shop: Workshop,
+    store: Store,
+    progress: Progress,
+    given: Mapping[str, Outcome] | None = None,
+    size: int = 1,
+) -> Done:
+    """Look every job up in the store and do the rest, in order or side by side.
+
+    A job that raises becomes a failure with its reason, and so do those that build on it; the
+    others go on. The results do not depend on `size`, but for what the number of threads does to
+    the last digits.
+
+    Args:
+        jobs: Every one behind those that it needs.
+        shop: What executors work with.
+        store: Where outcomes are looked up and kept.
+        progress: Told what happens.
+        given: Outcomes known beforehand by key, as from a folder of nulls.
+        size: How many processes may do jobs at once, from `audit.core.workers.crew_size`.
+
+    Raises:
+        AuditError: If a job refuses its input: then nothing can be judged.
+    """
+    done, given = Done(), given or {}
+    for job in jobs:
+        found = given.get(job.key) or store.get(job.kind, job.key)
+        if found is not None:
+            done.outcomes[job.key] = found
+            done.reused.add(job.key)
+    rest = [job for job in jobs if job.key not in done.outcomes]
+    crew, aside = Crew(size), kinds_aside(rest, shop, size)
+    progress.start(sum(job.cost for job in rest))
+    try:
+        waiting = {job.key: job for job in rest}
+        Foreman(waiting, shop, store, progress, done, crew, aside).do_all()
+    finally:
+        crew.close()
+        progress.stop()
+    return done

@@ -1,0 +1,172 @@
+"""Which job is done next, and by whom."""
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from functools import partial
+
+from audit.checks.transfer.memory import prepare
+from audit.core.errors import AuditError
+from audit.core.progress import Progress
+from audit.core.workers import Crew, Ended, Line, LostError
+from audit.evidence.context import Workshop
+from audit.jobs.attempt import NO_MEMORY, attempt, why
+from audit.jobs.job import OF_COPIES, OF_NULLS, Job, longest_chains
+from audit.jobs.store import Outcome, Store
+
+
+@dataclass
+class Done:
+    """What became of a list of jobs.
+
+    Attributes:
+        outcomes: By key.
+        failures: One sentence by key, for jobs that raised or lack what they build on.
+        seconds: By key, of the jobs that were done now.
+        reused: Keys of those found in the store.
+    """
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    reused: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Foreman:
+    """Decides which job is done next, and where: by this process, or by a child.
+
+    Jobs of some kinds are done by children. All others take all threads of this process: those at
+    once that jobs for children wait for, the rest when there is no job for another child.
+
+    Attributes:
+        waiting: Jobs that have not begun, by key, every one behind those that it needs.
+        shop: What executors work with.
+        store: Where outcomes are kept.
+        progress: Told what happens.
+        done: Filled with what becomes of the jobs.
+        crew: The children.
+        aside: Kinds of jobs that they do.
+    """
+
+    waiting: dict[str, Job]
+    shop: Workshop
+    store: Store
+    progress: Progress
+    done: Done
+    crew: Crew
+    aside: tuple[str, ...] = OF_NULLS
+    running: dict[str, Job] = field(default_factory=dict)
+    here: set[str] = field(default_factory=set)  # keys of jobs that no child can do
+
+    def do_all(self) -> None:
+        """Until nothing waits or runs."""
+        costs = longest_chains(list(self.waiting.values()))
+        while self.waiting or self.running:
+            while self.crew.told():
+                self.hear()
+            ready = [job for job in self.waiting.values() if self.is_ready(job) and self.fits(job)]
+            aside = [job for job in ready if self.is_aside(job)] if self.crew.room else []
+            needed = [job for job in ready if not self.is_aside(job) and self.is_awaited(job)]
+            if needed:
+                self.do(needed[0])
+            elif aside:
+                self.hand_over(max(aside, key=lambda job: costs[job.key]))
+            elif own := [job for job in ready if not self.is_aside(job) and self.crew.room]:
+                self.do(own[0])
+            elif self.running:
+                self.hear()
+            else:
+                assert not self.waiting, "a job needs one that is not among them"
+
+    def is_ready(self, job: Job) -> bool:
+        """Whether all that a job needs is over."""
+        over = self.done.outcomes.keys() | self.done.failures.keys()
+        return all(needed.key in over for needed in job.after)
+
+    def is_aside(self, job: Job) -> bool:
+        """Whether a job is done by a child."""
+        return self.crew.size > 1 and job.kind in self.aside and job.key not in self.here
+
+    def fits(self, job: Job) -> bool:
+        """Whether a job may begin beside others: not where one lacked memory for it before."""
+        return not (job.key in self.here and job.kind in OF_COPIES and self.running)
+
+    def is_awaited(self, job: Job) -> bool:
+        """Whether a job for a child waits for this one."""
+        others = (other for other in self.waiting.values() if self.is_aside(other))
+        return any(needed.key == job.key for other in others for needed in other.after)
+
+    def begin(self, job: Job) -> str:
+        """A job waits no longer; returns why it cannot be done, in words."""
+        del self.waiting[job.key]
+        for needed in job.after:
+            if needed.key in self.done.failures:
+                return f"{job.label} needs what failed: {self.done.failures[needed.key]}"
+        self.progress.job(job.label, job.cost, job.key)
+        self.running[job.key] = job
+        return ""
+
+    def do(self, job: Job) -> None:
+        """Do one job here."""
+        if lacking := self.begin(job):
+            self.done.failures[job.key] = lacking
+            return
+        tick = partial(self.progress.tick, name=job.key)
+        began = time.monotonic()
+        found = attempt(job, self.shop, self.store, self.done.outcomes, tick)
+        self.end(job, found, time.monotonic() - began)
+
+    def hand_over(self, job: Job) -> None:
+        """Let a child do one job."""
+        if lacking := self.begin(job):
+            self.done.failures[job.key] = lacking
+            return
+        with contextlib.suppress(Exception):  # then the child meets it, and says so
+            prepare(job, self.shop, self.done.outcomes)
+
+        def work(line: Line) -> Outcome | AuditError | str:
+            return attempt(job, self.shop, self.store, self.done.outcomes, line.tick)
+
+        try:
+            self.crew.start(job.key, work)
+        except OSError:  # the system does not allow another process
+            self.put_back(job)
+
+    def put_back(self, job: Job) -> None:
+        """Let a job wait until it can be done here."""
+        self.here.add(job.key)
+        self.waiting[job.key] = self.running.pop(job.key)
+        self.progress.finish_job(job.key, counts=False)
+
+    def hear(self) -> None:
+        """Take the next that a child tells; what lacked memory is done once more, here."""
+        key, told = self.crew.wait()
+        job = self.running[key]
+        if not isinstance(told, Ended):
+            self.progress.tick(told, name=key)
+            return
+        result = told.result
+        if result == NO_MEMORY or (isinstance(result, LostError) and result.killed):
+            self.put_back(job)
+            return
+        if isinstance(result, Outcome) and not self.store.has(job.kind, key):
+            self.store.put(job.kind, key, result)  # the child has no part in our memory
+        self.end(job, why(result) if isinstance(result, LostError) else result, told.seconds)
+
+    def end(self, job: Job, found: Outcome | AuditError | str, seconds: float) -> None:
+        """Note what became of a job.
+
+        Raises:
+            AuditError: If its input is at fault: nothing can be judged.
+        """
+        del self.running[job.key]
+        if isinstance(found, AuditError):
+            raise found
+        if isinstance(found, str):
+            self.done.failures[job.key] = f"{job.label} failed: {found}"
+            self.progress.say(self.done.failures[job.key])
+        else:
+            self.done.outcomes[job.key] = found
+            self.done.seconds[job.key] = seconds
+        self.progress.finish_job(job.key)

@@ -1,0 +1,85 @@
+"""Weights of a model file, read as plain bytes where the child process says that they stand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+from torch import Tensor
+
+from audit.core.errors import AuditError
+from audit.model.files.descriptions import ITEM_BYTES, Stored, decoded
+from audit.model.files.formats import Kind
+from audit.model.files.sandbox import Closing, Parsing
+
+
+@dataclass
+class Content(Closing):
+    """What a model file holds, parsed but not yet believed; close it after use.
+
+    Attributes:
+        value: Of plain values and `Stored` tensors; anything may be missing or odd.
+        kind: How it was stored.
+        digest: SHA-256 of the file's bytes, hexadecimal.
+        name: Of the file, safe to show.
+        file: The file itself.
+        unpacked: What was compressed in it.
+    """
+
+    value: Any
+    kind: Kind
+    digest: str
+    name: str
+    file: IO[bytes]
+    unpacked: IO[bytes]
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.file.close()
+        self.unpacked.close()
+
+    def tensor(self, stored: Stored) -> Tensor:
+        """Read the values of one tensor.
+
+        Args:
+            stored: Part of `value`; zeros if it has no storage.
+
+        Returns:
+            Of its shape and type; its own memory, as few bytes as its elements span.
+
+        Raises:
+            AuditError: MODEL_CHANGED if the file has become shorter.
+        """
+        dtype = getattr(torch, stored.dtype)
+        if not stored.numel or stored.storage is None:
+            return torch.zeros(stored.shape, dtype=dtype)
+        item = ITEM_BYTES[stored.dtype]
+        raw = bytearray(stored.extent * item)
+        source = self.file if stored.storage.source == "file" else self.unpacked
+        source.seek(stored.storage.start + stored.offset * item)
+        if cast("Any", source).readinto(raw) < len(raw):
+            raise AuditError(
+                "MODEL_CHANGED",
+                f"an audit needs a model file that stays as it is, but {self.name!r} became "
+                "shorter while it was read. Run the audit again.",
+            )
+        flat = torch.frombuffer(raw, dtype=dtype)
+        return flat.as_strided(stored.shape, stored.stride)
+
+
+def read_content(path: Path, begun: Parsing | None = None) -> Content:
+    """Parse a model file. Nothing in it is ever executed.
+
+    Args:
+        path: Of the file.
+        begun: Already at work on this very file, if anything is.
+
+    Raises:
+        AuditError: MODEL_NOT_FOUND, MODEL_NOT_A_FILE, MODEL_UNREADABLE, MODEL_CORRUPT,
+            MODEL_UNSAFE, MODEL_DTYPE or MODEL_NO_WEIGHTS.
+    """
+    parsing = begun if begun is not None and begun.path == path else Parsing(path)
+    with parsing:
+        found = parsing.finish()
+    value, kind = decoded(found.answer["value"]), found.answer["kind"]
+    return Content(value, kind, found.digest, parsing.name, found.file, found.unpacked)

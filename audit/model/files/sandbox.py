@@ -1,0 +1,260 @@
+"""A model file parsed by a child process with limits on memory and time: nothing of it is run.
+
+Needs no torch, so that the child can work while torch loads. Whatever happens to it becomes one
+sentence.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Self, cast
+
+from audit.core.errors import AuditError
+from audit.model.files.errors import RefusedError, corrupt, unreadable
+from audit.model.files.sandbox_child import seconds_for
+from audit.reports.text import visible
+
+BOOT = (
+    "import sys; sys.path.append(sys.argv.pop(1)); "
+    "from audit.model.files.sandbox_child import main; main()"
+)
+
+NEVER_WRITTEN = "more than half of it was never written, as in a download that broke off"
+
+SLOW = 6  # times the child's processor time: what a busy machine may take
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What stands where in a model file, not yet believed.
+
+    Attributes:
+        answer: Of the child process: "kind" and "value".
+        digest: SHA-256 of the file's bytes, hexadecimal.
+        file: The file itself; its owner closes it.
+        unpacked: What was compressed in it; likewise.
+    """
+
+    answer: dict[str, Any]
+    digest: str
+    file: IO[bytes]
+    unpacked: IO[bytes]
+
+
+class Closing(ABC):
+    """Closed at the end of its `with`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is open; a second call does nothing."""
+
+
+class Parsing(Closing):
+    """A child process at work on a model file; left unfinished, it is ended.
+
+    Args:
+        path: Of the file.
+
+    Raises:
+        AuditError: MODEL_NOT_FOUND, MODEL_NOT_A_FILE, MODEL_UNREADABLE or MODEL_CORRUPT.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.name = visible(path.name or str(path), 80)
+        _require_file(path, self.name)
+        self.file: IO[bytes] | None = None
+        self.unpacked: IO[bytes] | None = None
+        self.child: subprocess.Popen[bytes] | None = None
+        with self._in_words():
+            self.file = _opened(path)
+            self.unpacked = _temporary()
+            if is_hollow(self.file):
+                raise corrupt(NEVER_WRITTEN)
+            self.child = _started(self.file, self.unpacked)
+
+    def finish(self) -> Parsed:
+        """Wait for the child, and take the files over.
+
+        Raises:
+            AuditError: MODEL_UNREADABLE, MODEL_CORRUPT, MODEL_UNSAFE, MODEL_DTYPE or
+                MODEL_NO_WEIGHTS.
+        """
+        if self.child is None or self.file is None or self.unpacked is None:
+            raise RuntimeError("this file was parsed and given away before")
+        with self._in_words():
+            answer = _answer(self.child, os.fstat(self.file.fileno()).st_size)
+            self.file.seek(0)
+            digest = hashlib.file_digest(cast("Any", self.file), "sha256").hexdigest()
+        found = Parsed(answer, digest, self.file, self.unpacked)
+        self.file = self.unpacked = self.child = None
+        return found
+
+    def close(self) -> None:
+        """End the child and let go of the files, unless `finish` gave them away."""
+        if self.child is not None:
+            with self.child:
+                self.child.kill()
+        for file in (self.file, self.unpacked):
+            if file is not None:
+                file.close()
+        self.file = self.unpacked = self.child = None
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """What is raised inside becomes one sentence about this file."""
+        try:
+            yield
+        except RefusedError as refused:
+            self.close()
+            raise _in_words(refused, self.name) from None
+        except OSError:
+            self.close()
+            gone = unreadable("cannot be read from the disk", "Check its permissions")
+            raise _in_words(gone, self.name) from None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a regular file; a pipe that has taken its place does not block."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = open(handle, "rb")  # noqa: PTH123, SIM115 - from a descriptor; the caller closes it
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        file.close()
+        raise OSError
+    return file
+
+
+def _temporary() -> IO[bytes]:
+    """Takes what is compressed in a model file.
+
+    Raises:
+        RefusedError: MODEL_UNREADABLE, about the place for it.
+    """
+    try:
+        return tempfile.TemporaryFile(prefix="audit-")
+    except OSError as error:
+        what = "cannot be unpacked, since a temporary file gave {}"
+        remedy = "Make room, or name another place with TMPDIR"
+        raise RefusedError("MODEL_UNREADABLE", what, remedy, str(error.strerror)) from None
+
+
+def _started(file: IO[bytes], unpacked: IO[bytes]) -> subprocess.Popen[bytes]:
+    """The child, at work."""
+    size = os.fstat(file.fileno()).st_size
+    root = Path(__file__).parents[3]
+    handles = (file.fileno(), unpacked.fileno())
+    # isolated: neither the user's variables, nor the current folder, nor installed packages
+    words = [sys.executable, "-I", "-S", "-c", BOOT, root, *handles, size]
+    return subprocess.Popen(
+        [str(word) for word in words],
+        pass_fds=handles,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={},
+        cwd="/",
+    )
+
+
+def _answer(child: subprocess.Popen[bytes], size: int) -> dict[str, Any]:
+    """What the child found in a file of so many bytes.
+
+    Raises:
+        RefusedError: The child refused it, or did not live to answer.
+    """
+    with child:
+        try:
+            output = child.communicate(timeout=SLOW * seconds_for(size))[0]
+        except subprocess.TimeoutExpired:
+            output = b""
+        finally:
+            child.kill()
+    try:
+        found: dict[str, Any] = json.loads(output)
+    except (ValueError, RecursionError):
+        what = "took too much time or memory to read, so that reading it was stopped"
+        raise unreadable(what, "Save `model.state_dict()` alone") from None
+    if "refused" in found:
+        raise RefusedError(*found["refused"])
+    return found
+
+
+def _in_words(refused: RefusedError, name: str) -> AuditError:
+    what = refused.what.replace("{}", repr(visible(refused.culprit, 80)))
+    need = "a checkpoint is needed, but " if refused.reason == "MODEL_UNREADABLE" else ""
+    return AuditError(refused.reason, f"{need}{name!r} {what}. {refused.remedy}.")
+
+
+def _require_file(path: Path, name: str) -> None:
+    """Refuse everything but a regular file, without opening it."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError, RuntimeError):  # ValueError: a zero byte; RuntimeError: a loop
+        if _is_link(path):
+            what = f"{name!r} is a link that leads nowhere. Give the checkpoint file itself."
+            raise AuditError("MODEL_NOT_A_FILE", what) from None
+        raise AuditError(
+            "MODEL_NOT_FOUND",
+            f"no file {visible(str(path))!r} is there. Give the path of a checkpoint file; names "
+            "of pretrained models are not fetched.",
+        ) from None
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+        raise AuditError(
+            "MODEL_NOT_A_FILE", f"{name!r} is {what}. Give the checkpoint file itself."
+        )
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except (OSError, ValueError):
+        return False
+
+
+SMALL = 2**28  # bytes: below, reading the zeros does no harm
+
+MOST_PARTS = 100_000  # of written bytes, in what is looked at
+
+
+def is_hollow(file: IO[bytes]) -> bool:
+    """Whether more than half of a large file was never written, and reads as zeros.
+
+    Args:
+        file: Opened for reading; its position is not kept.
+
+    Returns:
+        False also where the system cannot tell.
+    """
+    size = os.fstat(file.fileno()).st_size
+    if size < SMALL or not hasattr(os, "SEEK_DATA"):
+        return False
+    written = at = 0
+    try:
+        for _ in range(MOST_PARTS):
+            start = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            at = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            written += at - start
+            if at >= size:
+                break
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # which means that nothing is written behind this point
+            return False
+    file.seek(0)
+    return 2 * written < size

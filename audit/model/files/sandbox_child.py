@@ -1,0 +1,105 @@
+"""The process that parses a model file: limited in memory and time, unable to open anything.
+
+Started by `audit.model.parsing` with a bare environment and three open files, it lowers its own
+limits, parses, and prints JSON. Standard library only, so that it starts in a tenth of a second.
+"""
+
+import codecs
+import contextlib
+import json
+import os
+import resource
+import sys
+from typing import Any
+
+from audit.core.parent_death import end_with_parent
+from audit.model.files.descriptions import encoded
+from audit.model.files.errors import RefusedError, corrupt, unreadable
+from audit.model.files.formats import parse
+
+MEMORY = 2**30  # bytes of address space
+
+SECONDS = 20  # of processor time, and one more for each SPEED bytes of the file
+
+SPEED = 100 * 2**20
+
+MOST_PARTS = 500_000  # of nested values that are passed on
+
+MOST_TEXT = 2**26  # characters of JSON
+
+CODECS = ("ascii", "cp437", "latin_1", "raw_unicode_escape", "unicode_escape", "utf_8")
+
+
+def seconds_for(size: int) -> int:
+    """Processor time that a file of so many bytes may take."""
+    return SECONDS + size // SPEED
+
+
+def limit(size: int) -> None:
+    """Give up, for good, memory, time, and the right to open files, sockets and processes.
+
+    Args:
+        size: Of the file to be parsed, in bytes.
+    """
+    end_with_parent()
+    for name in CODECS:
+        codecs.lookup(name)  # loads a file, which is not possible later
+    sizes = {
+        "RLIMIT_AS": MEMORY,
+        "RLIMIT_CPU": seconds_for(size),
+        "RLIMIT_FSIZE": 4 * size + MEMORY,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_NPROC": 0,
+        "RLIMIT_NOFILE": 0,
+    }
+    for name, value in sizes.items():
+        kind = getattr(resource, name, None)
+        if kind is None:
+            continue
+        with contextlib.suppress(ValueError, OSError):  # not on this system
+            hard = resource.getrlimit(kind)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(kind, (value, value))
+
+
+def answer(file: int, unpacked: int, size: int) -> dict[str, Any]:
+    """What the file holds, or why it is refused, as plain JSON.
+
+    Args:
+        file: Descriptor of the model file.
+        unpacked: Descriptor that takes what is compressed in it.
+        size: Of the file in bytes.
+    """
+    try:
+        with os.fdopen(file, "rb") as opened, os.fdopen(unpacked, "r+b") as target:
+            found = parse(opened, size, target)
+        return {"kind": found.kind, "value": encoded(found.value, [MOST_PARTS])}
+    except RefusedError as refused:
+        error = refused
+    except OverflowError:
+        error = corrupt("it holds hundreds of thousands of values, which no checkpoint does")
+    except (MemoryError, RecursionError):
+        error = corrupt("reading it would take more than 1 GB beside its weights")
+    except OSError:
+        error = unreadable(
+            "cannot be read or unpacked", "Check its permissions and free disk space"
+        )
+    except Exception:  # what no check above foresaw; still no reason to trust it
+        error = unreadable("is not one, or is damaged", "Copy it again, or save it anew")
+    return {"refused": [error.reason, error.what, error.remedy, error.culprit[:1000]]}
+
+
+def main() -> None:
+    """Parse the file of the descriptors and size given as arguments; print the answer."""
+    file, unpacked, size = map(int, sys.argv[1:4])
+    limit(size)
+    text = json.dumps(answer(file, unpacked, size))
+    if len(text) > MOST_TEXT:
+        error = corrupt("its names alone take more than 64 MB")
+        text = json.dumps({"refused": [error.reason, error.what, error.remedy, ""]})
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

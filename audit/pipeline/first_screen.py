@@ -1,0 +1,143 @@
+"""What a reviewer reads before anything else, beside verdict and numbers: what, when, how sure."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.checks.accuracy_gap.report import NAME as GAP
+from audit.checks.accuracy_gap.report import strongest
+from audit.evidence import shared_jobs as requests
+from audit.evidence.case import Case, NotMeasured
+from audit.evidence.setup import Setup
+from audit.record import Measurement, title_of
+from audit.reports.document import KeyNumber
+from audit.reports.text import interval, number
+
+FACTS = (  # label on the first screen, where it is found, and its label there
+    ("Model", "subject", "file"),
+    ("Architecture", "subject", "architecture"),
+    ("SHA-256 of the weights", "subject", "SHA-256 of the weights"),
+    ("Data", "data", "source"),
+    ("Images", "data", "images"),
+    ("Classes", "data", "classes"),
+    ("SHA-256 of the data", "data", "SHA-256 of the data"),
+    ("Date", "provenance", "date"),
+    ("Tool", "provenance", "tool"),
+)
+
+
+def audited(
+    subject: Mapping[str, str], data: Mapping[str, str], provenance: Mapping[str, str]
+) -> dict[str, str]:
+    """The few facts that say which audit this is; the others stand at the end of the report."""
+    places = {"subject": subject, "data": data, "provenance": provenance}
+    return {
+        label: places[place][name] for label, place, name in FACTS if places[place].get(name, "")
+    }
+
+
+def certainty(setup: Setup, measurements: Sequence[Measurement]) -> str:
+    """How sure the numbers are: over how many images and seeds, and how ripe the nulls are."""
+    seeds = setup.profile.seeds
+    told = (
+        f"{seeds} seeds of each null"
+        if seeds > 1
+        else "one seed of each null, whose spread is assumed to be 1 point"
+    )
+    text = f"Intervals are 95 % intervals, over {setup.n_eval:,} evaluation images and {told}."
+    return f"{text} {ripeness(measurements)}".strip()
+
+
+def ripeness(measurements: Sequence[Measurement]) -> str:
+    """What more training might add to the null that has most to gain; empty if none was trained."""
+    claims = {
+        m.name.split(".", 2)[2]
+        for m in measurements
+        if m.name.startswith("accuracy_gap.gain.") and m.detail.get("claim")
+    }
+    allowances = {
+        name: m.value
+        for m in measurements
+        if m.name.startswith("accuracy_gap.allowance.")
+        and (name := m.name.split(".", 2)[2]) in claims
+    }
+    if not allowances:
+        return ""
+    name = max(allowances, key=lambda key: (math.isnan(allowances[key]), allowances[key]))
+    if not math.isfinite(allowances[name]):
+        return f"How much more training would lift {title_of(name)} is not known."
+    lift = number(allowances[name], "points")
+    return f"More training might lift a null by up to {lift} ({title_of(name)})."
+
+
+def watermark(setup: Setup) -> str:
+    """What a reader must know before the verdict."""
+    profile = setup.profile
+    if profile.seeds == 1:
+        return (
+            f"{profile.name} profile: one seed of each null, its spread over seeds is assumed to "
+            "be 1 point"
+        )
+    return "" if profile.name in ("default", "full") else f"{profile.name} profile"
+
+
+def key_numbers(measurements: Sequence[Measurement]) -> tuple[KeyNumber, ...]:
+    """The numbers of the first screen: accuracy, strongest null, gain over the closest one."""
+    by_name = {m.name.removeprefix(f"{GAP}."): m for m in measurements}
+    found = []
+    subject = by_name.get("accuracy.subject")
+    if subject is not None:
+        found.append(key_number("Accuracy of this model", subject, "accuracy"))
+    name = strongest(by_name)
+    if name:
+        accuracy, closest = by_name[f"accuracy.{name}"], by_name[f"gain.{name}"]
+        label = f"Accuracy of {title_of(name)}, the strongest blind model"
+        found.append(key_number(label, accuracy, "blind_accuracy"))
+        found.append(gain_number(title_of(name), closest))
+    return tuple(found)
+
+
+def gain_number(null: str, gain: Measurement) -> KeyNumber:
+    """The gain, in words that stay true where the null is the better model."""
+    label = f"Share of the errors of {null} removed"
+    if math.isnan(gain.value):
+        return KeyNumber(label=label, value="it makes none", interval="", n=gain.n)
+    if gain.value >= 0:
+        return key_number(label, gain, "gain_over_blind")
+    turned = {"value": -gain.value, "low": -gain.high, "high": -gain.low}
+    return key_number(f"More errors than {null}, by", gain.model_copy(update=turned), "")
+
+
+def key_number(label: str, m: Measurement, metric: str) -> KeyNumber:
+    """One card; a gain is shown as a share."""
+    unit = "fraction" if m.unit == "gain" else m.unit
+    return KeyNumber(
+        label=label,
+        value=number(m.value, unit),
+        interval=interval(m.low, m.high, unit),
+        n=m.n,
+        metric=metric,
+        estimate=m.value,
+    )
+
+
+ROUNDING = 1e-6  # of the largest logit
+
+
+def same_for_all(logits: NDArray[np.float32]) -> bool:
+    """Whether every image got the same logits, up to rounding: (n, K)."""
+    spread = float(np.ptp(logits, axis=0).max())
+    return spread <= ROUNDING * float(np.abs(logits).max())
+
+
+def mark(case: Case) -> str:
+    """The flag for the report's first line; empty for a model that tells images apart."""
+    try:
+        logits = case.result(requests.subject_outputs(case.setup)).arrays["logits"]
+    except NotMeasured:
+        return ""
+    if not same_for_all(logits):
+        return ""
+    return f"this model gives the same outputs for all {len(logits):,} images"

@@ -1,0 +1,81 @@
+"""The list of names is what checks make: no more, no less."""
+
+from pathlib import Path
+
+import pytest
+
+from audit.checks import ALL
+from audit.policy import measurement_names as names
+from audit.policy.measurement_names import is_crash
+from audit.runs.report import load_report
+
+UNMEASURED = (  # by the tiny audit: no circular twin, even classes, right order, nothing to name
+    "position.",
+    "accuracy_gap.balanced_gain.",
+    "labels.moved.",
+    "probes.svm.",
+    "probes.other_",
+    "preprocessing.accuracy.",
+    "split_transfer.",
+    "preprocessing.gain.",
+    "data.file.",
+)
+
+
+@pytest.fixture(scope="module")
+def made(finished):
+    return {m.name for m in load_report(finished[0]).measurements}
+
+
+def test_every_measurement_is_in_the_list(made):
+    assert [name for name in sorted(made) if not names.is_made(name)] == []
+
+
+def test_every_name_in_the_list_is_measured(made):
+    missing = []
+    for name in names.NAMES:
+        stem, place, _ = name.partition("<")
+        if not any(m.startswith(stem) if place else m == stem for m in made):
+            missing.append(name)
+    assert [name for name in missing if not name.startswith(UNMEASURED)] == []
+
+
+def test_names_that_the_tiny_audit_lacks_stand_in_their_check():
+    for name in names.NAMES:
+        if name.startswith(UNMEASURED):
+            check, quantity = name.partition("<")[0].split(".", 1)
+            (module,) = [c for c in ALL if check == c.NAME]
+            assert f"{{NAME}}.{quantity}" in Path(module.__file__).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("pattern", "name", "expected"), [
+    ("a.*", "a.b", True), ("a.*", "a.", True), ("a.*", "ab", False), ("*", "a", True),
+    ("a*b*c", "a1b2b3c", True), ("ab*ba", "aba", False), ("a[b]", "a[b]", True),
+    ("a[b]", "ab", False), ("a?", "ab", False), ("a.b", "a.b", True), ("a**c", "abc", True),
+])  # fmt: skip
+def test_only_a_star_is_special(pattern, name, expected):
+    assert names.fits(pattern, name) is expected
+
+
+@pytest.mark.parametrize(("pattern", "expected"), [
+    ("*", True), ("data.*", True), ("*.subject", True), ("accuracy_gap.gain.bagnet-9", True),
+    ("accuracy_gap.gain.bagnet-8", False), ("accuracy_gap.gain", False), ("dat.*", False),
+    ("accuracy_gap.class_gap.[x].*'", True), ("accuracy_gap.class_gap.", False),
+    ("transfer.*.layer1", True), ("*oadaptation.fc", True),
+    ("reference.data.groups", True), ("reference.accuracy_gap.heldout.*", False),
+    ("reference.reference.data.groups", False), ("accuracy_gap.crashed", False), ("", False),
+])  # fmt: skip
+def test_what_a_check_can_make(pattern, expected):
+    assert names.is_made(pattern) is expected
+
+
+def test_the_nearest_name():
+    assert names.nearest_name("accuracy_gap.gian.*") == "accuracy_gap.gain.*"
+    assert names.nearest_name("data.leaks") == "data.near_leaks"
+    assert names.nearest_name("reference.data.group") == "reference.data.groups"
+    assert names.nearest_name("reference.xyzzy") == ""
+
+
+def test_a_class_may_be_called_crashed():
+    assert is_crash("transfer.crashed")
+    assert not is_crash("accuracy_gap.class_gap.crashed")

@@ -1,0 +1,342 @@
+"""Jobs side by side: the same results as one by one, and a child that dies takes only its job."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from audit.checks.executors import KINDS
+from audit.core import workers as crews
+from audit.core.errors import AuditError
+from audit.core.progress import Progress
+from audit.core.workers import Crew, Ended, LostError, crew_size
+from audit.jobs.execute import execute
+from audit.jobs.job import OF_NULLS, Job, longest_chains
+from audit.jobs.scheduler import Done, Foreman
+from audit.jobs.store import Outcome, Store
+from tests.samples.audits import TINY, invoked, sets
+
+SHOP = SimpleNamespace(device="cpu")
+
+
+def messages(*works, size=2):
+    crew, found = Crew(size), []
+    for i, work in enumerate(works):
+        crew.start(str(i), work)
+    while crew.children:
+        found.append(crew.wait())
+    return found
+
+
+def test_a_child_tells_messages_in_order_and_ends_with_its_result():
+    found = messages(lambda tell: [tell("a"), tell("b"), os.getpid()][-1])
+    assert [said for _, said in found[:2]] == ["a", "b"]
+    assert found[2][1].result != os.getpid()
+
+
+def test_children_work_at_the_same_time():
+    def work(_):
+        began = time.monotonic()
+        time.sleep(1.0)
+        return began, time.monotonic()
+
+    spans = [told.result for _, told in messages(work, work)]
+    assert max(began for began, _ in spans) < min(ended for _, ended in spans)
+
+
+@pytest.mark.parametrize(
+    ("work", "words"),
+    [
+        (lambda _: os.kill(os.getpid(), signal.SIGKILL), "killed, as the system does where memory"),
+        (lambda _: os.kill(os.getpid(), signal.SIGTERM), "ended by SIGTERM"),
+        (lambda _: os._exit(3), "exit code 3"),
+        (lambda _: 1 / 0, "ZeroDivisionError"),
+        (lambda tell: tell(lambda: None), "pickle"),
+        (lambda _: lambda: None, "pickle"),
+    ],
+)
+def test_a_child_without_a_result_says_how_it_ended(work, words):
+    (_, ended), *more = messages(work)
+    assert isinstance(ended, Ended)
+    assert isinstance(ended.result, LostError)
+    assert words in str(ended.result)
+    assert not more
+
+
+def test_closing_ends_children_whatever_they_do():
+    crew = Crew(1)
+    crew.start("x", lambda _: time.sleep(60))
+    pid = crew.children["x"][0].pid
+    crew.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_no_more_children_than_threads_or_than_have_room(monkeypatch):
+    rooms, threads = [3 * crews.ROOM], [2]
+    monkeypatch.setattr(crews, "free_memory", lambda: rooms[-1])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    assert crew_size() == 2
+    threads.append(8)
+    assert crew_size(torch.device("cpu")) == 3
+    assert crew_size(images=crews.ROOM) == 1
+    assert crew_size(torch.device("cuda")) == 1
+    assert messages(lambda _: crew_size())[0][1].result == 1
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    assert crew_size() == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(crews, "free_memory", lambda: 0)
+    assert crew_size() == 1
+
+
+def system(root, files):
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return root
+
+
+MEMINFO = {"proc/meminfo": "MemTotal: 99 kB\nMemAvailable:  50 kB\n"}
+GROUP = "sys/fs/cgroup/"
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        (MEMINFO, 50 * 1024),
+        ({}, crews.ROOM),
+        (MEMINFO | {GROUP + "memory.max": "max\n", GROUP + "memory.current": "9"}, 50 * 1024),
+        (MEMINFO | {GROUP + "memory.max": "100", GROUP + "memory.current": "90"}, 10),
+        (
+            MEMINFO
+            | {GROUP + "memory.max": "100", GROUP + "memory.current": "90"}
+            | {GROUP + "memory.stat": "anon 60\ninactive_file 30\n"},
+            40,
+        ),
+        (
+            {GROUP + "memory/memory.limit_in_bytes": "100"}
+            | {GROUP + "memory/memory.usage_in_bytes": "120"},
+            0,
+        ),
+    ],
+)
+def test_free_memory_is_what_the_system_and_the_control_group_leave(files, free, tmp_path):
+    assert crews.free_memory(system(tmp_path, files)) == free
+
+
+def test_a_child_that_nobody_hears_goes_on():
+    """Shares that find no room in the pipe are left out; messages wait."""
+
+    def work(line):
+        for _ in range(20_000):
+            line.told = 0.0
+            line.tick(0.5)
+        return "done"
+
+    crew = Crew(1)
+    crew.start("x", work)
+    process = crew.children["x"][0]
+    process.join(5)  # it waits with its result only
+    heard = []
+    while crew.children:
+        heard.append(crew.wait()[1])
+    assert heard[-1].result == "done"
+    assert 0 < len(heard) < 20_000
+
+
+def test_a_child_may_speak_while_a_thread_of_the_parent_holds_the_stream(monkeypatch):
+    lock = threading.Lock()
+
+    class Held:
+        def write(self, _):
+            with lock:
+                return 0
+
+        def flush(self):
+            pass
+
+    monkeypatch.setattr("sys.stderr", Held())
+    with lock:
+        crew = Crew(1)
+        crew.start("x", lambda _: print("a warning", file=sys.stderr))
+        assert crew.wait()[1].result is None
+
+
+def test_the_error_of_an_input_comes_back_as_it_was():
+    error = messages(lambda _: AuditError("DATA_ODD", "one sentence."))[0][1].result
+    assert (error.reason, str(error)) == ("DATA_ODD", "DATA_ODD: one sentence.")
+
+
+def chain(kind, n, after=(), cost=1.0):
+    return Job(kind=kind, label=f"{kind} {n}", params={"n": n}, after=after, cost=cost)
+
+
+def test_the_longest_chain_begins_first():
+    first = chain("choose", 1, cost=2.0)
+    long, short = chain("fit", 1, (first,), 5.0), chain("fit", 2, (first,), 1.0)
+    lone = chain("choose", 2, cost=6.0)
+    costs = longest_chains([first, lone, long, short])
+    assert [costs[job.key] for job in (first, lone, long, short)] == [7.0, 6.0, 5.0, 1.0]
+
+
+@pytest.fixture
+def adding(monkeypatch):
+    """Every job is one more than the sum of those that it needs; it tells who did it."""
+
+    def add(job, shop, results, tick):
+        tick(0.5)
+        total = 1 + sum(results[needed.key].arrays["n"] for needed in job.after)
+        return Outcome({"pid": os.getpid()}, {"n": np.array(total)})
+
+    for kind in KINDS:
+        monkeypatch.setitem(KINDS, kind, add)
+
+
+def diamond():
+    facts = chain("train_facts", 0)
+    chosen = [chain("choose", n, (facts,)) for n in range(3)]
+    fits = [chain("fit", n, (job,)) for n, job in enumerate(chosen)]
+    shown = [
+        chain("null_outputs", n, (fits[n],)).model_copy(update={"label": "x"}) for n in range(3)
+    ]
+    return [facts, *chosen, *fits, *shown, chain("stack", 0, tuple(shown)), chain("dimension", 0)]
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_side_by_side_gives_what_one_by_one_gives(adding, tmp_path, stored):
+    jobs = diamond()
+    alone = execute(jobs, SHOP, Store(None), Progress(quiet=True))
+    store = Store(tmp_path if stored else None)
+    done = execute(jobs, SHOP, store, Progress(quiet=True), size=2)
+    for job in jobs:
+        assert done.outcomes[job.key].arrays == alone.outcomes[job.key].arrays
+        aside = done.outcomes[job.key].values["pid"] != os.getpid()
+        assert aside == (job.kind in OF_NULLS)
+        assert store.has(job.kind, job.key)
+    assert done.seconds.keys() == alone.seconds.keys()
+
+
+def test_a_child_that_ends_is_noticed_between_the_jobs_that_are_done_here(adding, monkeypatch):
+    first = chain("choose", 0)
+    jobs = [first, *(chain("dimension", n) for n in range(3)), chain("fit", 0, (first,))]
+    crew = Crew(2)
+
+    def wait(*_):
+        while crew.children and not crew.told():
+            time.sleep(0.01)
+        return Outcome({})
+
+    monkeypatch.setitem(KINDS, "dimension", wait)
+    progress = Progress(quiet=True)
+    Foreman({job.key: job for job in jobs}, SHOP, Store(None), progress, Done(), crew).do_all()
+    begun = [line.split(" ", 1)[1] for line in progress.lines]
+    assert begun[:2] == ["choose 0", "dimension 0"]
+    assert begun.index("fit 0") < begun.index("dimension 2")
+
+
+@pytest.mark.parametrize("why", ["killed", "can't allocate memory"])
+def test_a_copy_that_lacked_memory_is_done_once_more_when_no_other_runs(why, adding, monkeypatch):
+    ours, running = os.getpid(), []
+
+    def learn(job, *_):
+        if os.getpid() == ours:
+            running.append(len(foreman.running))
+            return Outcome({}, {"n": np.array(1)})
+        if job.params["n"] == 0 and why == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if job.params["n"] == 0:
+            raise RuntimeError(why)
+        time.sleep(0.5)
+        return Outcome({}, {"n": np.array(2)})
+
+    monkeypatch.setitem(KINDS, "transfer", learn)
+    jobs = {job.key: job for job in (chain("transfer", n, cost=3.0 - n) for n in range(3))}
+    done, crew = Done(), Crew(2)
+    foreman = Foreman(
+        dict(jobs), SHOP, Store(None), Progress(quiet=True), done, crew, ("transfer",)
+    )
+    foreman.do_all()
+    assert not done.failures
+    assert [int(done.outcomes[key].arrays["n"]) for key in jobs] == [1, 2, 2]
+    assert running == [1]  # itself
+
+
+def failed_where(monkeypatch, choose):
+    """Labels that failed where `choose 1` does what is given, and those that began, in order."""
+    monkeypatch.setitem(
+        KINDS,
+        "choose",
+        lambda job, *_: choose() if job.params["n"] == 1 else Outcome({}, {"n": np.array(0)}),
+    )
+    jobs, progress = diamond(), Progress(quiet=True)
+    done = execute(jobs, SHOP, Store(None), progress, size=2)
+    failed = [job for job in jobs if job.key in done.failures]
+    return [(job.kind, job.params["n"]) for job in failed], done.failures.get(jobs[2].key, "")
+
+
+def test_a_job_whose_child_ends_takes_only_those_that_need_it(adding, monkeypatch):
+    failed, why = failed_where(monkeypatch, lambda: os._exit(3))
+    assert failed == [("choose", 1), ("fit", 1), ("null_outputs", 1), ("stack", 0)]
+    assert "its process ended with exit code 3" in why
+
+
+def test_a_job_whose_child_was_killed_is_done_once_more_here(adding, monkeypatch):
+    parent = os.getpid()
+
+    def choose():
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Outcome({}, {"n": np.array(0)})
+
+    assert failed_where(monkeypatch, choose) == ([], "")
+
+
+def test_where_no_child_can_be_started_all_is_done_here(adding, monkeypatch):
+    monkeypatch.setattr(os, "fork", lambda: (_ for _ in ()).throw(BlockingIOError("no more")))
+    jobs = diamond()
+    done = execute(jobs, SHOP, Store(None), Progress(quiet=True), size=2)
+    assert {outcome.values["pid"] for outcome in done.outcomes.values()} == {os.getpid()}
+    assert not done.failures
+
+
+def test_a_job_that_refuses_its_input_ends_all_and_leaves_no_child(adding, monkeypatch):
+    def refuses(job, *_):
+        if job.params["n"] == 1:
+            raise AuditError("DATA_ODD", "one sentence.")
+        time.sleep(60)
+
+    monkeypatch.setitem(KINDS, "choose", refuses)
+    with pytest.raises(AuditError, match="one sentence"):
+        execute(diamond(), SHOP, Store(None), Progress(quiet=True), size=2)
+    assert not multiprocessing.active_children()
+
+
+def test_nulls_learn_the_same_in_children_bit_for_bit(data, tmp_path, monkeypatch):
+    from safetensors.numpy import load_file
+
+    begun, start, weights = [], Crew.start, []
+    monkeypatch.setattr(crews, "free_memory", lambda: 9 * crews.ROOM)
+    monkeypatch.setattr(Crew, "start", lambda *given: begun.append(given[1]) or start(*given))
+    for threads in (1, 2):
+        out = tmp_path / str(threads)
+        flags = ["--threads", threads, "--no-cache", "--img-size", "16", "--out", out]
+        small = sets(TINY | {"images_seen": 1000})
+        invoked("nulls", "fit", "--data", data, "--quick", *flags, *small)
+        files = [
+            file for kind in ("choose", "fit") for file in out.glob(f"entries/{kind}/*/*.safe*")
+        ]
+        weights.append({str(f.relative_to(out)): load_file(f) for f in files})
+        assert bool(begun) == (threads == 2)
+    alone, aside = weights
+    assert len(alone) > 4
+    assert alone.keys() == aside.keys()
+    for name, arrays in alone.items():
+        assert all(np.array_equal(arrays[key], aside[name][key]) for key in arrays)

@@ -1,0 +1,196 @@
+"""Weights that fit several architectures: the images decide, or nobody does."""
+
+import copy
+from dataclasses import dataclass, replace
+
+import pytest
+import timm
+import torch
+
+from audit.core.errors import AuditError
+from audit.core.progress import Progress
+from audit.inputs import model as deciding
+from audit.inputs.data import load_data
+from audit.inputs.model import decide, load_decided, load_model, right_answers
+from audit.inputs.settings import Settings
+from audit.jobs.store import Store
+from audit.model.files.content import Content
+from audit.model.signatures import Candidate
+from audit.pipeline import session as batch
+from audit.pipeline.batch import Batch
+from audit.pipeline.session import audit_one, data_for
+
+
+@dataclass(frozen=True)
+class FakeSubject:
+    name: str
+    preprocessing: None = None
+
+
+@pytest.fixture(scope="module")
+def settings(data):
+    return Settings(data=data)
+
+
+@pytest.fixture(scope="module")
+def trained(model, settings):
+    return load_model(model, settings)
+
+
+def loaded(settings):
+    return lambda subject: load_data(settings, subject.class_names)
+
+
+def shared(settings):
+    return Batch(settings, None, None, Store(None), None, Progress(True))
+
+
+def renamed(subject, name, network):
+    return replace(subject, spec=replace(subject.spec, architecture=name), model=network)
+
+
+def test_the_architecture_that_classifies_well_is_taken_and_named(trained, settings):
+    worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
+
+    chosen = decide([worse, trained], settings, loaded(settings))
+
+    assert chosen.spec.architecture == "resnet10t"
+    assert "clearly best of 2" in chosen.identified
+    assert "training images" in chosen.identified
+
+
+def test_equals_are_refused_with_their_scores(trained, settings):
+    twin = renamed(trained, "resnet14t", trained.model)
+
+    with pytest.raises(AuditError, match=r"MODEL_ARCH_UNKNOWN: .*none of them is clearly best.*%"):
+        decide([trained, twin], settings, loaded(settings))
+
+
+@pytest.mark.parametrize("given", [{"nulls": "somewhere"}, {"data": None, "eval_data": "here"}])
+def test_without_training_images_nothing_is_decided(given, trained, settings):
+    worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
+
+    with pytest.raises(AuditError, match=r"fit 2 \(resnet14t, resnet10t\), and only training"):
+        decide([worse, trained], settings.model_copy(update=given), pytest.fail)
+
+
+def test_images_are_prepared_and_ordered_as_the_subject_wants(trained, settings):
+    images = load_data(settings).eval
+
+    plain = right_answers(trained, images, [0, 1, 2])
+    turned = right_answers(trained, images, [1, 2, 0])
+
+    assert sum(plain) > 0.6 * len(images)
+    assert sum(turned) < 0.4 * len(images)
+
+
+def test_the_file_that_fits_several_goes_to_the_images(trained, settings, monkeypatch, tmp_path):
+    worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
+    refusal = AuditError("MODEL_ARCH_UNKNOWN", "its weights fit 2 alike.")
+
+    def refuse(*_):
+        raise refusal
+
+    monkeypatch.setattr(deciding, "load_model", refuse)
+    monkeypatch.setattr(deciding, "rivals", lambda *_: [worse, trained])
+    chosen = load_decided(tmp_path, settings, Progress(True), loaded(settings))
+    assert chosen.spec.architecture == "resnet10t"
+
+    monkeypatch.setattr(deciding, "rivals", lambda *_: [trained])
+    with pytest.raises(AuditError) as caught:
+        load_decided(tmp_path, settings, Progress(True), pytest.fail)
+    assert caught.value is refusal
+
+
+def test_the_images_that_decided_are_not_loaded_again(trained, settings, monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(batch, "load_data", lambda *a, **_: calls.append(a) or load_data(*a))
+    monkeypatch.setattr(batch, "load_decided", lambda *words: words[-1](trained) and trained)
+    monkeypatch.setattr(batch, "claim_folder", lambda _: 1 / 0)  # far enough
+
+    with pytest.raises(ZeroDivisionError):
+        audit_one(shared(settings), tmp_path, command="", out=lambda _: tmp_path)
+    assert len(calls) == 1
+
+
+def test_data_beside_the_audited_ones_are_not_forgotten_for_the_next_model(trained, settings, data):
+    both = shared(settings.model_copy(update={"probe_data": data / "train"}))
+
+    for _ in range(2):
+        with pytest.raises(AuditError, match="--probe-data"):
+            data_for(both, trained)
+
+
+def test_rivals_are_found_without_reading_a_value(settings, monkeypatch, tmp_path):
+    torch.save(timm.create_model("resnet18", num_classes=3).state_dict(), tmp_path / "m.pt")
+    monkeypatch.setattr(deciding, "load_model", lambda _, given: FakeSubject(given.model))
+    monkeypatch.setattr(Content, "tensor", lambda *_: pytest.fail("a value was read"))
+
+    found = deciding.rivals(tmp_path / "m.pt", settings)
+
+    assert [subject.name for subject in found] == ["resnet18", "resnetblur18"]
+
+
+def test_only_training_images_are_shown(trained, settings, monkeypatch):
+    """As few as asked for, of every class, and none of the evaluation images."""
+    shown, worse = [], renamed(trained, "resnet14t", trained.spec.build(seed=5))
+    monkeypatch.setattr(deciding, "IMAGES", 90)
+    real = deciding.right_answers
+    monkeypatch.setattr(
+        deciding, "right_answers", lambda s, part, order: shown.append(part) or real(s, part, order)
+    )
+    decide([worse, trained], settings, loaded(settings))
+    assert [part.name for part in shown] == ["train", "train"]
+    assert len(shown[0]) == 90
+    assert set(shown[0].labels.tolist()) == {0, 1, 2}
+
+
+def test_outputs_in_another_order_are_read_by_name(trained, settings):
+    """Each output is a class by its name: in the order of the folders both would be wrong."""
+    net = copy.deepcopy(trained.model)
+    head = net.get_classifier()
+    head.weight.data, head.bias.data = head.weight.data[[1, 2, 0]], head.bias.data[[1, 2, 0]]
+    names = ("right", "striped", "left")
+    subject = replace(trained, model=net, class_names=names)
+    worse = replace(renamed(trained, "resnet14t", trained.spec.build(seed=5)), class_names=names)
+    assert (
+        decide([worse, subject], settings, lambda _: load_data(settings)).spec.architecture
+        == "resnet10t"
+    )
+
+
+def test_training_images_alone_decide(trained, settings, data):
+    alone = settings.model_copy(update={"data": None, "train_data": data / "train",
+                                        "eval_data": data / "val"})  # fmt: skip
+    worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
+    assert decide([worse, trained], alone, loaded(alone)).spec.architecture == "resnet10t"
+
+
+@pytest.mark.parametrize(("reason", "given", "count"), [
+    ("MODEL_UNSAFE", None, 2), ("MODEL_ARCH_UNKNOWN", "resnet10t", 2),
+    ("MODEL_ARCH_UNKNOWN", None, 9),
+])  # fmt: skip
+def test_what_images_cannot_decide_stays_refused(
+    reason, given, count, trained, settings, monkeypatch, tmp_path
+):
+    refusal = AuditError(reason, "no.")
+
+    def refuse(*_):
+        raise refusal
+
+    monkeypatch.setattr(deciding, "load_model", refuse)
+    monkeypatch.setattr(deciding, "rivals", lambda *_: [trained] * count)
+    named = settings.model_copy(update={"model": given})
+    with pytest.raises(AuditError) as caught:
+        load_decided(tmp_path, named, Progress(True), pytest.fail)
+    assert caught.value is refusal
+
+
+def test_rivals_differ_in_function_or_preprocessing(monkeypatch, tmp_path):
+    views = {"a": 1, "b": 1, "c": 2, "d": 3}
+    made = [Candidate(name, {}, name != "d", "f", "") for name in views]  # d is not exact
+    monkeypatch.setattr("audit.model.checkpoint.candidates", lambda *_: made)
+    monkeypatch.setattr(
+        deciding, "load_model", lambda _, given: FakeSubject(given.model, views[given.model])
+    )
+    assert [s.name for s in deciding.rivals(tmp_path, Settings())] == ["a", "c"]

@@ -121,7 +121,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve shared machines
     gc.set_threshold(50_000)  # loading torch makes many objects that stay; see `set_threads`
     signal.signal(signal.SIGTERM, stop)
-    sys.stdout, sys.stderr = deaf(sys.stdout), deaf(sys.stderr)
+    sys.stdout, sys.stderr = ignore_broken_pipe(sys.stdout), ignore_broken_pipe(sys.stderr)
     try:
         code = audit(standalone_mode=False)
     except AuditError as error:
@@ -184,7 +184,7 @@ if __name__ == "__main__":
     main()
 
 
-class _Deaf:
+class _PipeSafeStream:
     """What is written after the reader has gone, goes nowhere; no error, no other exit code."""
 
     def __init__(self, stream: TextIO):
@@ -214,6 +214,6 @@ class _Deaf:
         os.close(nowhere)
 
 
-def deaf(stream: TextIO) -> TextIO:
+def ignore_broken_pipe(stream: TextIO) -> TextIO:
     """The same stream, to which nobody need listen."""
-    return cast(TextIO, _Deaf(stream))
+    return cast(TextIO, _PipeSafeStream(stream))

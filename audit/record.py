@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from audit.baselines import CONTROLS, TITLES
-from audit.reports.document import Document, Role, Severity, Verdict, Word
+from audit.reports.document import Document, FrozenModel, Role, Severity, Verdict
 
 if TYPE_CHECKING:
     pass
@@ -31,7 +31,7 @@ SCHEMA_VERSION = 1
 Unit = Literal["fraction", "gain", "points", "dimensions", "ratio", "nats", "count", "images"]
 
 
-class Measurement(Word):
+class Measurement(FrozenModel):
     """One number, with what a sceptical reader needs to doubt it.
 
     Attributes:
@@ -57,7 +57,7 @@ class Measurement(Word):
     detail: dict[str, float] = {}
 
 
-class Finding(Word):
+class Finding(FrozenModel):
     """What became of one limit of the policy.
 
     Attributes:
@@ -95,7 +95,7 @@ class Finding(Word):
     line: int = 0
 
 
-class Report(Word):
+class Report(FrozenModel):
     """The content of `report.yaml`.
 
     Attributes:

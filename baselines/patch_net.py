@@ -41,7 +41,7 @@ SPACINGS = (4, 2)  # pixels between neighbouring patches that may vote in a fini
 TORUS = ("coordconv", "circular")  # kinds whose patches wrap around the border
 
 
-class Vote(NamedTuple):
+class PatchSampling(NamedTuple):
     """What votes in a finished network.
 
     Attributes:
@@ -53,7 +53,7 @@ class Vote(NamedTuple):
     mirrored: bool = False
 
 
-class Sibling(nn.Module):
+class PatchNet(nn.Module):
     """Class evidence per position, averaged.
 
     Args:
@@ -73,7 +73,7 @@ class Sibling(nn.Module):
 
     Example:
         >>> import torch
-        >>> net = Sibling("bagnet", q=9, num_classes=10, in_chans=3, width=32, blocks=1)
+        >>> net = PatchNet("bagnet", q=9, num_classes=10, in_chans=3, width=32, blocks=1)
         >>> net.evidence(torch.zeros(2, 3, 33, 33)).shape  # one vote per 9x9 patch
         torch.Size([2, 10, 7, 7])
     """
@@ -84,7 +84,7 @@ class Sibling(nn.Module):
         super().__init__()
         if q not in STRIDES:
             raise ValueError(f"`q` must be one of {sorted(STRIDES)}, got {q}")
-        self.kind, self.q, self.vote = kind, q, Vote()
+        self.kind, self.q, self.vote = kind, q, PatchSampling()
         channels = [width // 4, width // 2, *[width] * len(STRIDES[q])]
         channels = [*channels[: len(STRIDES[q]) - 1], width]
         layers: list[nn.Module] = []
@@ -101,7 +101,7 @@ class Sibling(nn.Module):
         )
         self.fc = nn.Linear(width, num_classes)
 
-    def voting(self, vote: Vote) -> Self:
+    def sampling(self, vote: PatchSampling) -> Self:
         """Let other patches vote; those of a sighted network are `STRIDE` apart.
 
         The weights fit all: the last stride is divided, and what follows it dilated as much. The
@@ -195,7 +195,7 @@ def sighted_width(width: int, stem: int, blocks: int, num_classes: int) -> int:
     return min(range(4, width + 1), key=lambda w: abs(parameters(w, 9) - target))
 
 
-def size_rule(n_train: int, side: int) -> tuple[int, int]:
+def width_and_depth(n_train: int, side: int) -> tuple[int, int]:
     """Width and number of blocks for `n_train` training images of `side` pixels.
 
     Three blocks of two 3x3 convolutions widen the sighted twin's view by 48 pixels, four by 64.

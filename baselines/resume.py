@@ -19,7 +19,7 @@ TRUNK, COPY, BRANCH = "trunk.", "copy.", "branch."
 WEIGHTS, MOMENTA = "weights.", "momenta."
 
 
-class Keeper(Protocol):
+class StateSaver(Protocol):
     """Keeps the state of one training; it decides how often."""
 
     def load(self) -> Tensors | None:
@@ -51,7 +51,7 @@ class Batches:
         return batch
 
 
-class Journal:
+class TrainingState:
     """Where a training is, and what it needs to go on from there.
 
     Attributes:
@@ -66,7 +66,7 @@ class Journal:
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
         batches: Batches,
-        keeper: Keeper | None,
+        keeper: StateSaver | None,
     ):
         self.network, self.optimizer, self.batches = network, optimizer, batches
         self.keeper, self.steps = keeper, 0
@@ -86,9 +86,9 @@ class Journal:
             return False
         self.steps += 1
         if self.steps == self.before:
-            put_back(self.network, self.optimizer, part(self.kept, TRUNK))
+            restore(self.network, self.optimizer, part(self.kept, TRUNK))
             if net is not self.network:
-                put_back(net, optimizer, part(self.kept, COPY))
+                restore(net, optimizer, part(self.kept, COPY))
             self.finished = {k: v for k, v in self.kept.items() if k.startswith(BRANCH)}
             self.batches.order = self.kept["order"]
             self.batches.generator.set_state(self.kept["generator"])
@@ -124,9 +124,9 @@ class Journal:
             "generator": self.batches.generator.get_state(),
             "global": torch.get_rng_state(),
         }
-        own = taken(self.network, self.optimizer if optimizer else None)
+        own = snapshot(self.network, self.optimizer if optimizer else None)
         found |= named(own, TRUNK) | self.finished
-        return found if net is self.network else found | named(taken(net, optimizer), COPY)
+        return found if net is self.network else found | named(snapshot(net, optimizer), COPY)
 
 
 def distinct(net: nn.Module) -> Tensors:
@@ -135,7 +135,7 @@ def distinct(net: nn.Module) -> Tensors:
     return {name: value for name, value in net.state_dict().items() if name in {*found.values()}}
 
 
-def taken(net: nn.Module, optimizer: torch.optim.Optimizer | None) -> Tensors:
+def snapshot(net: nn.Module, optimizer: torch.optim.Optimizer | None) -> Tensors:
     """Weights, buffers and momenta by name."""
     state = optimizer.state_dict()["state"] if optimizer else {}
     momenta = {f"{place}.{name}": value for place in state for name, value in state[place].items()}
@@ -144,7 +144,7 @@ def taken(net: nn.Module, optimizer: torch.optim.Optimizer | None) -> Tensors:
     )
 
 
-def put_back(net: nn.Module, optimizer: torch.optim.Optimizer, found: Tensors) -> None:
+def restore(net: nn.Module, optimizer: torch.optim.Optimizer, found: Tensors) -> None:
     """The inverse of `taken`; momenta take the strides of their parameters, as they had them."""
     net.load_state_dict(part(found, WEIGHTS), strict=False)  # each once is all of them
     parameters = [p for group in optimizer.param_groups for p in group["params"]]

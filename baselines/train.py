@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from audit.baselines.coordinates import Window
 from audit.baselines.device import PROCESSOR, called, rounding
 from audit.baselines.muon import Muon
-from audit.baselines.resume import Batches, Journal, Keeper
+from audit.baselines.resume import Batches, StateSaver, TrainingState
 
 WARM_UP = 0.05  # of the steps at a constant rate
 
@@ -117,7 +117,7 @@ class Recipe:
     precision: str = "float32"
 
 
-class Still(Protocol):
+class EvalData(Protocol):
     """What is needed to judge a network."""
 
     @property
@@ -132,7 +132,7 @@ class Still(Protocol):
         ...
 
 
-class Data(Still, Protocol):
+class Data(EvalData, Protocol):
     """What the loop needs of training data."""
 
     def batch(self, index: Tensor, augment: str, generator: torch.Generator) -> Any:
@@ -188,7 +188,7 @@ def train(
     branches: Sequence[float] = (),
     on_branch: Callable[[float, nn.Module], None] | None = None,
     progress: Callable[[float], None] | None = None,
-    keeper: Keeper | None = None,
+    keeper: StateSaver | None = None,
 ) -> nn.Module:
     """Train in place, to the last epoch, and return the network in eval mode.
 
@@ -221,14 +221,14 @@ def _train(
     branches: Sequence[float],
     on_branch: Callable[[float, nn.Module], None] | None,
     progress: Callable[[float], None] | None,
-    keeper: Keeper | None,
+    keeper: StateSaver | None,
 ) -> nn.Module:
     """See `train`."""
     generator = torch.Generator().manual_seed(seed)
     network.train().to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, recipe)
     batches = Batches(len(data), recipe.batch, generator)
-    journal = Journal(network, optimizer, batches, keeper)
+    journal = TrainingState(network, optimizer, batches, keeper)
     trunk, rest, falling = plan_steps(recipe, data)
     starts = {round(share * trunk): share for share in branches}
 
@@ -336,7 +336,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 @torch.no_grad()
-def predict(network: nn.Module, data: Still, batch: int = 256) -> Tensor:
+def predict(network: nn.Module, data: EvalData, batch: int = 256) -> Tensor:
     """Logits (N, K), float32, in eval mode, on the processor wherever the network is.
 
     What needs too much memory is tried in halves once.
@@ -362,6 +362,6 @@ def is_memory(error: BaseException) -> bool:
     return isinstance(error, kinds) or "can't allocate memory" in str(error)
 
 
-def accuracy(network: nn.Module, data: Still) -> float:
+def accuracy(network: nn.Module, data: EvalData) -> float:
     """Share of images whose largest logit is the label's, in eval mode."""
     return float((predict(network, data).argmax(1) == data.labels).double().mean())

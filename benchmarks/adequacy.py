@@ -16,7 +16,7 @@ from audit.core.progress import Progress
 from audit.core.threads import set_threads
 from audit.data.load import load_dataset
 from audit.evidence.choose_recipe import WHILE_TRAINING
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.decide import set_up_nulls, training
 from audit.evidence.profile import profile
 from audit.evidence.shared_jobs import choose
@@ -52,8 +52,8 @@ def main() -> None:
     for name in options.nulls:
         null = next(null for null in setup.nulls if null.name == name)
         job, started = choose(setup, null), time.process_time()
-        shop = Workshop(dataset, None, setup)
-        done = execute(merged((job,)), shop, Store(options.cache), Progress(quiet=False))
+        context = JobContext(dataset, None, setup)
+        done = execute(merged((job,)), context, Store(options.cache), Progress(quiet=False))
         if job.key not in done.outcomes:
             raise SystemExit(done.failures[job.key])
         found = done.outcomes[job.key].values

@@ -41,14 +41,14 @@ from typing import Any, Literal
 
 import timm
 import torch
-from coverage_table import Done, Record, page
+from coverage_table import JobResults, Record, page
 from torch import Tensor, nn
 
 from audit.core.errors import AuditError
 from audit.core.sizes import Size, flag, size_of
 from audit.model import recorded
 from audit.model import recorded as checkpoint
-from audit.model.files.descriptions import Stored
+from audit.model.files.descriptions import TensorEntry
 from audit.model.identity import identify
 from audit.model.network.cuts import Cut
 from audit.model.network.split import check_split, find_cuts, outputs
@@ -113,7 +113,7 @@ def refusal(architecture: str, network: nn.Module, size: Size | None) -> str:
         size: As the user gives it with `--img-size`.
     """
     weights = {
-        key: Stored(str(value.dtype).removeprefix("torch."), tuple(value.shape))
+        key: TensorEntry(str(value.dtype).removeprefix("torch."), tuple(value.shape))
         for key, value in network.state_dict().items()
     }
     try:
@@ -294,14 +294,14 @@ def write(path: Path, record: Record) -> None:
         file.write(json.dumps(record) + "\n")
 
 
-def read(path: Path) -> Done:
+def read(path: Path) -> JobResults:
     """What was done so far."""
     lines = path.read_text().splitlines() if path.exists() else []
     records = [json.loads(line) for line in lines]
     return {(record["name"], record["kind"]): record for record in records}
 
 
-def do(tasks: Iterable[tuple[str, Kind]], path: Path) -> Done:
+def do(tasks: Iterable[tuple[str, Kind]], path: Path) -> JobResults:
     """Do what is not done yet, in child processes; a task that kills its child is given up.
 
     Args:
@@ -331,13 +331,13 @@ def do(tasks: Iterable[tuple[str, Kind]], path: Path) -> Done:
     return {task: done[task] for task in wanted}
 
 
-def smallest(names: Iterable[str], outlines: Done) -> str | None:
+def smallest(names: Iterable[str], outlines: JobResults) -> str | None:
     """The one with fewest parameters; None if none could be built."""
     built = [n for n in names if "parameters" in outlines[n, "outline"]]
     return min(built, key=lambda n: outlines[n, "outline"]["parameters"], default=None)
 
 
-def representatives(outlines: Done) -> dict[str, str]:
+def representatives(outlines: JobResults) -> dict[str, str]:
     """The smallest architecture of each structure."""
     members: dict[str, list[str]] = defaultdict(list)
     for (name, _), record in outlines.items():

@@ -6,7 +6,7 @@ from typing import Any
 import timm
 
 Record = dict[str, Any]
-Done = dict[tuple[str, str], Record]  # by architecture and step
+JobResults = dict[tuple[str, str], Record]  # by architecture and step
 
 HEADLESS = "has no layer that makes logits"
 ENOUGH = 4  # cuts at different depths
@@ -21,7 +21,7 @@ CLASSIFIERS = {  # how the logits follow from the last hidden layer
 
 
 def page(
-    groups: Mapping[str, list[str]], chosen: Mapping[str, str], done: Done, largest: int
+    groups: Mapping[str, list[str]], chosen: Mapping[str, str], done: JobResults, largest: int
 ) -> str:
     """Counts, what is special, and one line a family.
 
@@ -65,7 +65,7 @@ def page(
     )
 
 
-def counts(names: list[str], chosen: Mapping[str, str], done: Done) -> dict[str, int]:
+def counts(names: list[str], chosen: Mapping[str, str], done: JobResults) -> dict[str, int]:
     """What the first table says."""
     rows = {name: done[name, "outline"] for name in names}
     fine = {name: row for name, row in rows.items() if "error" not in row}
@@ -97,13 +97,13 @@ def counts(names: list[str], chosen: Mapping[str, str], done: Done) -> dict[str,
     }
 
 
-def cut_of(name: str, chosen: Mapping[str, str], done: Done) -> Record:
+def cut_of(name: str, chosen: Mapping[str, str], done: JobResults) -> Record:
     """What is known of an architecture's cuts: its own, or those of its structure."""
     stands = chosen.get(done[name, "outline"].get("structure", ""), name)
     return done.get((name, "cuts")) or done.get((stands, "cuts"), {"error": "not built"})
 
 
-def traced(name: str, chosen: Mapping[str, str], done: Done) -> bool:
+def traced(name: str, chosen: Mapping[str, str], done: JobResults) -> bool:
     """Whether an architecture is cut by its trace."""
     return bool(cut_of(name, chosen, done).get("traced"))
 
@@ -113,7 +113,7 @@ def family(name: str, groups: Mapping[str, list[str]]) -> str:
     return next(group for group, members in groups.items() if name in members)
 
 
-def words(name: str, chosen: Mapping[str, str], done: Done) -> str:
+def words(name: str, chosen: Mapping[str, str], done: JobResults) -> str:
     """Why an architecture needs a word; empty if it needs none."""
     row, cut = done[name, "outline"], cut_of(name, chosen, done)
     if "error" in row:
@@ -131,7 +131,7 @@ def words(name: str, chosen: Mapping[str, str], done: Done) -> str:
     if not row["found"]:
         notes.append("not found by its weights")
     if row["rivals"]:
-        notes.append(f"its weights fit {', '.join(row['rivals'])} as well")
+        notes.append(f"its weights fit {', '.join(row['matching_architectures'])} as well")
     return "; ".join(notes)
 
 
@@ -150,7 +150,7 @@ def cut_words(cut: Record) -> list[str]:
     return notes
 
 
-def family_row(name: str, members: list[str], done: Done, largest: int) -> str:
+def family_row(name: str, members: list[str], done: JobResults, largest: int) -> str:
     """One family's line."""
     built = [m for m in members if "parameters" in done[m, "outline"]]
     least = min(built, key=lambda m: done[m, "outline"]["parameters"], default="")

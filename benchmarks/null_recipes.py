@@ -21,12 +21,19 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from audit.baselines.patch_net import TORUS, Kind, Sibling, Vote, input_side, size_rule
+from audit.baselines.patch_net import (
+    TORUS,
+    Kind,
+    PatchNet,
+    PatchSampling,
+    input_side,
+    width_and_depth,
+)
 from audit.baselines.train import Diverged, Images, Recipe, accuracy, plan_steps, statistics, train
 from audit.data import decode
 from audit.data.decode import resize
 from audit.data.load import load_dataset
-from audit.evidence.choose_recipe import START, crop_side, votes_of
+from audit.evidence.choose_recipe import START, crop_side, patch_sampling
 
 HELD_OUT = 5000
 PROBE = 12  # steps by which speed is measured
@@ -66,14 +73,14 @@ SEARCH = (
 )
 
 
-def build(kind: Kind, q: int, data: Images, width: int, blocks: int, seed: int = 0) -> Sibling:
+def build(kind: Kind, q: int, data: Images, width: int, blocks: int, seed: int = 0) -> PatchNet:
     """A fresh network for the data."""
     torch.manual_seed(seed)
     classes, channels = int(data.labels.max()) + 1, data.pixels.shape[1]
-    return Sibling(kind, q=q, num_classes=classes, in_chans=channels, width=width, blocks=blocks)
+    return PatchNet(kind, q=q, num_classes=classes, in_chans=channels, width=width, blocks=blocks)
 
 
-def images_for(seconds: float, network: Sibling, data: Images, recipe: Recipe) -> int:
+def images_for(seconds: float, network: PatchNet, data: Images, recipe: Recipe) -> int:
     """Budget of images (crops count by share) that takes so many seconds of processor time."""
     budget = recipe.batch * PROBE
     timed = dataclasses.replace(recipe, images_seen=budget, rate=1e-6)
@@ -123,7 +130,7 @@ def confirm(
 ) -> None:
     """Train one null on all training images; test accuracy at a quarter, half and all the time."""
     fit, test = splits["train"], splits["eval"]
-    width, blocks = size_rule(len(fit), fit.side)
+    width, blocks = width_and_depth(len(fit), fit.side)
     recipe = prepared(recipe, q, fit)
     budget = images_for(seconds, build(kind, q, fit, width, blocks), fit, recipe)
     recipe = dataclasses.replace(recipe, images_seen=budget)
@@ -145,7 +152,7 @@ def confirm(
     )
     reached[1.0] = accuracy(network, test)
     seconds = own_seconds(ends, recipe, fit)
-    found = votes_of(network, test, recipe)
+    found = patch_sampling(network, test, recipe)
     most = min(found, key=lambda vote: (vote.spacing, not vote.mirrored))
     right = (found[most].argmax(1) == test.labels).double().mean()
     cells = " | ".join(f"{reached[share]:.1%}" for share in (*BRANCHES, 1.0))
@@ -169,20 +176,20 @@ def own_seconds(ends: list[float], recipe: Recipe, fit: Images) -> float:
 def votes(name: str, kind: Kind, q: int, splits: dict[str, Images], images_seen: int) -> None:
     """One null, its test accuracy by the patches that vote while it learns, and by more."""
     fit, test = splits["train"], splits["eval"]
-    width, blocks = size_rule(len(fit), fit.side)
+    width, blocks = width_and_depth(len(fit), fit.side)
     recipe = prepared(tuned(augment=mirrored(kind)), q, fit)
     recipe = dataclasses.replace(recipe, images_seen=images_seen)
     network = train(build(kind, q, fit, width, blocks), fit, recipe, seed=0)
-    found = votes_of(network, test, recipe)
+    found = patch_sampling(network, test, recipe)
     right = {vote: (logits.argmax(1) == test.labels).double() for vote, logits in found.items()}
     for vote, own in right.items():
-        gain = 100 * (own - right[Vote()])
+        gain = 100 * (own - right[PatchSampling()])
         half = 1.96 * float(gain.std()) / math.sqrt(len(gain))
         ends = f"{gain.mean() - half:.1f} to {gain.mean() + half:.1f}"
         told = f"{vote.spacing} apart" + (", mirrored too" if vote.mirrored else "")
         print(
             f"| {name} | {images_seen:,} | {told} | {own.mean():.1%} | "
-            + (f"{gain.mean():.1f} ({ends}) |" if vote != Vote() else "|"),
+            + (f"{gain.mean():.1f} ({ends}) |" if vote != PatchSampling() else "|"),
             flush=True,
         )
 

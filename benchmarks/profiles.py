@@ -20,7 +20,7 @@ from audit.core.progress import Progress
 from audit.data.dataset import Dataset
 from audit.data.load import load_dataset
 from audit.evidence.case import Case
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.decide import set_up
 from audit.evidence.profile import profile
 from audit.jobs.execute import execute
@@ -38,9 +38,9 @@ def measured(path: Path, dataset: Dataset, images: int) -> list[Measurement]:
     subject = load_subject(path)
     wanted = profile("default", id_images=images, id_nulls=False)
     setup, cuts = set_up(subject, dataset, wanted, seed=0)
-    shop = Workshop(dataset, subject, setup, all_cuts=cuts)
+    context = JobContext(dataset, subject, setup, all_cuts=cuts)
     jobs = list(profiles(setup).values())
-    done = execute(jobs, shop, Store(None), Progress(quiet=True))
+    done = execute(jobs, context, Store(None), Progress(quiet=True))
     labels = dataset.eval.labels
     return id_profile.measure(
         Case(setup, labels, np.arange(len(labels)), done.outcomes, done.failures)

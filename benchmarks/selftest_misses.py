@@ -10,7 +10,7 @@ import sys
 from collections import defaultdict
 
 from audit.core.threads import set_threads
-from audit.core.workers import crew_size
+from audit.core.workers import worker_count
 from audit.selftest.bench import QUICK, WHOLE
 from audit.selftest.cases import CASES
 from audit.selftest.trials import Row, run_cases
@@ -30,7 +30,7 @@ def main() -> None:
     for seed in range(options.first, options.first + options.seeds):
         print(f"seed {seed}", file=sys.stderr, flush=True)
         scale = WHOLE if options.whole else QUICK
-        for row in run_cases(chosen, scale, seed, lambda _: None, crew_size()):
+        for row in run_cases(chosen, scale, seed, lambda _: None, worker_count()):
             rows[row.letter][seed] = row
             agrees = "as expected" if row.agrees else "MISSED"
             print(f"  {row.letter} {agrees}, {row.seconds:.0f} s", file=sys.stderr, flush=True)

@@ -23,13 +23,13 @@ from audit.core.progress import Progress
 from audit.core.threads import free_cores
 from audit.data.embedded import load_embedded
 from audit.data.load import load_dataset
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.decide import set_up, set_up_nulls, training
 from audit.evidence.profile import profile
 from audit.evidence.shared_jobs import train_facts
 from audit.inputs.fitted_nulls import null_jobs
 from audit.jobs.execute import execute
-from audit.jobs.job import OF_COPIES, OF_NULLS, Job, merged
+from audit.jobs.job import BASELINE_KINDS, RETRAINING_KINDS, Job, merged
 from audit.jobs.store import Outcome, Store
 from audit.model.checkpoint import load_subject
 
@@ -48,16 +48,18 @@ def processor() -> float:
     return sum(spent[:4])
 
 
-def compare(shop: Workshop, jobs: list[Job], given: Mapping[str, Outcome], threads: int) -> None:
+def compare(
+    context: JobContext, jobs: list[Job], given: Mapping[str, Outcome], threads: int
+) -> None:
     """One table; what the jobs read should be decoded already, for it is not compared."""
-    trained = [job.key for job in jobs if job.kind in OF_NULLS + OF_COPIES]
+    trained = [job.key for job in jobs if job.kind in BASELINE_KINDS + RETRAINING_KINDS]
     print("| processes | threads each | seconds | processor seconds | faster by |")
     print("|---|---|---|---|---|")
     found, first = [], 0.0
     for size, each in ((1, 1), (1, threads), (threads, 1)):
         torch.set_num_threads(each)
         began, spent = time.perf_counter(), processor()
-        done = execute(jobs, shop, Store(None), QUIET, given, size=size)
+        done = execute(jobs, context, Store(None), QUIET, given, size=size)
         seconds, spent = time.perf_counter() - began, processor() - spent
         assert not done.failures, done.failures
         found.append(done.outcomes)
@@ -74,11 +76,11 @@ def compare_nulls(name: str, seen: int, threads: int) -> None:
     setup = set_up_nulls(
         training(dataset, 28), profile(name, images_seen=seen, doublings=0), 0, dataset
     )
-    jobs, shop = null_jobs(setup), Workshop(dataset, None, setup)
-    shop.pixels("train", setup.side)
-    number = sum(job.kind in OF_NULLS for job in jobs)
+    jobs, context = null_jobs(setup), JobContext(dataset, None, setup)
+    context.pixels("train", setup.side)
+    number = sum(job.kind in BASELINE_KINDS for job in jobs)
     print(f"{number} jobs of nulls, {seen:,} images seen by a fit\n")
-    compare(shop, jobs, {}, threads)
+    compare(context, jobs, {}, threads)
 
 
 def compare_copies(model: Path, data: Path, name: str, seen: int, threads: int) -> None:
@@ -86,14 +88,14 @@ def compare_copies(model: Path, data: Path, name: str, seen: int, threads: int) 
     dataset, subject = load_dataset(data), load_subject(model)
     wanted = profile(name, transfer_seen=seen, transfer_images=min(seen, 2000))
     setup, cuts = set_up(subject, dataset, wanted, 0)
-    shop = Workshop(dataset, subject, setup, cuts, all_cuts=cuts)
+    context = JobContext(dataset, subject, setup, cuts, all_cuts=cuts)
     jobs = [job for cut in setup.cuts for kind in KINDS for job in networks(setup, cut, kind)]
-    shop.keep_evaluation()
-    before = execute([train_facts(setup)], shop, Store(None), QUIET).outcomes
+    context.keep_evaluation()
+    before = execute([train_facts(setup)], context, Store(None), QUIET).outcomes
     print(
         f"{setup.architecture}: {len(jobs)} networks of its transfer curve, {seen:,} images seen\n"
     )
-    compare(shop, merged(tuple(jobs)), before, threads)
+    compare(context, merged(tuple(jobs)), before, threads)
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ class Audit(NamedTuple):
         groups: (n,) or None.
         labels: (n,) or None.
         allowance: U by null.
-        tau2: Pooled seed variance.
+        seed_variance: Pooled seed variance.
         failed: Nulls that are worse than a blinder one.
     """
 
@@ -44,7 +44,7 @@ class Audit(NamedTuple):
     groups: NDArray[np.intp] | None
     labels: NDArray[np.intp] | None
     allowance: dict[str, float]
-    tau2: float
+    seed_variance: float
     failed: frozenset[str]
 
     def pair(self, subject: str, null: str, *, balanced: bool = False) -> Pair:
@@ -57,7 +57,7 @@ class Audit(NamedTuple):
             self.groups,
             claim=True,
             allowance=self.allowance.get(null, 0.0),
-            seed_variance=self.tau2 if RUNGS[null].seeded else 0.0,
+            seed_variance=self.seed_variance if RUNGS[null].seeded else 0.0,
             trained_nulls=len(TRAINED),
             weights=weights,
             failed=null in self.failed,
@@ -115,10 +115,16 @@ class Curve(NamedTuple):
     seeds: int
     doublings: int
 
-    def adequacy(self, tau2: float) -> Adequacy:
+    def adequacy(self, seed_variance: float) -> Adequacy:
         """Whether the budget was enough."""
         return adequacy(
-            self.quarter, self.half, self.whole, self.discordance, HELDOUT, tau2, self.seeds
+            self.quarter,
+            self.half,
+            self.whole,
+            self.discordance,
+            HELDOUT,
+            seed_variance,
+            self.seeds,
         )
 
 
@@ -139,8 +145,8 @@ def see(
     curves: dict[str, Curve],
 ) -> Audit:
     """Measure one audit's nulls, as the audit does; the arguments are those of `Audit`."""
-    tau2 = pooled_seed_variance([errors[name] for name in TRAINED if name in errors])
-    allowance = {name: curve.adequacy(tau2).allowance for name, curve in curves.items()}
+    seed_variance = pooled_seed_variance([errors[name] for name in TRAINED if name in errors])
+    allowance = {name: curve.adequacy(seed_variance).allowance for name, curve in curves.items()}
     failed: frozenset[str] = frozenset()
     if curves:
         allowance["stack"] = max(allowance.values())
@@ -148,6 +154,6 @@ def see(
         guessed = np.arange(n) % 10 > 0 if labels is None else labels > 0
         errors = {"prior": guessed.astype(np.float64), **errors}
         balanced = {"prior": errors["prior"], **balanced} if balanced else balanced
-        broken = nesting_violations(ORDER, errors, groups, seed_variance=tau2)
+        broken = nesting_violations(ORDER, errors, groups, seed_variance=seed_variance)
         failed = frozenset(violation.upper for violation in broken)
-    return Audit(errors, balanced, subjects, groups, labels, allowance, tau2, failed)
+    return Audit(errors, balanced, subjects, groups, labels, allowance, seed_variance, failed)

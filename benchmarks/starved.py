@@ -16,19 +16,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit.baselines.patch_net import Sibling
+from audit.baselines.patch_net import PatchNet
 from audit.core.threads import set_threads
 from audit.data.dataset import Dataset
 from audit.data.load import load_dataset
 from audit.evidence import choose_recipe as choosing
 from audit.evidence import fit_null as nulls
-from audit.evidence.context import Decoded, Workshop
+from audit.evidence.context import JobContext, PixelCache
 from audit.evidence.null_errors import read_ladder
 from audit.evidence.profile import PROFILES, Profile, profile
 from audit.evidence.setup import Null
 from audit.jobs.store import Store
 from audit.model.checkpoint import Subject, load_subject
-from audit.pipeline.audit import Audited, audit
+from audit.pipeline.audit import AuditResult, audit
 from audit.policy.limits import load_policy
 from audit.record import title_of
 from audit.reports.text import interval, number
@@ -58,7 +58,7 @@ def main() -> None:
     started, dataset = time.monotonic(), load_dataset(Path(os.environ["AUDIT_DATA"]))
     subjects = [load_subject(path) for path in options.models]
     print(HEAD + "\n|" + "---|" * (HEAD.count("|") - 1), flush=True)
-    decoded: Decoded = {}
+    decoded: PixelCache = {}
     if "starved" in options.part:
         starved = profile("quick", images_seen=WHOLE // STARVED, **LEFT_OUT)
         words = f"{starved.images_seen:,} images seen, of {WHOLE:,}"
@@ -68,20 +68,20 @@ def main() -> None:
         fewer = profile("quick", images_seen=WHOLE // FEWER, **(LEFT_OUT | {"circular": True}))
         found = audits(subjects[:1], dataset, fewer, decoded)
         show(f"{fewer.images_seen:,}, CoordConv crippled", found)
-        for name, why in read_ladder(found[0].case).broken.items():
+        for name, why in read_ladder(found[0].case).unusable.items():
             print(f"\n{title_of(name)}: {why}")
     print(f"\n{time.monotonic() - started:.0f} s")
 
 
 def audits(
-    subjects: Sequence[Subject], dataset: Dataset, chosen: Profile, decoded: Decoded
-) -> list[Audited]:
+    subjects: Sequence[Subject], dataset: Dataset, chosen: Profile, decoded: PixelCache
+) -> list[AuditResult]:
     """One audit a model, with the nulls trained once."""
     store, policy = Store(None), load_policy()
     return [audit(s, dataset, chosen, policy, store=store, decoded=decoded) for s in subjects]
 
 
-def show(kind: str, found: Sequence[Audited]) -> None:
+def show(kind: str, found: Sequence[AuditResult]) -> None:
     """A line a model."""
     for one in found:
         known = {m.name: m for measured in one.measurements.values() for m in measured}
@@ -107,8 +107,8 @@ def cripple(kind: str) -> None:
     """Let networks of one kind learn their classifier alone."""
     whole = nulls.build
 
-    def build(null: Null, shop: Workshop, seed: int) -> Sibling:
-        network = whole(null, shop, seed)
+    def build(null: Null, context: JobContext, seed: int) -> PatchNet:
+        network = whole(null, context, seed)
         if null.kind == kind:
             network.requires_grad_(False)
             network.fc.requires_grad_(True)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from audit.baselines.bagnet import BagNet
-from audit.baselines.patch_net import Kind, Sibling, input_side
+from audit.baselines.patch_net import Kind, PatchNet, input_side
 from audit.baselines.train import Images, Recipe, train
 from audit.baselines.train import statistics as channel_statistics
 
@@ -139,7 +139,7 @@ def processor(side: int, width: int, blocks: int, names: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for kind, q in (pair for pair in NULLS if "{}-{}".format(*pair) in names):
             s = input_side(kind, side)
-            net = Sibling(kind, q=q, num_classes=10, in_chans=3, width=width, blocks=blocks)
+            net = PatchNet(kind, q=q, num_classes=10, in_chans=3, width=width, blocks=blocks)
             row(f"{kind}-{q}", net, random_images(BATCH * STEPS, s), Path(folder), s)
         if SUBJECT in names:
             subject = timm.create_model(SUBJECT, num_classes=10)

@@ -51,7 +51,7 @@ from audit.data.dataset import Dataset, Split
 from audit.data.embedded import load_embedded
 from audit.data.load import load_dataset
 from audit.data.splits import subset
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.decide import set_up
 from audit.evidence.profile import Profile, profile
 from audit.jobs.execute import execute
@@ -213,8 +213,8 @@ def main() -> None:
     if not args.speed_only:
         found = {}
         for name, (setup, cuts) in setups.items():
-            shop = Workshop(dataset, subject, setup, cuts, all_cuts=cuts)
-            found[name] = study(name, setup, shop, jobs[name], store)
+            context = JobContext(dataset, subject, setup, cuts, all_cuts=cuts)
+            found[name] = study(name, setup, context, jobs[name], store)
         compare(found)
 
 
@@ -308,14 +308,14 @@ def said(dataset: Dataset, sizes: Sizes, wanted: Profile) -> None:
 def speed(dataset: Dataset, subject: Any, wanted: Profile, sizes: Sizes, seed: int) -> None:
     """Frozen cuts learned in three ways, behind a base of all classes."""
     setup, cuts = set_up(subject, dataset, wanted, seed)
-    shop = Workshop(dataset, subject, setup, cuts, all_cuts=cuts)
+    context = JobContext(dataset, subject, setup, cuts, all_cuts=cuts)
     assert dataset.train is not None
     chosen = subset(dataset.train.labels, sizes.images, seed)
-    images = shop.subject_images("train", chosen)
+    images = context.subject_images("train", chosen)
     curve = Curve(subject.spec, images, sizes.speed_seen, wanted.transfer_rates)
     donor = learn(curve, Start(), seed + 1, ignore).network
     files = replace(curve, images=Files(dataset.train.select(chosen), images))  # type: ignore[arg-type]
-    tests = [*shop.evaluation_parts()]
+    tests = [*context.evaluation_parts()]
     print(
         f"\nFrozen cuts on {len(images):,} images of all classes, {sizes.speed_seen:,} seen, "
         f"{sizes.seeds} seeds, {len(dataset.eval):,} evaluation images. Processor seconds with one "
@@ -393,10 +393,10 @@ def print_speed(name: str, depth: float, ways: Sequence[str], done: Sequence[Tim
         )
 
 
-def study(name: str, setup: Any, shop: Workshop, jobs: list[Job], store: Store) -> list[Any]:
+def study(name: str, setup: Any, context: JobContext, jobs: list[Job], store: Store) -> list[Any]:
     """The four curves of one split, as the check measures them."""
     began = time.monotonic()
-    done = execute(jobs, shop, store, QUIET)
+    done = execute(jobs, context, store, QUIET)
     found = split_transfer.measure(make_case(setup, done))
     told = split_transfer.section(found, ())
     print(f"\n{name}: {told.summary}\n\n| network | depth | value | 95 % interval | note |")

@@ -17,13 +17,13 @@ Role = Literal["subject", "null", "control", "untrained"]
 Cell = str | int | float | None
 
 
-class Word(BaseModel):
+class FrozenModel(BaseModel):
     """Base of all records here: frozen, unknown fields refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Series(Word):
+class Series(FrozenModel):
     """One line or one row of points of a chart.
 
     Attributes:
@@ -48,7 +48,7 @@ def dot(name: str, role: Role, value: float, low: float, high: float) -> Series:
     return Series(name=name, role=role, x=(name,), y=(value,), low=(low,), high=(high,))
 
 
-class Chart(Word):
+class Chart(FrozenModel):
     """A picture of numbers that stand in the report as measurements.
 
     Attributes:
@@ -77,7 +77,7 @@ class Chart(Word):
     points: bool = False
 
 
-class Picture(Word):
+class Picture(FrozenModel):
     """An image of the evidence.
 
     Attributes:
@@ -91,7 +91,7 @@ class Picture(Word):
     group: str = ""
 
 
-class Section(Word):
+class Section(FrozenModel):
     """One check's part of the report.
 
     Attributes:
@@ -118,7 +118,7 @@ class Section(Word):
     references: tuple[str, ...] = ()
 
 
-class Gate(Word):
+class Gate(FrozenModel):
     """One limit of the policy and what became of it.
 
     Attributes:
@@ -155,7 +155,7 @@ class Gate(Word):
     line: int = 0
 
 
-class KeyNumber(Word):
+class KeyNumber(FrozenModel):
     """One of the few numbers on the first screen.
 
     Attributes:
@@ -175,7 +175,7 @@ class KeyNumber(Word):
     estimate: float = float("nan")
 
 
-class Document(Word):
+class Document(FrozenModel):
     """A whole report.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Executors by kind of job. Each is plain: a job, the workshop and earlier results in; data out."""
+"""Executors by kind of job. Each is plain: a job, the context and earlier results in; data out."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,11 +13,11 @@ from audit.checks.transfer import run_split as split_transfer
 from audit.evidence import choose_recipe as choosing
 from audit.evidence import fit_null as nulls
 from audit.evidence import outputs
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
 
-Executor = Callable[[Job, Workshop, Mapping[str, Outcome], Tick], Outcome]
+Executor = Callable[[Job, JobContext, Mapping[str, Outcome], Tick], Outcome]
 
 KINDS: dict[str, Executor] = {
     "train_facts": outputs.train_facts,

@@ -15,7 +15,7 @@ from audit.reports.comparison import markdown as comparison_markdown
 from audit.reports.comparison import text as comparison_text
 from audit.reports.files import write_atomic
 from audit.reports.text import visible
-from audit.runs.finished import Stored, load_run
+from audit.runs.finished import FinishedRun, load_run
 
 
 @click.command("compare")
@@ -67,7 +67,7 @@ def compare(
     return 0
 
 
-def compared(stored: list[Stored], ranked: bool, command: str) -> Result:
+def compared(stored: list[FinishedRun], ranked: bool, command: str) -> Result:
     """Two runs beside each other, or the leaderboard of many."""
     if ranked or len(stored) > 2:
         from audit.comparison.leaderboard import leaderboard
@@ -78,7 +78,7 @@ def compared(stored: list[Stored], ranked: bool, command: str) -> Result:
     return compare_two(stored[0], stored[1], command)
 
 
-def demand_pairs(stored: list[Stored]) -> None:
+def demand_pairs(stored: list[FinishedRun]) -> None:
     """Refuse what --paired cannot be had for.
 
     Raises:

@@ -41,13 +41,13 @@ def fit(out: Path, **flags: Any) -> int:
     """
     settings, options = resolve(flags)
     set_threads(options["threads"])
-    from audit.inputs.device import device_for, settled
+    from audit.inputs.device import device_for, resolve_precision
     from audit.jobs.store import Store, default_cache
 
     root = None if options["no_cache"] else options["cache"] or default_cache()
     progress = Progress(bool(options["quiet"]))
     device = device_for(options, progress)
-    settings = settled(settings, device, progress)
+    settings = resolve_precision(settings, device, progress)
     digest = fit_nulls(settings, out, Store(root), progress, device)
     if options["as_json"]:
         print(json.dumps({"out": str(out), "manifest_sha256": digest}))

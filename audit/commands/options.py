@@ -54,7 +54,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
             self.fail(f"'{value}' is no list of numbers such as 0.485,0.456,0.406", param, ctx)
 
 
-class Words(click.ParamType[tuple[str, ...]]):
+class CommaSeparated(click.ParamType[tuple[str, ...]]):
     """One word or several, between commas."""
 
     name = "names"
@@ -137,7 +137,7 @@ OTHERS = together(
     ),
     option(
         "--transfer-classes",
-        type=Words(),
+        type=CommaSeparated(),
         help="Divide the classes: these are A, all others B: cat,dog,deer.",
     ),
 )

@@ -25,7 +25,7 @@ from audit.inputs.classes import read_class_map
 from audit.inputs.data import load_data, names_of, words
 from audit.inputs.data import others as beside_of
 from audit.inputs.model import load_model
-from audit.jobs.job import OF_COPIES
+from audit.jobs.job import RETRAINING_KINDS
 from audit.pipeline.plan import Plan
 from audit.pipeline.profile_choice import fixed_profile, plan_for, profile_named
 from audit.pipeline.session import data_for, open_batch
@@ -101,7 +101,7 @@ def write(made: Plan, others: Mapping[str, float], speed: Speed, *, with_subject
         first, *rest = (cell for cell in row)
         numbers = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
         click.echo("  ".join([first.ljust(widths[0]), *numbers]))
-    copies = " and of the transfer curves" if set(OF_COPIES) & set(made.aside) else ""
+    copies = " and of the transfer curves" if set(RETRAINING_KINDS) & set(made.aside) else ""
     where = f", jobs of nulls{copies} in {made.size} processes side by side"
     beside = where if made.size > 1 else ""
     click.echo(f"{visible(made.profile)} profile: about {duration(made.seconds)} in all{beside}")

@@ -9,7 +9,7 @@ from audit.commands.options import QUIET, THREADS, option
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.core.threads import set_threads
-from audit.core.workers import crew_size
+from audit.core.workers import worker_count
 
 
 @click.command("selftest")
@@ -40,7 +40,7 @@ def selftest(
             "USAGE", f"--only needs letters of '{known}', but got '{only}'. Name cases by these."
         )
     chosen = [case for case in CASES if not only or case.letter in only]
-    rows, scale, size = [], QUICK if quick else WHOLE, crew_size()
+    rows, scale, size = [], QUICK if quick else WHOLE, worker_count()
     for row in run_cases(chosen, scale, seed, progress.say, size):
         rows.append(row)
         found = "as expected" if row.agrees else "NOT as expected"

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from audit.comparison.per_image import GAP, Loss, loss
 from audit.record import Measurement
-from audit.reports.document import Word
-from audit.runs.finished import FILE, Stored, load_run
+from audit.reports.document import FrozenModel
+from audit.runs.finished import FILE, FinishedRun, load_run
 from audit.stats.intervals import IMAGE_DF, paired_difference, simultaneous_quantile
 
-__all__ = ["GAP", "Change", "Stored", "change", "load_run", "not_same_images", "other_classes"]
+__all__ = ["GAP", "Change", "FinishedRun", "change", "load_run", "not_same_images", "other_classes"]
 
 EVALUATION = "SHA-256 of the evaluation data"  # where a report states it
 
@@ -27,7 +27,7 @@ EXACT = ("count", "images")  # units of which a value without an interval is the
 EXACT_NOTE = "counted, not estimated"
 
 
-class Change(Word):
+class Change(FrozenModel):
     """How one quantity differs between two runs.
 
     Attributes:
@@ -60,7 +60,7 @@ class Change(Word):
         return self.before == self.after and not self.name.endswith(".subject")
 
 
-def change(name: str, before: Stored, after: Stored) -> Change:
+def change(name: str, before: FinishedRun, after: FinishedRun) -> Change:
     """The difference of one measurement between two runs, with its 95 % interval.
 
     Args:
@@ -89,7 +89,7 @@ def change(name: str, before: Stored, after: Stored) -> Change:
     return _paired(a, b, x, y, groups(before, after))
 
 
-def not_same_images(before: Stored, after: Stored) -> str:
+def not_same_images(before: FinishedRun, after: FinishedRun) -> str:
     """Why two runs cannot be compared image by image; empty if they can."""
     for run, place in ((before, "first"), (after, "second")):
         if run.predictions is None:
@@ -111,13 +111,13 @@ def not_same_images(before: Stored, after: Stored) -> str:
     return ""
 
 
-def other_classes(before: Stored, after: Stored) -> bool:
+def other_classes(before: FinishedRun, after: FinishedRun) -> bool:
     """Whether the classes differ, as far as the reports tell."""
     a, b = (run.report.document.data.get("classes") for run in (before, after))
     return a is not None and b is not None and a != b
 
 
-def groups(before: Stored, after: Stored) -> NDArray[np.int64] | None:
+def groups(before: FinishedRun, after: FinishedRun) -> NDArray[np.int64] | None:
     """(n,) near duplicates of either run: the grouping with fewer groups; None without any."""
     found = [
         run.predictions["group"].to_numpy()

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from audit.comparison.change import EVALUATION
 from audit.reports.text import visible
-from audit.runs.finished import Stored
+from audit.runs.finished import FinishedRun
 
 VOLATILE = frozenset(
     ("date", "time", "time by stage", "jobs", "peak memory", "version of null-audit")
@@ -25,7 +25,7 @@ MAIN = {  # what a reader asks first: (part of the report, key)
 LONGEST = 160  # characters of one value
 
 
-def stated(run: Stored) -> dict[str, dict[str, str]]:
+def stated(run: FinishedRun) -> dict[str, dict[str, str]]:
     """All that a report says of itself, by part; its policy is one of them."""
     document = run.report.document
     return {
@@ -36,7 +36,7 @@ def stated(run: Stored) -> dict[str, dict[str, str]]:
     }
 
 
-def different(before: Stored, after: Stored) -> tuple[dict[str, str], ...]:
+def different(before: FinishedRun, after: FinishedRun) -> tuple[dict[str, str], ...]:
     """A row for each fact that differs: what, A, B; the data first, then the model."""
     rows = []
     for part, first in stated(before).items():
@@ -52,7 +52,7 @@ def different(before: Stored, after: Stored) -> tuple[dict[str, str], ...]:
     return tuple(rows)
 
 
-def agreement(before: Stored, after: Stored) -> str:
+def agreement(before: FinishedRun, after: FinishedRun) -> str:
     """One sentence: which of data, model, tool, profile, seed and policy are the same."""
     same: list[str] = []
     other: list[str] = []
@@ -69,7 +69,7 @@ def agreement(before: Stored, after: Stored) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def same_policy(before: Stored, after: Stored) -> bool:
+def same_policy(before: FinishedRun, after: FinishedRun) -> bool:
     """Whether both runs were judged by the same limits."""
     return stated(before)["policy"] == stated(after)["policy"]
 

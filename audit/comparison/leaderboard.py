@@ -17,7 +17,7 @@ from audit.record import Measurement, title_of
 from audit.reports.comparison.document import Compared, Comparison
 from audit.reports.document import Cell, Chart, Section, dot
 from audit.reports.text import fixed, interval, number, visible
-from audit.runs.finished import Stored
+from audit.runs.finished import FinishedRun
 
 GAIN = f"{GAP}.gain."
 
@@ -35,7 +35,7 @@ CAVEATS = (
 )
 
 
-def leaderboard(runs: Sequence[Stored], command: str = "") -> Result:
+def leaderboard(runs: Sequence[FinishedRun], command: str = "") -> Result:
     """A table over models audited on the same data, and the scatter of dimension and accuracy.
 
     Args:
@@ -67,7 +67,7 @@ def leaderboard(runs: Sequence[Stored], command: str = "") -> Result:
     return Result(document=document, entries=entries, points=found, correlations=rhos)
 
 
-def demand_same_data(first: Stored, other: Stored) -> None:
+def demand_same_data(first: FinishedRun, other: FinishedRun) -> None:
     """Refuse a run on other data: its place in the table would mean nothing.
 
     Raises:
@@ -87,7 +87,7 @@ def demand_same_data(first: Stored, other: Stored) -> None:
     )
 
 
-def claims(run: Stored) -> dict[str, Measurement]:
+def claims(run: FinishedRun) -> dict[str, Measurement]:
     """The gain over every claim rung of a run, by the rung's name."""
     return {
         name.removeprefix(GAIN): m
@@ -96,7 +96,7 @@ def claims(run: Stored) -> dict[str, Measurement]:
     }
 
 
-def strongest(run: Stored) -> tuple[str, Measurement]:
+def strongest(run: FinishedRun) -> tuple[str, Measurement]:
     """The claim rung that leaves the model the least gain; ("", NaN) if none was measured."""
     known = {name: m for name, m in claims(run).items() if not math.isnan(m.value)}
     if not known:
@@ -105,7 +105,7 @@ def strongest(run: Stored) -> tuple[str, Measurement]:
     return name, known[name]
 
 
-def _order(run: Stored) -> tuple[bool, float]:
+def _order(run: FinishedRun) -> tuple[bool, float]:
     gain = strongest(run)[1].value
     return math.isnan(gain), -gain
 
@@ -119,7 +119,7 @@ def distinct(titles: Sequence[str]) -> list[str]:
     return named
 
 
-def entry(rank: int, title: str, run: Stored, above: Stored | None) -> Entry:
+def entry(rank: int, title: str, run: FinishedRun, above: FinishedRun | None) -> Entry:
     """One model's line."""
     name, gain = strongest(run)
     return Entry(
@@ -162,13 +162,13 @@ def headline(entries: Sequence[Entry]) -> str:
     return f"{text} {judged}"
 
 
-def _compared(e: Entry, run: Stored) -> Compared:
+def _compared(e: Entry, run: FinishedRun) -> Compared:
     told = {"verdict": e.verdict, "read from": e.run}
     date = run.report.document.provenance.get("date")
     return Compared(label=str(e.rank), title=e.title, facts=told | ({"date": date} if date else {}))
 
 
-def notes(runs: Sequence[Stored]) -> str:
+def notes(runs: Sequence[FinishedRun]) -> str:
     """What makes the rows less comparable than they look."""
     said = []
     if len({_ladder(run) for run in runs}) > 1:
@@ -184,7 +184,7 @@ def notes(runs: Sequence[Stored]) -> str:
     return " ".join(said)
 
 
-def _ladder(run: Stored) -> tuple[tuple[str, float], ...]:
+def _ladder(run: FinishedRun) -> tuple[tuple[str, float], ...]:
     """The claim rungs with their accuracies: equal where the nulls are the same."""
     found = [(name, run.by_name.get(f"{GAP}.accuracy.{name}")) for name in sorted(claims(run))]
     return tuple((name, -1.0 if m is None else m.value) for name, m in found)

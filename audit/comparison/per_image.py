@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.record import Measurement
-from audit.runs.finished import Stored
+from audit.runs.finished import FinishedRun
 from audit.stats.paired import ASSUMED_SEED_VARIANCE
 
 Array = NDArray[np.float64]
@@ -46,7 +46,7 @@ class Loss(NamedTuple):
         return abs(self.constant - float(self.values.mean()) - value) < AGREE
 
 
-def errors(run: Stored, model: str) -> Array | None:
+def errors(run: FinishedRun, model: str) -> Array | None:
     """(S, n) errors of a model, a row a seed; None where the run holds no predictions of it."""
     table = run.predictions
     if table is None:
@@ -58,7 +58,7 @@ def errors(run: Stored, model: str) -> Array | None:
     return wrong.astype(np.float64)
 
 
-def loss(m: Measurement, run: Stored) -> Loss | None:
+def loss(m: Measurement, run: FinishedRun) -> Loss | None:
     """One number an image whose mean is the measurement; None if it is no such quantity.
 
     The gain 1 - e_subject / e_null is a ratio of means; its numbers are those of the ratio's
@@ -94,7 +94,7 @@ def _against(quantity: str, s: Array, other: Array, noise: float) -> Loss | None
     return Loss(linear, 1.0, other, -ratio / error, noise, error)
 
 
-def _of_class(name: str, run: Stored, subject: Array) -> Loss | None:
+def _of_class(name: str, run: FinishedRun, subject: Array) -> Loss | None:
     """Accuracy of one class; a report holds the classes in the order of their labels."""
     names = [known for known in run.by_name if known.startswith(CLASS)]
     table = run.predictions
@@ -106,7 +106,7 @@ def _of_class(name: str, run: Stored, subject: Array) -> Loss | None:
     return Loss(subject[member], 1.0, member=member, classes=len(names))
 
 
-def seed_noise(run: Stored, model: str, seeds: int) -> float:
+def seed_noise(run: FinishedRun, model: str, seeds: int) -> float:
     """Variance of a null's error from its seeds, as the run stored it; else the assumed one."""
     found = run.by_name.get(f"{GAP}.gain.{model}")
     variance = found.detail.get("seed_variance") if found else None

@@ -3,13 +3,13 @@
 from audit.comparison.change import Change
 from audit.record import Measurement
 from audit.reports.comparison.document import Comparison
-from audit.reports.document import Role, Verdict, Word
+from audit.reports.document import FrozenModel, Role, Verdict
 from audit.stats.rank_correlation import Correlation
 
 SCHEMA_VERSION = 1
 
 
-class Point(Word):
+class Point(FrozenModel):
     """One model in the scatter of last-layer dimension against accuracy.
 
     Attributes:
@@ -29,7 +29,7 @@ class Point(Word):
     accuracy: Measurement
 
 
-class Entry(Word):
+class Entry(FrozenModel):
     """One model of a leaderboard.
 
     Attributes:
@@ -55,7 +55,7 @@ class Entry(Word):
     behind: Change | None
 
 
-class Result(Word):
+class Result(FrozenModel):
     """A comparison of two runs or of many.
 
     Attributes:

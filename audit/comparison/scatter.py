@@ -14,7 +14,7 @@ from audit.comparison.words import with_interval
 from audit.record import role_of, title_of
 from audit.reports.document import Cell, Chart, Section, Series
 from audit.reports.text import fixed
-from audit.runs.finished import Stored
+from audit.runs.finished import FinishedRun
 from audit.stats.rank_correlation import LEAST, Correlation, spearman
 
 DIMENSION = "intrinsic_dimension.last_layer."
@@ -34,7 +34,7 @@ CAVEATS = (
 )
 
 
-def points(runs: Sequence[Stored], titles: Sequence[str]) -> tuple[tuple[Point, ...], str]:
+def points(runs: Sequence[FinishedRun], titles: Sequence[str]) -> tuple[tuple[Point, ...], str]:
     """Every model of every run that has both numbers, a null that several runs share once.
 
     Args:
@@ -61,7 +61,7 @@ def points(runs: Sequence[Stored], titles: Sequence[str]) -> tuple[tuple[Point, 
     return kept, f"Left out ({why}): {', '.join(left)}." if left else ""
 
 
-def _point(run: Stored, title: str, model: str) -> Point | None:
+def _point(run: FinishedRun, title: str, model: str) -> Point | None:
     """One model; None if either number is missing."""
     dimension = run.by_name.get(f"{DIMENSION}{model}")
     accuracy = run.by_name.get(f"{GAP}.accuracy.{model}")

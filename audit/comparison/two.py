@@ -15,7 +15,7 @@ from audit.record import Finding, role_of
 from audit.reports.comparison.document import Compared, Comparison
 from audit.reports.document import Cell, Chart, Section, dot
 from audit.reports.text import interval, number
-from audit.runs.finished import Stored
+from audit.runs.finished import FinishedRun
 
 ACCURACY = f"{GAP}.accuracy."
 
@@ -48,7 +48,7 @@ UNPAIRED = (
 )
 
 
-def compare_two(before: Stored, after: Stored, command: str = "") -> Result:
+def compare_two(before: FinishedRun, after: FinishedRun, command: str = "") -> Result:
     """All that differs between two runs.
 
     Args:
@@ -86,7 +86,7 @@ def caveats(changes: Sequence[Change]) -> tuple[str, ...]:
     return CAVEATS + ((UNPAIRED,) if any(map(_is_unpaired, changes)) else ())
 
 
-def compared(label: str, run: Stored) -> Compared:
+def compared(label: str, run: FinishedRun) -> Compared:
     """One run in a few words."""
     document = run.report.document
     told = {
@@ -97,7 +97,7 @@ def compared(label: str, run: Stored) -> Compared:
     return Compared(label=label, title=document.title, facts={k: v for k, v in told.items() if v})
 
 
-def all_changes(before: Stored, after: Stored) -> Iterable[Change]:
+def all_changes(before: FinishedRun, after: FinishedRun) -> Iterable[Change]:
     """Of every quantity that either run holds as one number, in the order of the report."""
     names = dict.fromkeys([*after.by_name, *before.by_name])
     for name in names:
@@ -116,7 +116,7 @@ def _is_unpaired(c: Change) -> bool:
     return not c.paired and c.low < c.high
 
 
-def headline(before: Stored, after: Stored, changes: Sequence[Change]) -> str:
+def headline(before: FinishedRun, after: FinishedRun, changes: Sequence[Change]) -> str:
     """What a reader must know: the accuracy, whether its change is noise, the verdict."""
     verdicts = [run.report.document.verdict for run in (before, after)]
     judged = f"Both are judged {verdicts[0]}."
@@ -142,13 +142,15 @@ def accuracy_words(c: Change) -> str:
     )
 
 
-def _data_words(before: Stored, after: Stored, c: Change) -> str:
+def _data_words(before: FinishedRun, after: FinishedRun, c: Change) -> str:
     """Why it is not paired."""
     reason = "" if c.paired else not_same_images(before, after)
     return f" It is not paired: {reason}." if reason else ""
 
 
-def facts_section(before: Stored, after: Stored, facts: Sequence[dict[str, str]]) -> Section:
+def facts_section(
+    before: FinishedRun, after: FinishedRun, facts: Sequence[dict[str, str]]
+) -> Section:
     """What the runs say differently of themselves."""
     return Section(
         name="facts",
@@ -160,7 +162,7 @@ def facts_section(before: Stored, after: Stored, facts: Sequence[dict[str, str]]
     )
 
 
-def verdict_section(before: Stored, after: Stored) -> Section:
+def verdict_section(before: FinishedRun, after: FinishedRun) -> Section:
     """Limits that were judged differently."""
     first, second = ({f.limit: f for f in run.report.findings} for run in (before, after))
     rows: list[dict[str, Cell]] = []
@@ -189,7 +191,7 @@ def _verdict(finding: Finding | None) -> str:
 
 
 def number_sections(
-    after: Stored, changes: Sequence[Change], adjusted: dict[str, float]
+    after: FinishedRun, changes: Sequence[Change], adjusted: dict[str, float]
 ) -> tuple[Section, ...]:
     """Accuracies, gains, then every other check under its own title."""
     if not changes:

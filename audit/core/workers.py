@@ -24,7 +24,7 @@ from audit.core.parent_death import end_with_parent
 if TYPE_CHECKING:
     import torch
 
-Work = Callable[["Line"], Any]  # called in the child, with its line to the parent
+Work = Callable[["WorkerChannel"], Any]  # called in the child, with its line to the parent
 
 OFTEN = 0.3  # seconds between two shares that a child tells
 
@@ -36,7 +36,7 @@ GROUPS = (  # files of a control group: its limit, what it uses, and a table of 
 )
 
 
-class LostError(Exception):
+class WorkerDiedError(Exception):
     """A child ended without a result.
 
     Args:
@@ -50,11 +50,11 @@ class LostError(Exception):
 
 
 @dataclass(frozen=True)
-class Ended:
+class WorkerResult:
     """A child's work is over.
 
     Attributes:
-        result: What it returned; a `LostError` if it did not.
+        result: What it returned; a `WorkerDiedError` if it did not.
         seconds: That it took.
     """
 
@@ -62,7 +62,7 @@ class Ended:
     seconds: float = 0.0
 
 
-def crew_size(device: "torch.device | None" = None, images: int = 0) -> int:
+def worker_count(device: "torch.device | None" = None, images: int = 0) -> int:
     """How many children may work at once: no more than threads, nor than have room in memory.
 
     1 where networks run on an accelerator, which is not shared, and where there should be none:
@@ -105,7 +105,7 @@ def numbers(table: Path) -> dict[str, int]:
     return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdigit()}
 
 
-class Crew:
+class WorkerPool:
     """Children at work, by name.
 
     Args:
@@ -118,7 +118,7 @@ class Crew:
         self.children: dict[str, tuple[ForkProcess, Connection]] = {}
 
     @property
-    def room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether another child may begin."""
         return len(self.children) < self.size
 
@@ -140,12 +140,12 @@ class Crew:
             theirs.close()
         self.children[name] = child, ours
 
-    def told(self) -> bool:
+    def has_message(self) -> bool:
         """Whether a message waits to be taken."""
         return bool(self._speaking(0.0))
 
     def wait(self) -> tuple[str, Any]:
-        """The next message of any child, with its name; the last one of each is `Ended`."""
+        """The next message of any child, with its name; the last one of each is `WorkerResult`."""
         first = self._speaking(None)[0]
         name = next(name for name, (_, pipe) in self.children.items() if pipe is first)
         child, pipe = self.children[name]
@@ -153,8 +153,8 @@ class Crew:
             found = pipe.recv()
         except (EOFError, OSError):  # it ended, perhaps while it was speaking
             child.join()
-            found = Ended(how_it_ended(child.exitcode))
-        if isinstance(found, Ended):
+            found = WorkerResult(how_it_ended(child.exitcode))
+        if isinstance(found, WorkerResult):
             self._end(name)
         return name, found
 
@@ -174,33 +174,33 @@ class Crew:
         child.close()
 
 
-def how_it_ended(code: int | None) -> LostError:
+def how_it_ended(code: int | None) -> WorkerDiedError:
     """In words, of a process that gave no result."""
     if code == -signal.SIGKILL:
         words = "its process was killed, as the system does where memory is short"
-        return LostError(words, killed=True)
+        return WorkerDiedError(words, killed=True)
     if code is not None and code < 0:
-        return LostError(f"its process was ended by {signal.Signals(-code).name}")
-    return LostError(f"its process ended with exit code {code}")
+        return WorkerDiedError(f"its process was ended by {signal.Signals(-code).name}")
+    return WorkerDiedError(f"its process ended with exit code {code}")
 
 
-class Line:
-    """A child's line to its parent: called with a message, it waits until that is sent."""
+class WorkerChannel:
+    """A worker's channel to its parent: called with a message, it waits until that is sent."""
 
     def __init__(self, pipe: Connection):
-        self.pipe, self.told = pipe, 0.0
+        self.pipe, self.reported = pipe, 0.0
 
     def __call__(self, message: Any) -> None:
         """Send a message."""
         self.pipe.send(message)
 
-    def tick(self, share: float) -> None:
-        """Tell the share that is done, not more often than people look.
+    def report_progress(self, share: float) -> None:
+        """Send the share of the job that is done, at most about three times a second.
 
-        A share is left out where the parent does not listen now.
+        The share is dropped where the parent does not read at the moment.
         """
-        if time.monotonic() - self.told > OFTEN and select.select([], [self.pipe], [], 0)[1]:
-            self.told = time.monotonic()
+        if time.monotonic() - self.reported > OFTEN and select.select([], [self.pipe], [], 0)[1]:
+            self.reported = time.monotonic()
             self.pipe.send(share)
 
 
@@ -219,10 +219,10 @@ def _work(theirs: Connection, pipe: Connection, parent: int, work: Work) -> None
 
     torch.set_num_threads(1)
     threadpool_limits(1)  # of numpy and scipy
-    began, line = time.monotonic(), Line(pipe)
+    began, line = time.monotonic(), WorkerChannel(pipe)
     try:
         found = work(line)
-        line(Ended(found, time.monotonic() - began))
+        line(WorkerResult(found, time.monotonic() - began))
     except Exception as error:
-        line(Ended(LostError(f"{type(error).__name__}: {error}")))
+        line(WorkerResult(WorkerDiedError(f"{type(error).__name__}: {error}")))
     pipe.close()

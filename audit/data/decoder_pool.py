@@ -246,9 +246,9 @@ def _request(files: list[bytes], how: int) -> Iterator[Settled]:
     try:
         with POOL.borrowed() as decoder:
             for found in decoder.ask(files, how):
-                settled = _large(files[done], how) if isinstance(found, bytes) else found
+                resolve_precision = _large(files[done], how) if isinstance(found, bytes) else found
                 done += 1
-                yield settled
+                yield resolve_precision
         return
     except GoneError:
         pass

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from audit.baselines import TRIVIAL
-from audit.baselines.patch_net import SPACINGS, STRIDE, Sibling, Vote
+from audit.baselines.patch_net import SPACINGS, STRIDE, PatchNet, PatchSampling
 from audit.baselines.train import Diverged, Images, Recipe, accuracy, predict, train
 from audit.baselines.trivial import FEATURES, choose_strength, fit_prior
 from audit.data.splits import heldout_indices
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.fit_null import build, null_of
 from audit.evidence.setup import Null
 from audit.jobs.job import Job, Tick
@@ -54,7 +54,7 @@ DIVERGED = "its training diverged"
 EXTENSIONS = 2  # rates tried beyond the grid while the best lies at its edge
 
 
-def choose(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def choose(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """Choose a null's recipe on held-out training images, and rehearse it.
 
     Returns:
@@ -62,28 +62,28 @@ def choose(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick)
         it did, before a tenth of that was taken. Arrays: `heldout` (m,) positions in
         the training split, `heldout_logits` (m, K) of the first network that has not seen them.
     """
-    null = null_of(job, shop)
+    null = null_of(job, context)
     groups = results[job.after[0].key].arrays["train_groups"]
-    labels = shop.split("train").labels
+    labels = context.split("train").labels
     fit_index, held = heldout_indices(labels, groups, job.whole("seed"))
     if null.kind in TRIVIAL:
-        return choose_trivial(null, shop, fit_index, held)
-    images = shop.images("train", null)
+        return choose_trivial(null, context, fit_index, held)
+    images = context.images("train", null)
     fit, heldout = (images.subset(torch.from_numpy(i)) for i in (fit_index, held))
-    outcome = choose_network(Bench(null, shop, fit, heldout, tick), job)
+    outcome = choose_network(RecipeSearch(null, context, fit, heldout, tick), job)
     outcome.arrays["heldout"] = held
     return outcome
 
 
 def choose_trivial(
-    null: Null, shop: Workshop, fit_index: NDArray[np.int64], held: NDArray[np.int64]
+    null: Null, context: JobContext, fit_index: NDArray[np.int64], held: NDArray[np.int64]
 ) -> Outcome:
     """Choose the regularisation of a trivial rung."""
-    labels, classes = shop.split("train").labels, len(shop.setup.classes)
+    labels, classes = context.split("train").labels, len(context.setup.classes)
     if null.kind == "prior":
         model, features = fit_prior(labels[fit_index], classes), np.zeros((len(held), 0), "f4")
     else:
-        all_features = FEATURES[null.kind](shop.pixels("train", null.side))
+        all_features = FEATURES[null.kind](context.pixels("train", null.side))
         fit, features = all_features[fit_index], all_features[held]
         model, _ = choose_strength((fit, labels[fit_index]), (features, labels[held]), classes)
     logits = model.log_probabilities(features)
@@ -95,12 +95,12 @@ def choose_trivial(
 
 
 @dataclass
-class Bench:
+class RecipeSearch:
     """Where trials and rehearsals of one null are trained.
 
     Attributes:
         null: Which.
-        shop: Data.
+        context: Data.
         fit: Images to train on.
         heldout: Images that choose.
         tick: Told the share that is done.
@@ -111,7 +111,7 @@ class Bench:
     """
 
     null: Null
-    shop: Workshop
+    context: JobContext
     fit: Images
     heldout: Images
     tick: Tick
@@ -123,8 +123,8 @@ class Bench:
     def run(self, recipe: Recipe, seed: int, **branch: Any) -> nn.Module:
         """Train a fresh network, of which patches `STRIDE` apart vote."""
         self.runs += 1
-        keeper = self.shop.drawer.part(self.runs, recipe, seed, branch.get("branches"))
-        network = self.shop.placed(build(self.null, self.shop, seed))
+        keeper = self.context.resume_state.part(self.runs, recipe, seed, branch.get("branches"))
+        network = self.context.placed(build(self.null, self.context, seed))
         return train(
             network, self.fit, recipe, seed=seed, progress=self.count, keeper=keeper, **branch
         )
@@ -155,9 +155,9 @@ class Rehearsals:
     """
 
     labels: Tensor
-    votes: dict[Vote, dict[int, list[Tensor]]] = field(default_factory=dict)
+    votes: dict[PatchSampling, dict[int, list[Tensor]]] = field(default_factory=dict)
 
-    def add(self, images_seen: int, votes: Mapping[Vote, Tensor]) -> float:
+    def add(self, images_seen: int, votes: Mapping[PatchSampling, Tensor]) -> float:
         """Keep one finished network's outputs by what votes, and return its accuracy."""
         for vote, logits in votes.items():
             self.votes.setdefault(vote, {}).setdefault(images_seen, []).append(logits)
@@ -168,10 +168,10 @@ class Rehearsals:
         return float((logits.argmax(1) == self.labels).double().mean())
 
     @property
-    def best(self) -> Vote:
+    def best(self) -> PatchSampling:
         """What votes best at the largest budget; of equals the fewest patches."""
 
-        def rank(vote: Vote) -> tuple[float, int, bool]:
+        def rank(vote: PatchSampling) -> tuple[float, int, bool]:
             last = self.votes[vote][max(self.votes[vote])]
             return sum(map(self.accuracy, last)) / len(last), vote.spacing, not vote.mirrored
 
@@ -207,7 +207,7 @@ class Rehearsals:
         return adequacy(quarter, half, whole, self.discordance, n, WHILE_TRAINING, seeds)
 
 
-def choose_network(bench: Bench, job: Job) -> Outcome:
+def choose_network(bench: RecipeSearch, job: Job) -> Outcome:
     """Choose the recipe of a trained null, and rehearse it over seeds.
 
     Returns:
@@ -246,13 +246,17 @@ def choose_network(bench: Bench, job: Job) -> Outcome:
         "doublings": round(math.log2(recipe.images_seen / budget)),
         "discordance": found.discordance,
         "heldout_accuracy": found.curve[-1]["accuracy"],
-        "seconds": bench.shop.drawer.seconds(),
+        "seconds": bench.context.resume_state.seconds(),
     }
     return Outcome(values, {"heldout_logits": found.logits[max(found.logits)][0].numpy()})
 
 
 def rehearse_all(
-    bench: Bench, recipe: Recipe, seeds: Sequence[int], trials: list[dict[str, Any]], job: Job
+    bench: RecipeSearch,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    trials: list[dict[str, Any]],
+    job: Job,
 ) -> tuple[Recipe, Rehearsals]:
     """Rehearse a recipe over seeds, with budgets doubled until they are adequate or too many.
 
@@ -267,12 +271,14 @@ def rehearse_all(
         recipe = dataclasses.replace(recipe, images_seen=2 * recipe.images_seen)
         bench.expected += recipe.images_seen * len(seeds)
         for seed in seeds:
-            votes = votes_of(bench.run(recipe, seed), bench.heldout, recipe)
+            votes = patch_sampling(bench.run(recipe, seed), bench.heldout, recipe)
             bench.note(found.add(recipe.images_seen, votes))
     return recipe, found
 
 
-def rehearse(bench: Bench, recipe: Recipe, seed: int, found: Rehearsals) -> tuple[nn.Module, float]:
+def rehearse(
+    bench: RecipeSearch, recipe: Recipe, seed: int, found: Rehearsals
+) -> tuple[nn.Module, float]:
     """Train at the whole budget with finished branches, and add them to `found`.
 
     Returns:
@@ -280,15 +286,17 @@ def rehearse(bench: Bench, recipe: Recipe, seed: int, found: Rehearsals) -> tupl
     """
 
     def keep(share: float, network: nn.Module) -> None:
-        votes = votes_of(network, bench.heldout, recipe)
+        votes = patch_sampling(network, bench.heldout, recipe)
         bench.note(found.add(round(share * recipe.images_seen), votes))
 
     network = bench.run(recipe, seed, branches=BRANCHES, on_branch=keep)
-    votes = votes_of(network, bench.heldout, recipe)
+    votes = patch_sampling(network, bench.heldout, recipe)
     return network, bench.note(found.add(recipe.images_seen, votes))
 
 
-def votes_of(network: nn.Module, images: Images, recipe: Recipe) -> dict[Vote, Tensor]:
+def patch_sampling(
+    network: nn.Module, images: Images, recipe: Recipe
+) -> dict[PatchSampling, Tensor]:
     """Logits (m, K) by what votes: closer patches in blind networks, mirrored ones if known.
 
     Args:
@@ -296,21 +304,21 @@ def votes_of(network: nn.Module, images: Images, recipe: Recipe) -> dict[Vote, T
         images: m of them.
         recipe: By which it was trained; without mirror images it knows none.
     """
-    if not isinstance(network, Sibling):
-        return {Vote(): predict(network, images)}
-    found: dict[Vote, Tensor] = {}
+    if not isinstance(network, PatchNet):
+        return {PatchSampling(): predict(network, images)}
+    found: dict[PatchSampling, Tensor] = {}
     flipped = dataclasses.replace(images, pixels=images.pixels.flip(3))
     for spacing in SPACINGS if network.kind != "sighted" else (STRIDE,):
-        network.voting(Vote(spacing))
-        found[Vote(spacing)] = plain = predict(network, images)
+        network.sampling(PatchSampling(spacing))
+        found[PatchSampling(spacing)] = plain = predict(network, images)
         if recipe.augment != "none":
-            found[Vote(spacing, mirrored=True)] = (plain + predict(network, flipped)) / 2
-    network.voting(Vote())
+            found[PatchSampling(spacing, mirrored=True)] = (plain + predict(network, flipped)) / 2
+    network.sampling(PatchSampling())
     return found
 
 
 def regularise(
-    bench: Bench, recipe: Recipe, seed: int, trials: list[dict[str, Any]]
+    bench: RecipeSearch, recipe: Recipe, seed: int, trials: list[dict[str, Any]]
 ) -> tuple[Recipe, Rehearsals]:
     """Rehearse a recipe, and where it overfits milder ones; the best on held-out images stays.
 
@@ -347,7 +355,7 @@ def trial(recipe: Recipe, reached: float) -> dict[str, Any]:
 
 
 def choose_early(
-    bench: Bench, seed: int, budget: int, rates: Sequence[float], start: Recipe = START
+    bench: RecipeSearch, seed: int, budget: int, rates: Sequence[float], start: Recipe = START
 ) -> tuple[Recipe, list[dict[str, Any]], bool]:
     """Try rates at a share of the budget, then the best without crops, then with mirror images.
 

@@ -18,7 +18,7 @@ from audit.data.decode import resize
 from audit.data.splits import subset
 from audit.evidence.device import Net, on_device, require_agreement, require_learning
 from audit.evidence.setup import Null, Setup
-from audit.jobs.resume import Drawer
+from audit.jobs.resume import ResumeState
 from audit.jobs.store import Outcome
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ AUDITED = "audited"  # the name of the data set that is not beside another one
 
 MEMORY = 2**30  # bytes of decoded images that are kept, of either split as the subject sees it
 
-Decoded = dict[tuple[str, str, int, int], NDArray[np.uint8]]  # by split, frame, both sides
+PixelCache = dict[tuple[str, str, int, int], NDArray[np.uint8]]  # by split, frame, both sides
 
 
 @dataclass
-class Workshop:
+class JobContext:
     """Data and subject of one audit.
 
     Attributes:
@@ -45,7 +45,7 @@ class Workshop:
         decoded: Images as nulls see them; several audits of the same data may share it.
         others: Data sets beside the audited one, by use: "probe", "transfer".
         near: Groups of near duplicates found in these, by data set, split and images.
-        drawer: Where the job that is being done keeps what it has done so far.
+        resume_state: Where the job that is being done keeps what it has done so far.
         device: That networks are trained on and the subject runs on.
     """
 
@@ -53,11 +53,11 @@ class Workshop:
     model: "Subject | None"
     setup: Setup
     cuts: "dict[str, Cut]" = field(default_factory=dict)
-    decoded: Decoded = field(default_factory=dict)
+    decoded: PixelCache = field(default_factory=dict)
     others: dict[str, Dataset] = field(default_factory=dict)
     all_cuts: "dict[str, Cut]" = field(default_factory=dict)
     near: dict[tuple[str, str, bytes], NDArray[np.int64]] = field(default_factory=dict)
-    drawer: Drawer = field(default_factory=Drawer)
+    resume_state: ResumeState = field(default_factory=ResumeState)
     device: torch.device = PROCESSOR
     _evaluation: list[Images] = field(default_factory=list)
     _retraining: dict[tuple[str, bytes], Images] = field(default_factory=dict)

@@ -13,8 +13,8 @@ from audit.core.sizes import FRAME, Size, frame_of, height_width
 from audit.evidence.class_split import classes_of_a
 from audit.evidence.ladder import LARGEST_SIDE, ladder
 from audit.evidence.profile import Profile
-from audit.evidence.setup import CutPoint, Other, Setup
-from audit.reports.document import Word
+from audit.evidence.setup import CutPoint, ExtraDataset, Setup
+from audit.reports.document import FrozenModel
 
 if TYPE_CHECKING:
     from audit.data.dataset import Dataset
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SMALLEST_Q = 5
 
 
-class Training(Word):
+class Training(FrozenModel):
     """What nulls are trained on.
 
     Attributes:
@@ -110,7 +110,7 @@ def set_up(
     given: Training | None = None,
     classes: tuple[str, ...] | None = None,
     check_preprocessing: bool = False,
-    others: Mapping[str, Other] | None = None,
+    others: Mapping[str, ExtraDataset] | None = None,
     transfer_classes: tuple[str, ...] = (),
 ) -> "tuple[Setup, dict[str, Cut]]":
     """Decide what is measured.
@@ -234,7 +234,9 @@ def digest_of(content: list[object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=repr).encode()).hexdigest()
 
 
-def half_for(setup: Setup, others: Mapping[str, Other], given: tuple[str, ...]) -> tuple[str, ...]:
+def half_for(
+    setup: Setup, others: Mapping[str, ExtraDataset], given: tuple[str, ...]
+) -> tuple[str, ...]:
     """The classes of A, if the classes are divided; other data take the place of a division.
 
     Raises:

@@ -63,7 +63,7 @@ def require_learning(device: "torch.device") -> None:
     import torch
 
     from audit.baselines.muon import orthogonal
-    from audit.baselines.patch_net import Sibling
+    from audit.baselines.patch_net import PatchNet
     from audit.baselines.train import Images, Recipe, predict, statistics, train
 
     generator = torch.Generator().manual_seed(0)
@@ -75,7 +75,7 @@ def require_learning(device: "torch.device") -> None:
     data = Images(pixels, torch.arange(64) % 4, *statistics(pixels))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        fresh = Sibling("sighted", q=9, num_classes=4, in_chans=1, width=32, blocks=1)
+        fresh = PatchNet("sighted", q=9, num_classes=4, in_chans=1, width=32, blocks=1)
     here, there = (
         predict(train(on_device(copy.deepcopy(fresh), place), data, recipe, seed=0), data)
         for place in (torch.device("cpu"), device)

@@ -13,7 +13,7 @@ from audit.baselines.trivial import pixels as downscaled
 from audit.core.sizes import height_width
 from audit.data.duplicates import Known, groups_of
 from audit.data.fingerprints import fingerprints
-from audit.evidence.context import AUDITED, Workshop
+from audit.evidence.context import AUDITED, JobContext
 from audit.evidence.outputs import BATCH, needed
 from audit.jobs.job import Job
 from audit.jobs.store import Outcome
@@ -48,13 +48,13 @@ class Part:
         return len(self.index)
 
 
-def part_of(shop: Workshop, of: str, split: str, index: NDArray[np.int64]) -> Part:
+def part_of(context: JobContext, of: str, split: str, index: NDArray[np.int64]) -> Part:
     """The images at `index` (n,) of a split."""
-    return Part(of, split, index, torch.from_numpy(shop.split(split, of).labels[index]))
+    return Part(of, split, index, torch.from_numpy(context.split(split, of).labels[index]))
 
 
 def features(
-    shop: Workshop,
+    context: JobContext,
     network: nn.Module,
     cuts: tuple[Cut, ...],
     images: Part,
@@ -65,7 +65,7 @@ def features(
     """Batch by batch, the features of every cut: rows of length one.
 
     Args:
-        shop: Whose data, as the subject sees them.
+        context: Whose data, as the subject sees them.
         network: The subject, or one of its architecture.
         cuts: Of that architecture.
         images: Which.
@@ -73,8 +73,8 @@ def features(
         pixels: Whether the images at 16 x 16 pixels are given beside them, as `PIXELS`.
     """
     layout, device = layout_of(network), device_of(network)
-    shape = height_width(shop.subject.preprocessing.img_size)
-    for part in shop.subject_parts(images.split, images.index, images.of):
+    shape = height_width(context.subject.preprocessing.img_size)
+    for part in context.subject_parts(images.split, images.index, images.of):
         batches = torch.arange(len(part)).split(BATCH)
         given = (part.normalised(index).to(device) for index in batches)
         for index, found in zip(batches, at_cuts(network, cuts, given), strict=True):
@@ -103,10 +103,10 @@ def gathered(parts: Iterable[Layers], n: int) -> Layers:
     return found
 
 
-def bytes_each(shop: Workshop, network: nn.Module, cuts: tuple[Cut, ...], images: Part) -> int:
+def bytes_each(context: JobContext, network: nn.Module, cuts: tuple[Cut, ...], images: Part) -> int:
     """What the features of one image take, with its pixels."""
     two = Part(images.of, images.split, images.index[:2], images.labels[:2])
-    found = next(features(shop, network, cuts, two, lambda _: None, pixels=True))
+    found = next(features(context, network, cuts, two, lambda _: None, pixels=True))
     return sum(4 * x.shape[1] for x in found.values())
 
 
@@ -114,19 +114,19 @@ Integers = NDArray[np.int64]
 
 
 def train_groups(
-    job: Job, shop: Workshop, results: Mapping[str, Outcome], of: str, index: Integers
+    job: Job, context: JobContext, results: Mapping[str, Outcome], of: str, index: Integers
 ) -> Integers:
     """(n,) equal for near duplicates among some training images of a data set."""
     if of == AUDITED:
         return results[needed(job, "train_facts").key].arrays["train_groups"][index]
-    return groups(shop, of, "train", index)
+    return groups(context, of, "train", index)
 
 
-def groups(shop: Workshop, of: str, split: str, index: Integers) -> Integers:
+def groups(context: JobContext, of: str, split: str, index: Integers) -> Integers:
     """(n,) equal for near duplicates among some images of a data set beside; looked for once."""
     key = of, split, index.tobytes()
-    if key not in shop.near:
-        part = shop.split(split, of).select(index)
-        channels = 1 if shop.others[of].grey else 3
-        shop.near[key] = groups_of(Known(part.labels, fingerprints(part, channels)))
-    return shop.near[key]
+    if key not in context.near:
+        part = context.split(split, of).select(index)
+        channels = 1 if context.others[of].grey else 3
+        context.near[key] = groups_of(Known(part.labels, fingerprints(part, channels)))
+    return context.near[key]

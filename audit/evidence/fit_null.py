@@ -13,58 +13,61 @@ import torch
 
 from audit.baselines import TRIVIAL
 from audit.baselines.device import PROCESSOR
-from audit.baselines.patch_net import TORUS, Sibling, Vote, size_rule
+from audit.baselines.patch_net import TORUS, PatchNet, PatchSampling, width_and_depth
 from audit.baselines.receptive_field import prove_local, prove_position_blind
 from audit.baselines.train import Diverged, Images, Recipe, accuracy, train
 from audit.baselines.trivial import FEATURES, Linear, fit_linear, fit_prior
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.setup import Null
 from audit.jobs.job import Job, Tick, counter
 from audit.jobs.store import Outcome
 
 
-def null_of(job: Job, shop: Workshop) -> Null:
+def null_of(job: Job, context: JobContext) -> Null:
     """The null that a job is about."""
-    return next(n for n in shop.setup.nulls if n.name == job.params["null"])
+    return next(n for n in context.setup.nulls if n.name == job.params["null"])
 
 
-def build(null: Null, shop: Workshop, seed: int) -> Sibling:
+def build(null: Null, context: JobContext, seed: int) -> PatchNet:
     """A fresh network with weights drawn by `seed`, leaving the global generator alone."""
-    width, blocks = size_rule(shop.setup.n_train, shop.setup.side)
+    width, blocks = width_and_depth(context.setup.n_train, context.setup.side)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Sibling(
+        return PatchNet(
             null.kind,  # type: ignore[arg-type]
             q=null.q or 0,
-            num_classes=len(shop.setup.classes),
-            in_chans=shop.setup.channels,
+            num_classes=len(context.setup.classes),
+            in_chans=context.setup.channels,
             width=width,
             blocks=blocks,
         )
 
 
-def fit(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def fit(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """Train a null on all training images with the chosen recipe, and prove its blindness.
 
     Returns:
         Values: status, proofs, parameters, training accuracy, speed. Arrays: the weights.
     """
-    null, chosen = null_of(job, shop), results[job.after[0].key]
+    null, chosen = null_of(job, context), results[job.after[0].key]
     if null.kind in TRIVIAL:
-        return fit_trivial(null, shop, chosen)
+        return fit_trivial(null, context, chosen)
     if "recipe" not in chosen.values:
         return Outcome(dict(chosen.values))
     seed = job.whole("seed")
-    images, recipe = shop.images("train", null), Recipe(**chosen.values["recipe"])
+    images, recipe = context.images("train", null), Recipe(**chosen.values["recipe"])
     count = counter(recipe.images_seen, tick)
-    network, keeper = shop.placed(build(null, shop, seed)), shop.drawer.part(recipe, seed)
+    network, keeper = (
+        context.placed(build(null, context, seed)),
+        context.resume_state.part(recipe, seed),
+    )
     try:
         train(network, images, recipe, seed=seed, progress=count, keeper=keeper)
     except Diverged:
         return Outcome({"status": "failed", "reason": "its training diverged"})
     network.to(PROCESSOR)
-    network.voting(Vote(*chosen.values["vote"]))
-    seconds = shop.drawer.seconds()
+    network.sampling(PatchSampling(*chosen.values["vote"]))
+    seconds = context.resume_state.seconds()
     proofs = prove(network, null, images)
     broken = [name for name, proof in proofs.items() if not proof["holds"]]
     sample = images.subset(torch.arange(0, len(images), max(1, len(images) // 2000)))
@@ -79,13 +82,13 @@ def fit(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) ->
         "train_accuracy": accuracy(network, sample),
         "images_per_second": recipe.images_seen / seconds,
         "seconds": seconds,
-        "device": str(shop.device),
+        "device": str(context.device),
     }
     weights = {name: tensor.contiguous().numpy() for name, tensor in network.state_dict().items()}
     return Outcome(values, weights)
 
 
-def prove(network: Sibling, null: Null, images: Images) -> dict[str, dict[str, Any]]:
+def prove(network: PatchNet, null: Null, images: Images) -> dict[str, dict[str, Any]]:
     """The proofs that a kind of null owes."""
     if null.kind == "sighted":
         return {}
@@ -98,24 +101,24 @@ def prove(network: Sibling, null: Null, images: Images) -> dict[str, dict[str, A
     return {name: dataclasses.asdict(proof) for name, proof in found.items()}
 
 
-def fit_trivial(null: Null, shop: Workshop, chosen: Outcome) -> Outcome:
+def fit_trivial(null: Null, context: JobContext, chosen: Outcome) -> Outcome:
     """Refit a trivial rung on all training images."""
-    labels, classes = shop.split("train").labels, len(shop.setup.classes)
+    labels, classes = context.split("train").labels, len(context.setup.classes)
     if null.kind == "prior":
         model = fit_prior(labels, classes)
     else:
-        features = FEATURES[null.kind](shop.pixels("train", null.side))
+        features = FEATURES[null.kind](context.pixels("train", null.side))
         model = fit_linear(features, labels, classes, chosen.values["strength"])
     arrays = {k: v for k, v in dataclasses.asdict(model).items() if isinstance(v, np.ndarray)}
     return Outcome({"status": "ok", "strength": model.strength, "proofs": {}}, arrays)
 
 
-def restore(job: Job, outcome: Outcome, shop: Workshop) -> "Linear | Sibling":
+def restore(job: Job, outcome: Outcome, context: JobContext) -> "Linear | PatchNet":
     """The model that a `fit` job trained."""
-    null = null_of(job, shop)
+    null = null_of(job, context)
     if null.kind in TRIVIAL:
         return Linear(**outcome.arrays, strength=outcome.values["strength"])
-    network = build(null, shop, 0)
+    network = build(null, context, 0)
     network.load_state_dict({k: torch.from_numpy(v) for k, v in outcome.arrays.items()})
-    network.voting(Vote(*outcome.values["vote"]))
+    network.sampling(PatchSampling(*outcome.values["vote"]))
     return network.eval().to(memory_format=torch.channels_last)

@@ -49,13 +49,13 @@ class Ladder:
         errors: (S, n) by the null's name; nulls that could not be run are absent.
         broken: Reasons by name, for nulls that were not trained properly or are missing.
         adequacy: By name, for trained nulls.
-        tau2: Variance over seeds of a trained null's mean error.
+        seed_variance: Variance over seeds of a trained null's mean error.
     """
 
     case: Case
     errors: dict[str, Errors]
-    broken: dict[str, str]
-    tau2: float
+    unusable: dict[str, str]
+    seed_variance: float
     adequacy: dict[str, Adequacy] = field(default_factory=dict)
 
     @property
@@ -67,7 +67,7 @@ class Ladder:
         """U: what more training might have added; the stack takes its worst member's."""
         if null.kind == "stack":
             members = [
-                np.inf if n.name in self.broken else self.adequacy[n.name].allowance
+                np.inf if n.name in self.unusable else self.adequacy[n.name].allowance
                 for n in self.case.setup.nulls
                 if n.trained and n.claim and n.name in self.adequacy
             ]
@@ -77,7 +77,7 @@ class Ladder:
     def pair(self, null: Null, subject: Errors, weights: NDArray[np.float64] | None = None) -> Pair:
         """The subject's (or a twin's) errors against a null's."""
         if null.name not in self.errors:
-            return missing_pair(null.name, claim=null.claim, note=self.broken[null.name])
+            return missing_pair(null.name, claim=null.claim, note=self.unusable[null.name])
         fitted = null.trained or null.kind == "stack"
         return pair(
             null.name,
@@ -86,18 +86,18 @@ class Ladder:
             self.case.groups,
             claim=null.claim,
             allowance=self.allowance(null),
-            seed_variance=self.tau2 if fitted else 0.0,
+            seed_variance=self.seed_variance if fitted else 0.0,
             trained_nulls=max(self.trained, 1),
             weights=weights,
-            failed=null.name in self.broken,
-            note=self.broken.get(null.name, ""),
+            failed=null.name in self.unusable,
+            note=self.unusable.get(null.name, ""),
         )
 
 
 def read_ladder(case: Case) -> Ladder:
     """Read all nulls of a case; nothing raises, what is missing is in `broken`."""
     errors: dict[str, Errors] = {}
-    broken: dict[str, str] = {}
+    unusable: dict[str, str] = {}
     for null in case.setup.nulls:
         try:
             errors[null.name] = null_errors(case, null)
@@ -105,28 +105,30 @@ def read_ladder(case: Case) -> Ladder:
         except NotMeasured as missing:
             reason = str(missing)
         if reason:
-            broken[null.name] = reason
+            unusable[null.name] = reason
     trained = [errors[n.name] for n in case.setup.nulls if n.trained and n.name in errors]
-    tau2 = pooled_seed_variance(trained)
-    known = {n.name: measured_adequacy(case, n, tau2) for n in case.setup.nulls if n.trained}
-    for order, spread in ((TRIVIAL_NESTING, 0.0), (nesting(case.setup), tau2)):
+    seed_variance = pooled_seed_variance(trained)
+    known = {
+        n.name: measured_adequacy(case, n, seed_variance) for n in case.setup.nulls if n.trained
+    }
+    for order, spread in ((TRIVIAL_NESTING, 0.0), (nesting(case.setup), seed_variance)):
         for violation in nesting_violations(order, errors, case.groups, seed_variance=spread):
-            broken.setdefault(
+            unusable.setdefault(
                 violation.upper,
                 f"it is {100 * violation.difference:.1f} points worse than the blinder "
                 f"{title_of(violation.lower)}: it was not trained properly",
             )
     for null in case.setup.nulls:
         if null.trained and null.name in errors:
-            reason = unlike(case, null, errors[null.name], tau2) or untaught(
-                case, null, errors, tau2
-            )
+            reason = fitted_on_other_data(
+                case, null, errors[null.name], seed_variance
+            ) or learned_nothing(case, null, errors, seed_variance)
             if reason:
-                broken.setdefault(null.name, reason)
-    return Ladder(case, errors, broken, tau2, known)
+                unusable.setdefault(null.name, reason)
+    return Ladder(case, errors, unusable, seed_variance, known)
 
 
-def unlike(case: Case, null: Null, errors: Errors, tau2: float) -> str:
+def fitted_on_other_data(case: Case, null: Null, errors: Errors, seed_variance: float) -> str:
     """Whether a null does far worse here than on held-out training images: not the same data.
 
     So it is with a folder of nulls that was fitted on other data, and after a refit that failed.
@@ -141,7 +143,9 @@ def unlike(case: Case, null: Null, errors: Errors, tau2: float) -> str:
     except (NotMeasured, KeyError):
         return ""
     here = 1 - float(errors.mean())
-    _, _, high = paired_difference(errors, np.zeros_like(errors), case.groups, extra_variance=tau2)
+    _, _, high = paired_difference(
+        errors, np.zeros_like(errors), case.groups, extra_variance=seed_variance
+    )
     half = high - float(errors.mean())  # of the accuracy here
     spread = np.hypot(half, 1.96 * np.sqrt(held * (1 - held) / max(n, 1)))
     if not held - here - spread > UNLIKE:  # nothing is shown, either, where it is NaN
@@ -152,7 +156,7 @@ def unlike(case: Case, null: Null, errors: Errors, tau2: float) -> str:
     )
 
 
-def untaught(case: Case, null: Null, errors: dict[str, Errors], tau2: float) -> str:
+def learned_nothing(case: Case, null: Null, errors: dict[str, Errors], seed_variance: float) -> str:
     """Whether training is not shown to have taught a null anything: its curve is flat too early.
 
     A null may learn nothing because nothing local is there to be learned. Then its sighted twin,
@@ -171,7 +175,7 @@ def untaught(case: Case, null: Null, errors: dict[str, Errors], tau2: float) -> 
         own = errors[one.name]
         if 2 * own.mean() <= errors.get("prior", np.zeros(1)).mean():
             return ""  # the trivial rung may leave nothing to be better at
-        extra = tau2 / len(own)
+        extra = seed_variance / len(own)
         _, low, _ = paired_difference(errors[best.name], own, case.groups, extra_variance=extra)
         if low > 0:
             return ""
@@ -214,17 +218,17 @@ def status(case: Case, null: Null) -> str:
     return ""
 
 
-def measured_adequacy(case: Case, null: Null, tau2: float) -> Adequacy:
+def measured_adequacy(case: Case, null: Null, seed_variance: float) -> Adequacy:
     """Adequacy of a trained null, from its rehearsals on held-out training images."""
     try:
         outcome = case.result(requests.choose(case.setup, null))
         curve = [point["accuracy"] for point in outcome.values["curve"]]
     except (NotMeasured, KeyError):
-        return adequacy(np.nan, np.nan, np.nan, np.nan, 0, tau2, 1)
+        return adequacy(np.nan, np.nan, np.nan, np.nan, 0, seed_variance, 1)
     n = len(outcome.arrays["heldout"])
     quarter, half, full = curve[-3:]
     discordance, seeds = outcome.values["discordance"], outcome.values["rehearsals"]
-    return adequacy(quarter, half, full, discordance, n, tau2, seeds)
+    return adequacy(quarter, half, full, discordance, n, seed_variance, seeds)
 
 
 def nesting(setup: Setup) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audit.baselines.device import PROCESSOR
-from audit.baselines.patch_net import STRIDE, Vote
+from audit.baselines.patch_net import STRIDE, PatchSampling
 from audit.baselines.train import Images
 from audit.baselines.train import statistics as channel_statistics
 from audit.baselines.trivial import FEATURES, Linear, choose_strength, fit_linear, log_softmax
@@ -16,10 +16,10 @@ from audit.core.errors import AuditError
 from audit.core.sizes import Size, height_width
 from audit.data.duplicates import Known, facts_of, groups_of
 from audit.data.fingerprints import Prints, fingerprints
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.fit_null import build, null_of, restore
 from audit.jobs.job import Job, Tick, counter, merged
-from audit.jobs.resume import Drawer, Rows
+from audit.jobs.resume import ResumeState, RowBuffer
 from audit.jobs.store import Outcome
 
 BATCH = 128
@@ -27,23 +27,25 @@ BATCH = 128
 NAMED = 20  # conflicts whose files are named
 
 
-def train_facts(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def train_facts(
+    job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick
+) -> Outcome:
     """What is known of the training images when they are gone.
 
     Returns:
         Arrays: `labels` and `train_groups` (N,), and the fields of their fingerprints.
     """
-    known = look(shop, "train", tick)
+    known = look(context, "train", tick)
     arrays = {"labels": known.labels, "train_groups": groups_of(known)}
     return Outcome({}, arrays | known.prints._asdict())
 
 
-def facts(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def facts(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """What is in the data: counts, duplicates, leaks, conflicts, groups of near duplicates."""
     arrays = results[needed(job, "train_facts").key].arrays
     train = Known(arrays["labels"], Prints._make(arrays[name] for name in Prints._fields))
-    evaluation = look(shop, "eval", tick)
-    found = facts_of(train, evaluation, len(shop.setup.classes))
+    evaluation = look(context, "eval", tick)
+    found = facts_of(train, evaluation, len(context.setup.classes))
     return Outcome(
         {
             "exact_leaks": [list(pair) for pair in found.exact_leaks],
@@ -60,11 +62,11 @@ def facts(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) 
     )
 
 
-def look(shop: Workshop, name: str, tick: Tick) -> Known:
+def look(context: JobContext, name: str, tick: Tick) -> Known:
     """Labels and fingerprints of a split."""
-    split = shop.split(name)
+    split = context.split(name)
     count = counter(len(split), tick)
-    return Known(split.labels, fingerprints(split, shop.setup.channels, count))
+    return Known(split.labels, fingerprints(split, context.setup.channels, count))
 
 
 def needed(job: Job, kind: str) -> Job:
@@ -72,9 +74,11 @@ def needed(job: Job, kind: str) -> Job:
     return next(found for found in merged(job.after) if found.kind == kind)
 
 
-def statistics(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def statistics(
+    job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick
+) -> Outcome:
     """Mean and standard deviation of the training images' channels: (C,) each, in [0, 1]."""
-    pixels = torch.from_numpy(shop.pixels("train", job.whole("side")))
+    pixels = torch.from_numpy(context.pixels("train", job.whole("side")))
     mean, std = channel_statistics(pixels)
     return Outcome({}, {"mean": mean.numpy(), "std": std.numpy()})
 
@@ -87,7 +91,7 @@ def forward(
     tick: Tick,
     *,
     keep: bool,
-    drawer: Drawer | None = None,
+    resume_state: ResumeState | None = None,
 ) -> Outcome:
     """Run a model over images.
 
@@ -98,12 +102,12 @@ def forward(
         shift: Pixels by which every image is rolled down and to the right first.
         tick: Told the share that is done.
         keep: Whether the pre-logits are wanted.
-        drawer: Keeps what was computed so far; nothing is kept by default.
+        resume_state: Keeps what was computed so far; nothing is kept by default.
 
     Returns:
         Arrays `logits` (N, K) and, if they are wanted, `features` (N, D), float32.
     """
-    rows, count, seen = Rows(drawer or Drawer(), n, BATCH), counter(n, tick), 0
+    rows, count, seen = RowBuffer(resume_state or ResumeState(), n, BATCH), counter(n, tick), 0
     with torch.inference_mode():
         for images in parts:
             for index in torch.arange(len(images)).split(BATCH):
@@ -135,27 +139,27 @@ def quarter(size: Size) -> tuple[int, int]:
 
 
 def subject_outputs(
-    job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick
+    job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick
 ) -> Outcome:
     """The subject, or its untrained twin, on the evaluation images."""
     from audit.model.network.split import outputs
 
-    subject = shop.subject
+    subject = context.subject
     model = subject.model
     if job.params["untrained"]:
         model = subject.spec.build(job.whole("seed"))
-    model = shop.placed(model.eval().to(memory_format=torch.channels_last))
+    model = context.placed(model.eval().to(memory_format=torch.channels_last))
     shift = quarter(subject.preprocessing.img_size) if job.params["relocated"] else (0, 0)
-    parts, n = shop.evaluation_parts(), len(shop.dataset.eval)
-    order = list(shop.setup.order) or slice(None)
+    parts, n = context.evaluation_parts(), len(context.dataset.eval)
+    order = list(context.setup.order) or slice(None)
 
     def run(x: Tensor) -> tuple[Tensor, Tensor]:
-        features, logits = outputs(model, x.to(shop.device))
+        features, logits = outputs(model, x.to(context.device))
         return features, logits[:, order]
 
     try:
         keep = not job.params["relocated"]
-        return forward(run, parts, n, shift, tick, keep=keep, drawer=shop.drawer)
+        return forward(run, parts, n, shift, tick, keep=keep, resume_state=context.resume_state)
     except NotFinite:
         if job.params["untrained"]:
             raise
@@ -166,20 +170,22 @@ def subject_outputs(
         ) from None
 
 
-def null_outputs(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def null_outputs(
+    job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick
+) -> Outcome:
     """A null, or its untrained twin, on the evaluation images."""
-    null = null_of(job, shop)
+    null = null_of(job, context)
     if job.params["untrained"]:
         chosen = results[needed(job, "choose").key].values
-        vote = Vote(*chosen.get("vote", ()))
-        network = build(null, shop, job.whole("seed")).voting(vote).eval()
+        vote = PatchSampling(*chosen.get("vote", ()))
+        network = build(null, context, job.whole("seed")).sampling(vote).eval()
     else:
         fitted = results[job.after[0].key]
         if not fitted.arrays:
             return Outcome(dict(fitted.values))
-        restored = restore(job.after[0], fitted, shop)
+        restored = restore(job.after[0], fitted, context)
         if isinstance(restored, Linear):
-            return linear_outputs(null.kind, restored, shop, null.side)
+            return linear_outputs(null.kind, restored, context, null.side)
         network = restored
 
     def model(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -187,22 +193,22 @@ def null_outputs(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick:
         return hidden, network.fc(hidden)
 
     shift = quarter(null.side) if job.params["relocated"] else (0, 0)
-    images = shop.evaluation(null, results[needed(job, "statistics").key])
+    images = context.evaluation(null, results[needed(job, "statistics").key])
     return forward(model, [images], len(images), shift, tick, keep=bool(job.params["features"]))
 
 
-def linear_outputs(kind: str, model: Linear, shop: Workshop, side: int) -> Outcome:
+def linear_outputs(kind: str, model: Linear, context: JobContext, side: int) -> Outcome:
     """A trivial rung on the evaluation images."""
-    n = len(shop.split("eval"))
+    n = len(context.split("eval"))
     features = (
         np.zeros((n, 0), dtype=np.float32)
         if kind == "prior"
-        else FEATURES[kind](shop.pixels("eval", side))
+        else FEATURES[kind](context.pixels("eval", side))
     )
     return Outcome({"status": "ok"}, {"logits": model.log_probabilities(features)})
 
 
-def stack(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def stack(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """The best blind model: a logistic regression on the log-probabilities of all nulls.
 
     Fitted on the held-out training images, with the networks that have not seen them; applied to
@@ -219,7 +225,7 @@ def stack(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) 
     labels = results[needed(job, "train_facts").key].arrays["labels"][held]
     x = np.concatenate([log_softmax(c.arrays["heldout_logits"]) for c, _ in usable], axis=1)
     half = alternating(labels)
-    classes = len(shop.setup.classes)
+    classes = len(context.setup.classes)
     _, reached = model_and_score = choose_strength(
         (x[half], labels[half]), (x[~half], labels[~half]), classes
     )

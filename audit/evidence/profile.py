@@ -5,14 +5,14 @@ from typing import Literal
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from audit.core.errors import AuditError
-from audit.reports.document import Word
+from audit.reports.document import FrozenModel
 
 Precision = Literal["float32", "bfloat16"]
 
 ProfileName = Literal["quick", "default", "full"]
 
 
-class Profile(Word):
+class Profile(FrozenModel):
     """How much is measured.
 
     Attributes:

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Literal
 
 from audit.core.sizes import Size, height_width
 from audit.evidence.profile import Profile
-from audit.reports.document import Word
+from audit.reports.document import FrozenModel
 
 if TYPE_CHECKING:
     pass
 
 
-class Null(Word):
+class Null(FrozenModel):
     """A null or a control, as checks know it.
 
     Attributes:
@@ -39,7 +39,7 @@ class Null(Word):
         return self.q is not None
 
 
-class CutPoint(Word):
+class CutPoint(FrozenModel):
     """A place where the subject may be cut in two.
 
     Attributes:
@@ -53,7 +53,7 @@ class CutPoint(Word):
     head: bool
 
 
-class Other(Word):
+class ExtraDataset(FrozenModel):
     """A data set beside the audited one, with a training and an evaluation split.
 
     Attributes:
@@ -75,7 +75,7 @@ class Other(Word):
     seen: int = 0
 
 
-class Setup(Word):
+class Setup(FrozenModel):
     """What is audited, on what, and how much is measured: plain data.
 
     Attributes:
@@ -135,8 +135,8 @@ class Setup(Word):
     training_images: bool = True
     check_preprocessing: bool = False
     files_digest: str = ""
-    probe: Other | None = None
-    transfer: Other | None = None
+    probe: ExtraDataset | None = None
+    transfer: ExtraDataset | None = None
     transfer_classes: tuple[str, ...] = ()
     network_digest: str = ""
 

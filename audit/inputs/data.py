@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit.core.errors import AuditError
-from audit.evidence.setup import Other, Setup
+from audit.evidence.setup import ExtraDataset, Setup
 from audit.inputs.classes import Names, read_class_map
 from audit.inputs.settings import Settings
 from audit.reports.text import visible
@@ -40,7 +40,7 @@ def load_data(
         for name in ("data", "train_data", "eval_data"):
             path = getattr(settings, name)
             if path is not None and not path.exists():
-                places.enter_context(settings.placing(name, "DATA_NOT_FOUND"))
+                places.enter_context(settings.locate_errors(name, "DATA_NOT_FOUND"))
         return load_dataset(
             settings.data,
             train=settings.train_data,
@@ -72,7 +72,7 @@ def load_training_data(settings: Settings) -> "Dataset":
     return load_data(settings, named)
 
 
-USES = {"probe": "--probe-data", "transfer": "--transfer-data"}  # by the name in a workshop
+USES = {"probe": "--probe-data", "transfer": "--transfer-data"}  # by the name in a job context
 
 
 def load_others(settings: Settings) -> "dict[str, Dataset]":
@@ -110,7 +110,7 @@ def load_other(path: Path, option: str, max_bad_images: int) -> "Dataset":
     return dataset
 
 
-def other(dataset: "Dataset", audited: "Dataset", name: str) -> Other:
+def other(dataset: "Dataset", audited: "Dataset", name: str) -> ExtraDataset:
     """What jobs and readers know of a data set beside the audited one.
 
     Args:
@@ -120,7 +120,7 @@ def other(dataset: "Dataset", audited: "Dataset", name: str) -> Other:
     """
     assert dataset.train is not None
     known = set() if audited.train is None else set(audited.train.pixel_digests)
-    return Other(
+    return ExtraDataset(
         name=name,
         train_digest=dataset.train_digest,
         eval_digest=dataset.eval_digest,
@@ -133,7 +133,7 @@ def other(dataset: "Dataset", audited: "Dataset", name: str) -> Other:
 
 def others(
     given: "Mapping[str, Dataset]", audited: "Dataset", names: Mapping[str, str]
-) -> dict[str, Other]:
+) -> dict[str, ExtraDataset]:
     """Each of them, as a `Setup` holds it."""
     return {use: other(data, audited, names.get(use, use)) for use, data in given.items()}
 
@@ -150,7 +150,7 @@ def described(setup: Setup) -> dict[str, str]:
     return {option: words(data) for option, data in given.items() if data is not None}
 
 
-def words(data: Other) -> str:
+def words(data: ExtraDataset) -> str:
     """Name, counts and digests."""
     seen = f", of which {data.seen:,} are training images of the audited data" if data.seen else ""
     return (

@@ -58,7 +58,9 @@ def device_for(options: Mapping[str, Any], progress: Progress) -> "torch.device"
     return device
 
 
-def settled(settings: "Settings", device: "torch.device", progress: Progress) -> "Settings":
+def resolve_precision(
+    settings: "Settings", device: "torch.device", progress: Progress
+) -> "Settings":
     """The settings, with what the device decides: nulls learn in bfloat16 where AMX is.
 
     By what the processor has and not by its speed just now, so that a later call finds in the

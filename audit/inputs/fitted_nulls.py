@@ -29,7 +29,7 @@ from audit.jobs.folders import dumped, new_folder
 from audit.jobs.job import VERSIONS, Job, merged
 from audit.jobs.store import Outcome, read_entry, write_entry
 from audit.reports import yaml as plain_yaml
-from audit.reports.document import Word
+from audit.reports.document import FrozenModel
 from audit.reports.files import write_atomic
 from audit.reports.text import visible
 
@@ -47,7 +47,7 @@ PREPROCESSING = (
 )
 
 
-class Entry(Word):
+class Entry(FrozenModel):
     """One job's outcome in the folder.
 
     Attributes:
@@ -63,7 +63,7 @@ class Entry(Word):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class Manifest(Word):
+class Manifest(FrozenModel):
     """The content of `manifest.yaml`.
 
     Attributes:
@@ -92,7 +92,7 @@ class Manifest(Word):
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class TrainedNulls:
     """A folder of nulls, read and verified.
 
     Attributes:
@@ -159,7 +159,7 @@ def seal(place: Path) -> str:
     return hashlib.sha256((place / "manifest.json").read_bytes()).hexdigest()
 
 
-def read_nulls(path: Path) -> Fitted:
+def read_nulls(path: Path) -> TrainedNulls:
     """Read a folder of nulls and verify all of it.
 
     Raises:
@@ -180,7 +180,7 @@ def read_nulls(path: Path) -> Fitted:
         what = f"'{changed[0]}' is done otherwise now" if changed else "images are prepared so"
         raise other_version(name, f"{what}, it was fitted by {visible(manifest.tool_version, 40)}")
     outcomes = {entry.key: read_outcome(path, name, entry) for entry in manifest.entries}
-    return Fitted(manifest, digest, outcomes, name)
+    return TrainedNulls(manifest, digest, outcomes, name)
 
 
 def read_manifest(path: Path) -> tuple[dict[str, Any], str]:

@@ -83,7 +83,7 @@ def load_decided(path: Path, settings: Settings, progress: Progress, load: Load)
     except AuditError as error:
         if error.reason != "MODEL_ARCH_UNKNOWN" or settings.model is not None:
             raise
-        subjects = rivals(path, settings)
+        subjects = matching_architectures(path, settings)
         if not 2 <= len(subjects) <= MOST:
             raise
     names = [subject.spec.architecture for subject in subjects]
@@ -93,7 +93,7 @@ def load_decided(path: Path, settings: Settings, progress: Progress, load: Load)
     return chosen
 
 
-def rivals(path: Path, settings: Settings) -> "list[Subject]":
+def matching_architectures(path: Path, settings: Settings) -> "list[Subject]":
     """One subject for each architecture and preprocessing that makes a difference.
 
     Returns:

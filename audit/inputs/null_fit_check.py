@@ -15,7 +15,7 @@ from audit.evidence.decide import set_up_nulls
 from audit.evidence.ladder import LARGEST_SIDE, gating_qs
 from audit.evidence.profile import Profile
 from audit.evidence.setup import Setup
-from audit.inputs.fitted_nulls import Fitted, null_jobs
+from audit.inputs.fitted_nulls import TrainedNulls, null_jobs
 from audit.inputs.settings import Settings, chosen_profile, precision
 from audit.reports.text import visible
 
@@ -28,7 +28,7 @@ Names = tuple[str, ...]
 OF_TRANSFER = ("cuts", "transfer_", "split_transfer", "id_", "probe_")  # of no null
 
 
-def profile_with(fitted: Fitted, settings: Settings) -> Profile:
+def profile_with(fitted: TrainedNulls, settings: Settings) -> Profile:
     """The folder's profile, with what the user asks for beside it.
 
     Raises:
@@ -69,7 +69,7 @@ def different(asked: Profile, held: Profile) -> str:
     return "which should be there"
 
 
-def require_classes(fitted: Fitted, subject: "Subject", named: Names | None) -> None:
+def require_classes(fitted: TrainedNulls, subject: "Subject", named: Names | None) -> None:
     """Refuse a model of other classes.
 
     Raises:
@@ -96,7 +96,7 @@ def other_classes(problem: str) -> AuditError:
     )
 
 
-def require_images(fitted: Fitted, subject: "Subject", dataset: "Dataset") -> list[str]:
+def require_images(fitted: TrainedNulls, subject: "Subject", dataset: "Dataset") -> list[str]:
     """Refuse images that the nulls cannot stand for.
 
     Returns:
@@ -145,7 +145,7 @@ def listed(qs: tuple[int, ...]) -> str:
     return " and ".join(map(str, qs)) or "no size"
 
 
-def described(fitted: Fitted, setup: Setup) -> str:
+def described(fitted: TrainedNulls, setup: Setup) -> str:
     """Which folder the nulls came from, for the report."""
     manifest = fitted.manifest
     return (

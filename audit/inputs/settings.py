@@ -20,9 +20,9 @@ from audit.core.errors import AuditError
 from audit.core.sizes import Size, is_size, parsed
 from audit.evidence.profile import PROFILES, Precision, Profile, profile
 from audit.policy.limits import MOST_BYTES, Policy, load_policy, parse_policy
-from audit.policy.location import Where, nearest
+from audit.policy.location import SourceFile, nearest
 from audit.reports import yaml as plain_yaml
-from audit.reports.document import Word
+from audit.reports.document import FrozenModel
 from audit.reports.text import visible
 
 FIXED = ("rates", "transfer_rates", "precision")  # fields of the profile that are no numbers
@@ -83,7 +83,7 @@ def _field_value(value: object, check: ValidatorFunctionWrapHandler) -> object:
 Change = Annotated[bool | int, WrapValidator(_field_value)]
 
 
-class Settings(Word):
+class Settings(FrozenModel):
     """Everything that a user can set, with the defaults.
 
     A path in `audit.yaml` is relative to the folder of that file; one on the command line or in a
@@ -163,14 +163,14 @@ class Settings(Word):
     limits: dict[str, Any] = Field(default_factory=dict)
     waivers: dict[str, Any] = Field(default_factory=dict)
     _places: dict[str, str] = PrivateAttr(default_factory=dict)
-    _where: Where = PrivateAttr(default=Where(source="the policy"))
+    _where: SourceFile = PrivateAttr(default=SourceFile(source="the policy"))
 
-    def place(self, name: str) -> str:
+    def location(self, name: str) -> str:
         """Where the user says a setting: file and line, or the flag."""
         return self._places.get(name, f"`--{name.replace('_', '-')}`")
 
     @contextmanager
-    def placing(self, name: str, reasons: str) -> Iterator[None]:
+    def locate_errors(self, name: str, reasons: str) -> Iterator[None]:
         """Begin errors with the line of `audit.yaml` that a setting comes from, if it does.
 
         Args:
@@ -202,12 +202,12 @@ def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
             and the nearest known key.
     """
     text = read_text(path) if path else ""
-    where = Where(source=visible(str(path)) if path else "the command line", text=text)
+    where = SourceFile(source=visible(str(path)) if path else "the command line", text=text)
     raw = read_yaml(where)
     for key in raw:
         if key not in Settings.model_fields:
             hint = ELSEWHERE.get(key) or meant(key, [*Settings.model_fields]) or ALL
-            raise refusal(where.place((key,)), f"does not know '{visible(key, 60)}'. {hint}")
+            raise refusal(where.location((key,)), f"does not know '{visible(key, 60)}'. {hint}")
     raw = {key: value for key, value in raw.items() if value is not None}
     given = {key: value for key, value in flags.items() if value is not None}
     try:
@@ -215,7 +215,7 @@ def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         names = [str(part) for part in first["loc"]]
-        place = "the command line" if names[0] in given else where.place(names)
+        place = "the command line" if names[0] in given else where.location(names)
         got = visible(repr(first["input"]), 60)
         name = visible(".".join(names), 80)
         if names[0] in given:
@@ -231,7 +231,7 @@ def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
         update={name: path.parent / getattr(settings, name) for name in named if name in PATHS}
     )
     placed._where = where
-    placed._places.update({name: where.place((name,)) for name in named})
+    placed._places.update({name: where.location((name,)) for name in named})
     return placed
 
 
@@ -258,7 +258,7 @@ def read_text(path: Path) -> str:
         raise refusal(str(path), "is no UTF-8 text.") from None
 
 
-def read_yaml(where: Where) -> dict[str, Any]:
+def read_yaml(where: SourceFile) -> dict[str, Any]:
     """A mapping from the text of a configuration.
 
     Raises:
@@ -304,7 +304,7 @@ def chosen_profile(settings: Settings) -> Profile:
                 f"cannot use {visible(repr(value), 60)} for '{key}', which needs "
                 + ("true or false." if wanted is bool else f"{bounds}."),
             )
-    with settings.placing("profile", "PROFILE_"):
+    with settings.locate_errors("profile", "PROFILE_"):
         found = profile(settings.profile, **settings.changes)
     return found.model_copy(update={"precision": precision(settings.amp)})
 

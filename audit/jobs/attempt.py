@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from audit.baselines.train import is_memory
 from audit.checks.executors import KINDS
 from audit.core.errors import AuditError
-from audit.core.workers import LostError
-from audit.evidence.context import Workshop
+from audit.core.workers import WorkerDiedError
+from audit.evidence.context import JobContext
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome, Store
 from audit.reports.text import visible
@@ -25,13 +25,13 @@ def why(error: Exception) -> str:
     """Why a job failed, safe to show."""
     if is_memory(error):
         return NO_MEMORY
-    if isinstance(error, LostError):
+    if isinstance(error, WorkerDiedError):
         return visible(str(error), 300)
     return visible(f"{type(error).__name__}: {error}", 300)
 
 
 def attempt(
-    job: Job, shop: Workshop, store: Store, results: Mapping[str, Outcome], tick: Tick
+    job: Job, context: JobContext, store: Store, results: Mapping[str, Outcome], tick: Tick
 ) -> Outcome | AuditError | str:
     """Do one job, unless another audit has done it meanwhile, and store its outcome.
 
@@ -42,16 +42,16 @@ def attempt(
         with store.lock(job.kind, job.key):
             outcome = store.get(job.kind, job.key)
             if outcome is None:
-                shop.drawer = store.drawer(job.kind, job.key, str(shop.device))
+                context.resume_state = store.resume_state(job.kind, job.key, str(context.device))
                 try:
-                    outcome = KINDS[job.kind](job, shop, results, tick)
+                    outcome = KINDS[job.kind](job, context, results, tick)
                 except Exception as error:  # one job must not take the others with it
-                    shop.drawer.empty()  # whatever it holds may be at fault
+                    context.resume_state.discard()  # whatever it holds may be at fault
                     if isinstance(error, AuditError) and error.reason.startswith(INPUT):
                         raise
                     return why(error)
                 store.put(job.kind, job.key, outcome)
-                shop.drawer.empty()
+                context.resume_state.discard()
             return outcome
     except AuditError as error:
         return error

@@ -8,7 +8,7 @@ from pathlib import Path
 from audit.jobs.job import VERSIONS
 from audit.jobs.resume import UNFINISHED
 from audit.jobs.store import read_entry
-from audit.reports.document import Word
+from audit.reports.document import FrozenModel
 
 KEY = re.compile(r"[0-9a-f]{40}")
 
@@ -17,7 +17,7 @@ OPEN = re.compile(r"[a-z_]+-[0-9a-f]{40}")  # what a job has done so far
 LEFT = re.compile(r"(damaged|writing)-[0-9a-f]{8}-\w+")  # set aside, or of a process that died
 
 
-class Held(Word):
+class CacheEntries(FrozenModel):
     """All entries of one kind.
 
     Attributes:
@@ -31,16 +31,16 @@ class Held(Word):
     bytes: int
 
 
-def held(root: Path) -> list[Held]:
+def held(root: Path) -> list[CacheEntries]:
     """What a cache holds, by kind of job, the largest first."""
     found = []
     for kind in VERSIONS:
         own = [size(folder) for folder in entries(root, kind)]
         if own:
-            found.append(Held(kind=kind, entries=len(own), bytes=sum(own)))
+            found.append(CacheEntries(kind=kind, entries=len(own), bytes=sum(own)))
     begun = [size(folder) for folder in entries(root, UNFINISHED, OPEN)]
     if begun:
-        found.append(Held(kind=UNFINISHED, entries=len(begun), bytes=sum(begun)))
+        found.append(CacheEntries(kind=UNFINISHED, entries=len(begun), bytes=sum(begun)))
     return sorted(found, key=lambda kind: -kind.bytes)
 
 

@@ -2,23 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 
-from audit.checks.transfer.memory import kinds_aside
+from audit.checks.transfer.memory import worker_kinds
 from audit.core.progress import Progress
-from audit.core.workers import Crew
-from audit.evidence.context import Workshop
+from audit.core.workers import WorkerPool
+from audit.evidence.context import JobContext
 from audit.jobs.job import Job
-from audit.jobs.scheduler import Done, Foreman
+from audit.jobs.scheduler import JobResults, Scheduler
 from audit.jobs.store import Outcome, Store
 
 
 def execute(
     jobs: Sequence[Job],
-    shop: Workshop,
+    context: JobContext,
     store: Store,
     progress: Progress,
     given: Mapping[str, Outcome] | None = None,
     size: int = 1,
-) -> Done:
+) -> JobResults:
     """Look every job up in the store and do the rest, in order or side by side.
 
     A job that raises becomes a failure with its reason, and so do those that build on it; the
@@ -27,28 +27,28 @@ def execute(
 
     Args:
         jobs: Every one behind those that it needs.
-        shop: What executors work with.
+        context: What executors work with.
         store: Where outcomes are looked up and kept.
         progress: Told what happens.
         given: Outcomes known beforehand by key, as from a folder of nulls.
-        size: How many processes may do jobs at once, from `audit.core.workers.crew_size`.
+        size: How many processes may do jobs at once, from `audit.core.workers.worker_count`.
 
     Raises:
         AuditError: If a job refuses its input: then nothing can be judged.
     """
-    done, given = Done(), given or {}
+    done, given = JobResults(), given or {}
     for job in jobs:
         found = given.get(job.key) or store.get(job.kind, job.key)
         if found is not None:
             done.outcomes[job.key] = found
             done.reused.add(job.key)
     rest = [job for job in jobs if job.key not in done.outcomes]
-    crew, aside = Crew(size), kinds_aside(rest, shop, size)
+    pool, in_workers = WorkerPool(size), worker_kinds(rest, context, size)
     progress.start(sum(job.cost for job in rest))
     try:
         waiting = {job.key: job for job in rest}
-        Foreman(waiting, shop, store, progress, done, crew, aside).do_all()
+        Scheduler(waiting, context, store, progress, done, pool, in_workers).do_all()
     finally:
-        crew.close()
+        pool.close()
         progress.stop()
     return done

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from audit.reports.document import Word
+from audit.reports.document import FrozenModel
 
 if TYPE_CHECKING:
     pass
@@ -53,14 +53,18 @@ VERSIONS = {  # raise one where a kind's result changes; old entries of the stor
     "pictures": 3,
 }
 
-OF_NULLS = ("choose", "fit", "null_outputs")  # small networks, which a second thread hardly helps
+BASELINE_KINDS = (
+    "choose",
+    "fit",
+    "null_outputs",
+)  # small networks, which a second thread hardly helps
 
-OF_COPIES = ("transfer", "split_base", "split_network")  # of the model's kind, trained anew
+RETRAINING_KINDS = ("transfer", "split_base", "split_network")  # of the model's kind, trained anew
 
 Plain = str | int | float | bool | None | list[float] | list[str]
 
 
-class Job(Word):
+class Job(FrozenModel):
     """One unit of expensive work.
 
     Attributes:

@@ -1,9 +1,9 @@
 """What a job has done so far, kept so that an audit that is stopped loses a minute at most.
 
-A drawer is a folder `unfinished/<kind>-<key>/` of the cache with one file for each part of the job,
-which begins with the SHA-256 of the rest. A damaged file counts as none. The drawer is emptied when
-the job's result is stored. What cannot be kept, as on a full disk or of a very large network, is
-done again instead.
+The state is a folder `unfinished/<kind>-<key>/` of the cache with one file for each part of the
+job, which begins with the SHA-256 of the rest. A damaged file counts as none. The state is
+discarded when the job's result is stored. What cannot be kept, as on a full disk or of a very large
+network, is done again instead.
 """
 
 import hashlib
@@ -28,11 +28,11 @@ SHARE = 20.0  # times as long as keeping took, it is not done again
 
 LARGEST = 3 * 2**27  # bytes of one state; to write it takes twice that of memory
 
-SECONDS = "seconds"  # of work that a file stands for, all files of its drawer counted
+SECONDS = "seconds"  # of work that a file stands for, all files of its job counted
 
 
-class Drawer:
-    """The unfinished parts of one job; `Drawer(None)` keeps nothing.
+class ResumeState:
+    """The unfinished parts of one job; `ResumeState(None)` keeps nothing.
 
     Args:
         folder: Where they lie.
@@ -47,10 +47,10 @@ class Drawer:
         """Of work on this job, as far as it was kept; what was lost is not counted."""
         return self.earlier + time.monotonic() - self.opened
 
-    def part(self, *what: object) -> "Part":
+    def part(self, *what: object) -> "StateFile":
         """A part of the job, named by all that determines it."""
         named = repr((self.device, *what)).encode()
-        return Part(self, hashlib.sha256(named).hexdigest()[:40])
+        return StateFile(self, hashlib.sha256(named).hexdigest()[:40])
 
     def load(self, name: str) -> "dict[str, Tensor] | None":
         """The tensors of a part, or None if there are none or the file is damaged."""
@@ -91,22 +91,22 @@ class Drawer:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomic(folder / name, hashlib.sha256(content).digest(), content)
 
-    def empty(self) -> None:
+    def discard(self) -> None:
         """The job is done, or must begin anew."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Part:
+class StateFile:
     """One part of a job, such as one training: it keeps its state from time to time."""
 
-    def __init__(self, drawer: Drawer, name: str):
-        self.drawer, self.name = drawer, name
+    def __init__(self, resume_state: ResumeState, name: str):
+        self.resume_state, self.name = resume_state, name
         self.kept, self.pause = time.monotonic(), EVERY
 
     def load(self) -> "dict[str, Tensor] | None":
         """What was kept last."""
-        return self.drawer.load(self.name)
+        return self.resume_state.load(self.name)
 
     def save(self, take: "Callable[[], dict[str, Tensor]]", *, last: bool = False) -> bool:
         """Keep what `take` gives, unless that was done a moment ago; whether it was kept now.
@@ -116,30 +116,30 @@ class Part:
             last: Whether this part is finished.
         """
         began = time.monotonic()
-        if self.drawer.folder is None or began - self.kept < (SHORT if last else self.pause):
+        if self.resume_state.folder is None or began - self.kept < (SHORT if last else self.pause):
             return False
-        self.drawer.save(self.name, take())
+        self.resume_state.save(self.name, take())
         self.kept = time.monotonic()
         self.pause = max(EVERY, SHARE * (self.kept - began))
         return True
 
 
-class Rows:
+class RowBuffer:
     """Rows of results that come in order, kept piece by piece.
 
     Args:
-        drawer: Keeps them.
+        resume_state: Keeps them.
         what: All that decides how they are divided, such as the size of a batch.
 
     Attributes:
         done: Rows so far, those that were kept before the stop counted.
     """
 
-    def __init__(self, drawer: Drawer, *what: object):
-        self.drawer, self.what, self.done = drawer, what, 0
+    def __init__(self, resume_state: ResumeState, *what: object):
+        self.resume_state, self.what, self.done = resume_state, what, 0
         self.pieces: list[dict[str, Tensor]] = []
         self.open = 0  # pieces that are kept; those behind are not yet
-        self.place = drawer.part("rows", *what, 0)
+        self.place = resume_state.part("rows", *what, 0)
         while found := self.place.load():
             self._take(found)
             self._close()
@@ -159,7 +159,10 @@ class Rows:
         self.done += len(next(iter(found.values())))
 
     def _close(self) -> None:
-        self.open, self.place = len(self.pieces), self.drawer.part("rows", *self.what, self.done)
+        self.open, self.place = (
+            len(self.pieces),
+            self.resume_state.part("rows", *self.what, self.done),
+        )
 
 
 def joined(pieces: "list[dict[str, Tensor]]") -> "dict[str, Tensor]":

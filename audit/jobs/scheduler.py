@@ -8,15 +8,15 @@ from functools import partial
 from audit.checks.transfer.memory import prepare
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
-from audit.core.workers import Crew, Ended, Line, LostError
-from audit.evidence.context import Workshop
+from audit.core.workers import WorkerChannel, WorkerDiedError, WorkerPool, WorkerResult
+from audit.evidence.context import JobContext
 from audit.jobs.attempt import NO_MEMORY, attempt, why
-from audit.jobs.job import OF_COPIES, OF_NULLS, Job, longest_chains
+from audit.jobs.job import BASELINE_KINDS, RETRAINING_KINDS, Job, longest_chains
 from audit.jobs.store import Outcome, Store
 
 
 @dataclass
-class Done:
+class JobResults:
     """What became of a list of jobs.
 
     Attributes:
@@ -33,7 +33,7 @@ class Done:
 
 
 @dataclass
-class Foreman:
+class Scheduler:
     """Decides which job is done next, and where: by this process, or by a child.
 
     Jobs of some kinds are done by children. All others take all threads of this process: those at
@@ -41,21 +41,21 @@ class Foreman:
 
     Attributes:
         waiting: Jobs that have not begun, by key, every one behind those that it needs.
-        shop: What executors work with.
+        context: What executors work with.
         store: Where outcomes are kept.
         progress: Told what happens.
         done: Filled with what becomes of the jobs.
-        crew: The children.
-        aside: Kinds of jobs that they do.
+        pool: The workers.
+        in_workers: Kinds of jobs that they do.
     """
 
     waiting: dict[str, Job]
-    shop: Workshop
+    context: JobContext
     store: Store
     progress: Progress
-    done: Done
-    crew: Crew
-    aside: tuple[str, ...] = OF_NULLS
+    done: JobResults
+    pool: WorkerPool
+    in_workers: tuple[str, ...] = BASELINE_KINDS
     running: dict[str, Job] = field(default_factory=dict)
     here: set[str] = field(default_factory=set)  # keys of jobs that no child can do
 
@@ -63,19 +63,23 @@ class Foreman:
         """Until nothing waits or runs."""
         costs = longest_chains(list(self.waiting.values()))
         while self.waiting or self.running:
-            while self.crew.told():
-                self.hear()
+            while self.pool.has_message():
+                self.receive()
             ready = [job for job in self.waiting.values() if self.is_ready(job) and self.fits(job)]
-            aside = [job for job in ready if self.is_aside(job)] if self.crew.room else []
-            needed = [job for job in ready if not self.is_aside(job) and self.is_awaited(job)]
+            in_workers = (
+                [job for job in ready if self.runs_in_worker(job)] if self.pool.has_capacity else []
+            )
+            needed = [job for job in ready if not self.runs_in_worker(job) and self.is_awaited(job)]
             if needed:
                 self.do(needed[0])
-            elif aside:
-                self.hand_over(max(aside, key=lambda job: costs[job.key]))
-            elif own := [job for job in ready if not self.is_aside(job) and self.crew.room]:
+            elif in_workers:
+                self.submit(max(in_workers, key=lambda job: costs[job.key]))
+            elif own := [
+                job for job in ready if not self.runs_in_worker(job) and self.pool.has_capacity
+            ]:
                 self.do(own[0])
             elif self.running:
-                self.hear()
+                self.receive()
             else:
                 assert not self.waiting, "a job needs one that is not among them"
 
@@ -84,17 +88,17 @@ class Foreman:
         over = self.done.outcomes.keys() | self.done.failures.keys()
         return all(needed.key in over for needed in job.after)
 
-    def is_aside(self, job: Job) -> bool:
+    def runs_in_worker(self, job: Job) -> bool:
         """Whether a job is done by a child."""
-        return self.crew.size > 1 and job.kind in self.aside and job.key not in self.here
+        return self.pool.size > 1 and job.kind in self.in_workers and job.key not in self.here
 
     def fits(self, job: Job) -> bool:
         """Whether a job may begin beside others: not where one lacked memory for it before."""
-        return not (job.key in self.here and job.kind in OF_COPIES and self.running)
+        return not (job.key in self.here and job.kind in RETRAINING_KINDS and self.running)
 
     def is_awaited(self, job: Job) -> bool:
         """Whether a job for a child waits for this one."""
-        others = (other for other in self.waiting.values() if self.is_aside(other))
+        others = (other for other in self.waiting.values() if self.runs_in_worker(other))
         return any(needed.key == job.key for other in others for needed in other.after)
 
     def begin(self, job: Job) -> str:
@@ -114,45 +118,49 @@ class Foreman:
             return
         tick = partial(self.progress.tick, name=job.key)
         began = time.monotonic()
-        found = attempt(job, self.shop, self.store, self.done.outcomes, tick)
+        found = attempt(job, self.context, self.store, self.done.outcomes, tick)
         self.end(job, found, time.monotonic() - began)
 
-    def hand_over(self, job: Job) -> None:
+    def submit(self, job: Job) -> None:
         """Let a child do one job."""
         if lacking := self.begin(job):
             self.done.failures[job.key] = lacking
             return
         with contextlib.suppress(Exception):  # then the child meets it, and says so
-            prepare(job, self.shop, self.done.outcomes)
+            prepare(job, self.context, self.done.outcomes)
 
-        def work(line: Line) -> Outcome | AuditError | str:
-            return attempt(job, self.shop, self.store, self.done.outcomes, line.tick)
+        def work(channel: WorkerChannel) -> Outcome | AuditError | str:
+            return attempt(
+                job, self.context, self.store, self.done.outcomes, channel.report_progress
+            )
 
         try:
-            self.crew.start(job.key, work)
+            self.pool.start(job.key, work)
         except OSError:  # the system does not allow another process
-            self.put_back(job)
+            self.requeue(job)
 
-    def put_back(self, job: Job) -> None:
+    def requeue(self, job: Job) -> None:
         """Let a job wait until it can be done here."""
         self.here.add(job.key)
         self.waiting[job.key] = self.running.pop(job.key)
         self.progress.finish_job(job.key, counts=False)
 
-    def hear(self) -> None:
+    def receive(self) -> None:
         """Take the next that a child tells; what lacked memory is done once more, here."""
-        key, told = self.crew.wait()
+        key, has_message = self.pool.wait()
         job = self.running[key]
-        if not isinstance(told, Ended):
-            self.progress.tick(told, name=key)
+        if not isinstance(has_message, WorkerResult):
+            self.progress.tick(has_message, name=key)
             return
-        result = told.result
-        if result == NO_MEMORY or (isinstance(result, LostError) and result.killed):
-            self.put_back(job)
+        result = has_message.result
+        if result == NO_MEMORY or (isinstance(result, WorkerDiedError) and result.killed):
+            self.requeue(job)
             return
         if isinstance(result, Outcome) and not self.store.has(job.kind, key):
             self.store.put(job.kind, key, result)  # the child has no part in our memory
-        self.end(job, why(result) if isinstance(result, LostError) else result, told.seconds)
+        self.end(
+            job, why(result) if isinstance(result, WorkerDiedError) else result, has_message.seconds
+        )
 
     def end(self, job: Job, found: Outcome | AuditError | str, seconds: float) -> None:
         """Note what became of a job.

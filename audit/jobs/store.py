@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.core.errors import AuditError
-from audit.jobs.resume import UNFINISHED, Drawer
+from audit.jobs.resume import UNFINISHED, ResumeState
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ class Store:
             return key in self.memory
         return (self.root / kind / key / "manifest.json").is_file()
 
-    def drawer(self, kind: str, key: str, device: str = "cpu") -> Drawer:
+    def resume_state(self, kind: str, key: str, device: str = "cpu") -> ResumeState:
         """Where a job keeps what it has done so far on a device; its lock is to be held."""
-        return Drawer(self.root / UNFINISHED / f"{kind}-{key}" if self.root else None, device)
+        return ResumeState(self.root / UNFINISHED / f"{kind}-{key}" if self.root else None, device)
 
     def put(self, kind: str, key: str, outcome: Outcome) -> None:
         """Store an outcome; the entry appears whole or not at all."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from audit.core.errors import AuditError
 from audit.model import signatures
-from audit.model.files.descriptions import Stored
+from audit.model.files.descriptions import TensorEntry
 from audit.model.signatures import Candidate
 from audit.model.spec import default_config, require_known
 from audit.reports.text import visible
@@ -33,7 +33,7 @@ class Identity(NamedTuple):
     img_size: int | None
 
 
-def identify(given: str | None, recorded: object, weights: Mapping[str, Stored]) -> Identity:
+def identify(given: str | None, recorded: object, weights: Mapping[str, TensorEntry]) -> Identity:
     """Decide on an architecture.
 
     Args:
@@ -81,7 +81,7 @@ def _alike(a: Candidate, b: Candidate) -> bool:
     return bool(a.function) and a.function == b.function and same
 
 
-def _begin_with(weights: Mapping[str, Stored]) -> str:
+def _begin_with(weights: Mapping[str, TensorEntry]) -> str:
     """How the names of weights begin, in words."""
     heads = list(dict.fromkeys(key.partition(".")[0] for key in weights if "." in key))
     shown = ", ".join(repr(visible(f"{head}.", 40)) for head in heads[:4])
@@ -89,7 +89,7 @@ def _begin_with(weights: Mapping[str, Stored]) -> str:
     return f"; their names begin with {shown}{more}" if shown else ""
 
 
-def _undecided(candidates: tuple[Candidate, ...], weights: Mapping[str, Stored]) -> AuditError:
+def _undecided(candidates: tuple[Candidate, ...], weights: Mapping[str, TensorEntry]) -> AuditError:
     names = ", ".join(visible(c.architecture) for c in candidates[:6])
     more = f" and {len(candidates) - 6} more" if len(candidates) > 6 else ""
     if candidates and candidates[0].exact:

@@ -19,8 +19,8 @@ from audit.core.errors import AuditError
 from audit.core.sizes import Size
 from audit.model import checkpoint, recorded, signatures
 from audit.model.files.content import Content, read_content
-from audit.model.files.descriptions import Stored
-from audit.model.files.sandbox import Parsing, is_hollow
+from audit.model.files.descriptions import TensorEntry
+from audit.model.files.sandbox import Parsing, is_sparse
 from audit.model.hub import Place, locate
 from audit.model.identity import Identity, identify
 from audit.model.network.split import find_cuts
@@ -142,7 +142,7 @@ def measure_file(file: Path, found: Inspection) -> None:
         if file.is_file():
             found.bytes = file.stat().st_size
             with file.open("rb") as opened:
-                if not is_hollow(opened):
+                if not is_sparse(opened):
                     found.sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
 
 
@@ -207,7 +207,7 @@ def guessed(
 
 
 def identified(
-    model: str | None, name: object, weights: Mapping[str, Stored], found: Inspection
+    model: str | None, name: object, weights: Mapping[str, TensorEntry], found: Inspection
 ) -> Identity:
     """The architecture; where several fit alike, the first of them, said so."""
     try:

@@ -8,7 +8,7 @@ from torch import nn
 from audit.core.errors import AuditError
 from audit.core.sizes import MAX_RATIO, MAX_SIDE, Size, is_size, parsed, shown
 from audit.model import recorded, signatures
-from audit.model.files.descriptions import Stored, plain
+from audit.model.files.descriptions import TensorEntry, plain
 from audit.model.guard import limited
 from audit.model.spec import ModelSpec, default_config, require_harmless
 from audit.reports.text import visible
@@ -113,7 +113,7 @@ def input_size(
 
 def fitted(
     spec: ModelSpec,
-    weights: Mapping[str, Stored],
+    weights: Mapping[str, TensorEntry],
     args: Mapping[str, Any],
     num_classes: int | None,
     in_chans: int | None,
@@ -236,7 +236,9 @@ def natural_order(record: Mapping[Any, Any], args: Mapping[str, Any]) -> bool:
     return record.keys() >= {"arch", "version"} and not elsewhere
 
 
-def require_classifier(spec: ModelSpec, outline: nn.Module, weights: Mapping[str, Stored]) -> None:
+def require_classifier(
+    spec: ModelSpec, outline: nn.Module, weights: Mapping[str, TensorEntry]
+) -> None:
     """Refuse weights that lack nothing but the classifier.
 
     Raises:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from audit.core.errors import AuditError
 from audit.core.sizes import flag, shown, size_of
 from audit.model.files.content import Content
-from audit.model.files.descriptions import ITEM_BYTES, Stored
+from audit.model.files.descriptions import ITEM_BYTES, TensorEntry
 from audit.model.guard import limited
 from audit.model.network.split import outputs
 from audit.model.spec import ModelSpec, default_config
@@ -96,7 +96,7 @@ class Counted(NamedTuple):
     zero: list[str]
 
 
-def counted(content: Content, weights: Mapping[str, Stored]) -> Counted:
+def counted(content: Content, weights: Mapping[str, TensorEntry]) -> Counted:
     """Read all floating-point values, a part at a time.
 
     Args:
@@ -119,7 +119,7 @@ def counted(content: Content, weights: Mapping[str, Stored]) -> Counted:
     return found
 
 
-def bytes_of(stored: Stored) -> int:
+def bytes_of(stored: TensorEntry) -> int:
     """Bytes of one tensor's values; 0 for what is no weight, or is refused later."""
     if stored.odd or stored.storage is None or stored.dtype not in FLOATS:
         return 0
@@ -127,7 +127,7 @@ def bytes_of(stored: Stored) -> int:
     return 0 if size > stored.storage.size else size  # declares more than there is
 
 
-def _parts(content: Content, stored: Stored) -> Iterator[Tensor]:
+def _parts(content: Content, stored: TensorEntry) -> Iterator[Tensor]:
     """The values of one tensor, in whatever order they lie in the file."""
     if stored.extent != stored.numel:  # with gaps between its values
         yield content.tensor(stored)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from audit.core.errors import AuditError
-from audit.model.files.descriptions import Other, Stored
+from audit.model.files.descriptions import OpaqueValue, TensorEntry
 from audit.reports.text import visible
 
-Found = dict[str, Stored]
+Found = dict[str, TensorEntry]
 
 Fits = Callable[[Found], bool]
 
@@ -119,7 +119,7 @@ def choose(content: object, name: str, wanted: str | None, fits: Fits) -> Chosen
     if not isinstance(content, Mapping):
         raise no_weights(name, f"holds {_what(content)}")
     sets = sets_in(content, fits)
-    if not any(s.known for s in sets) and any(isinstance(v, Stored) for v in content.values()):
+    if not any(s.known for s in sets) and any(isinstance(v, TensorEntry) for v in content.values()):
         sets = []  # weights among other things: which are meant is not for us to say
     if not sets:
         sets = [Set("", "", "raw", "", cleaned(content, name), content, True)]  # or a refusal
@@ -160,7 +160,7 @@ def _mappings(
         inner = list(_mappings(value, place, depth - 1))
         yield from inner
         likely = _is_known(place) or (_is_pure(value) and len(value) >= FEWEST)
-        if not inner and likely and any(isinstance(v, Stored) for v in value.values()):
+        if not inner and likely and any(isinstance(v, TensorEntry) for v in value.values()):
             yield place, value
 
 
@@ -173,7 +173,9 @@ def _is_known(where: tuple[str, ...]) -> bool:
 def _is_pure(entries: Mapping[Any, Any]) -> bool:
     """Whether a mapping is of names to tensors alone."""
     pairs = entries.items()
-    return bool(entries) and all(isinstance(k, str) and isinstance(v, Stored) for k, v in pairs)
+    return bool(entries) and all(
+        isinstance(k, str) and isinstance(v, TensorEntry) for k, v in pairs
+    )
 
 
 def _sets_at(
@@ -243,7 +245,7 @@ def completed(entries: Found) -> Found:
         return entries
     layers = [key.removesuffix("running_var") for key in entries if key.endswith("running_var")]
     counted = [layer for layer in layers if f"{layer}running_mean" in entries]
-    return entries | {f"{layer}num_batches_tracked": Stored("int64", ()) for layer in counted}
+    return entries | {f"{layer}num_batches_tracked": TensorEntry("int64", ()) for layer in counted}
 
 
 def stripped(entries: Found) -> Found:
@@ -322,7 +324,7 @@ def cleaned(entries: Mapping[Any, Any], name: str) -> Found:
     Raises:
         AuditError: MODEL_NO_WEIGHTS, or MODEL_DTYPE if it is quantised.
     """
-    if not any(isinstance(value, Stored) for value in entries.values()):
+    if not any(isinstance(value, TensorEntry) for value in entries.values()):
         keys = ", ".join(repr(visible(str(k), 40)) for k in list(entries)[:3])
         raise no_weights(name, f"holds no weights, only {keys}" if keys else "holds nothing")
     for key, value in entries.items():
@@ -332,7 +334,7 @@ def cleaned(entries: Mapping[Any, Any], name: str) -> Found:
                 "an audit needs weights of 16, 32 or 64-bit floating point, but "
                 f"{visible(str(key), 80)!r} is quantised. Save the model before quantising it.",
             )
-        if not isinstance(key, str) or not isinstance(value, Stored):
+        if not isinstance(key, str) or not isinstance(value, TensorEntry):
             what = f"holds {_what(value)} under {visible(str(key), 60)!r} among its weights"
             raise no_weights(name, what)
     return stripped(completed(dict(entries)))
@@ -349,7 +351,7 @@ def no_weights(name: str, what: str) -> AuditError:
 def _what(value: object) -> str:
     if value is None:
         return "`None`"
-    if isinstance(value, Stored):
+    if isinstance(value, TensorEntry):
         return "one tensor"
-    kind = value.name if isinstance(value, Other) else type(value).__name__
+    kind = value.name if isinstance(value, OpaqueValue) else type(value).__name__
     return f"a {visible(kind, 40)}"

@@ -272,14 +272,16 @@ def choose(
         return None
     best = max(scored, key=lambda c: sum(right[c.architecture]))
     twin = best.function or None
-    rivals = [c for c in scored if c is not best and c.function != twin]
-    for rival in rivals:
+    matching_architectures = [c for c in scored if c is not best and c.function != twin]
+    for rival in matching_architectures:
         pairs = list(zip(right[best.architecture], right[rival.architecture], strict=True))
         alone = sum(a and not b for a, b in pairs)
         against = sum(b and not a for a, b in pairs)
         if not alone + against:
             return None
-        interval = binomtest(alone, alone + against).proportion_ci(1 - 0.05 / len(rivals))
+        interval = binomtest(alone, alone + against).proportion_ci(
+            1 - 0.05 / len(matching_architectures)
+        )
         if interval.low <= 0.5:
             return None
     return best

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from audit.core.errors import AuditError
 from audit.model.files.content import Content
-from audit.model.files.descriptions import ITEM_BYTES, Stored
+from audit.model.files.descriptions import ITEM_BYTES, TensorEntry
 from audit.model.sets import Found
 from audit.reports.text import visible
 
@@ -93,11 +93,11 @@ def _listed(names: list[str]) -> str:
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
-def _shape(tensor: Stored | Tensor) -> str:
+def _shape(tensor: TensorEntry | Tensor) -> str:
     return "×".join(str(n) for n in tensor.shape) or "a single number"
 
 
-def _check_type(key: str, given: Stored, expected: Tensor) -> None:
+def _check_type(key: str, given: TensorEntry, expected: Tensor) -> None:
     what = given.odd
     allowed: tuple[str, ...] = FLOATS if expected.is_floating_point() else WHOLE
     if key.endswith("num_batches_tracked"):

@@ -11,7 +11,7 @@ from audit.evidence import shared_jobs as requests
 from audit.evidence.case import NotMeasured
 from audit.inputs.settings import Settings
 from audit.pipeline import first_screen as constant
-from audit.pipeline.audit import Audited
+from audit.pipeline.audit import AuditResult
 from audit.pipeline.compose import document
 from audit.pipeline.provenance import about_data, about_subject, caveats, provenance
 from audit.pipeline.run_folder import all_measurements, picture_files, predictions_table, write_run
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def assemble(
-    found: Audited,
+    found: AuditResult,
     subject: "Subject",
     dataset: "Dataset",
     settings: Settings,
@@ -88,7 +88,7 @@ def assemble(
     return report
 
 
-def pictures(found: Audited) -> tuple[list[str], list[str], list[NDArray[np.uint8]]]:
+def pictures(found: AuditResult) -> tuple[list[str], list[str], list[NDArray[np.uint8]]]:
     """Captions, groups and pixels of the example images, if they were drawn."""
     null = found.setup.null("bagnet", found.setup.gating_q)
     if null is None:

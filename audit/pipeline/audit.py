@@ -9,18 +9,18 @@ from audit.baselines.device import PROCESSOR
 from audit.checks import ALL, Check
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
-from audit.core.workers import crew_size
+from audit.core.workers import worker_count
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
-from audit.evidence.context import Decoded, Workshop
+from audit.evidence.context import JobContext, PixelCache
 from audit.evidence.decide import set_up
 from audit.evidence.profile import Profile
 from audit.evidence.setup import Setup
 from audit.inputs.data import others
-from audit.inputs.fitted_nulls import Fitted
+from audit.inputs.fitted_nulls import TrainedNulls
 from audit.jobs.execute import execute
 from audit.jobs.job import Job, merged
-from audit.jobs.scheduler import Done
+from audit.jobs.scheduler import JobResults
 from audit.jobs.store import Store, default_cache
 from audit.pipeline.reference import NAME as REFERENCE
 from audit.pipeline.reference import Reference, digests, measured_against, require_same_data
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Audited:
+class AuditResult:
     """What an audit found, before it is put into words.
 
     Attributes:
@@ -57,11 +57,11 @@ class Audited:
     measurements: dict[str, list[Measurement]]
     findings: tuple[Finding, ...]
     crashed: dict[str, str]
-    done: Done
+    done: JobResults
     jobs: list[Job]
     case: Case
     seconds: float
-    fitted: Fitted | None = None
+    fitted: TrainedNulls | None = None
     device: str = "cpu"
     size: int = 1
 
@@ -75,16 +75,16 @@ def audit(
     store: Store,
     seed: int = 0,
     progress: Progress | None = None,
-    fitted: Fitted | None = None,
+    fitted: TrainedNulls | None = None,
     classes: tuple[str, ...] | None = None,
-    decoded: Decoded | None = None,
+    decoded: PixelCache | None = None,
     reference: Reference | None = None,
     check_preprocessing: bool = False,
     beside: "Mapping[str, Dataset] | None" = None,
     names: Mapping[str, str] | None = None,
     transfer_classes: tuple[str, ...] = (),
     device: "torch.device | None" = None,
-) -> Audited:
+) -> AuditResult:
     """Audit one model on one data set.
 
     Args:
@@ -126,7 +126,7 @@ def audit(
         others=others(beside or {}, dataset, names or {}),
         transfer_classes=transfer_classes,
     )
-    shop = Workshop(
+    context = JobContext(
         dataset,
         subject,
         setup,
@@ -136,11 +136,11 @@ def audit(
         all_cuts=cuts,
         device=device or PROCESSOR,
     )
-    shop.require_device()
+    context.require_device()
     jobs = all_jobs(setup)
     given_outcomes = fitted.outcomes if fitted else None
-    size = crew_size(shop.device, setup.pixels)
-    done = execute(jobs, shop, store, progress, given_outcomes, size)
+    size = worker_count(context.device, setup.pixels)
+    done = execute(jobs, context, store, progress, given_outcomes, size)
     case = make_case(setup, done)
     measurements, crashed = {}, {}
     for check in ALL:
@@ -153,8 +153,8 @@ def audit(
         measurements[REFERENCE] = measured_against(reference, measurements, case, paths)
     findings = judge([m for found in measurements.values() for m in found], policy)
     seconds = time.monotonic() - started
-    ran_on = str(shop.device)
-    return Audited(
+    ran_on = str(context.device)
+    return AuditResult(
         setup, measurements, findings, crashed, done, jobs, case, seconds, fitted, ran_on, size
     )
 
@@ -164,7 +164,7 @@ def all_jobs(setup: Setup) -> list[Job]:
     return merged((requests.facts(setup), *(job for check in ALL for job in check.needs(setup))))
 
 
-def make_case(setup: Setup, done: Done) -> Case:
+def make_case(setup: Setup, done: JobResults) -> Case:
     """The evidence; without the data's facts every image is its own group.
 
     Raises:
@@ -193,7 +193,7 @@ def measured(check: Check, case: Case) -> tuple[list[Measurement], str]:
     return [nan], reason
 
 
-def stage_seconds(audited: Audited) -> Mapping[str, float]:
+def stage_seconds(audited: AuditResult) -> Mapping[str, float]:
     """Seconds by kind of job, of what was done now."""
     total: dict[str, float] = {}
     for job in audited.jobs:
@@ -203,7 +203,7 @@ def stage_seconds(audited: Audited) -> Mapping[str, float]:
 
 
 __all__ = [
-    "Audited",
+    "AuditResult",
     "all_jobs",
     "audit",
     "default_cache",

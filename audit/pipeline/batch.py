@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import torch
 
     from audit.data.dataset import Dataset
-    from audit.evidence.context import Decoded
-    from audit.inputs.fitted_nulls import Fitted
+    from audit.evidence.context import PixelCache
+    from audit.inputs.fitted_nulls import TrainedNulls
     from audit.jobs.store import Store
 
 
@@ -44,13 +44,13 @@ class Batch:
     policy: Policy
     reference: Reference | None
     store: "Store"
-    fitted: "Fitted | None"
+    fitted: "TrainedNulls | None"
     progress: Progress
     models: int = 1
     dataset: "Dataset | None" = None
     profile: Profile | None = None
     left_out: str = ""
-    decoded: "Decoded" = field(default_factory=dict)
+    decoded: "PixelCache" = field(default_factory=dict)
     beside: "dict[str, Dataset]" = field(default_factory=dict)
     pins: tuple[str, ...] = ()
     began: float = 0.0

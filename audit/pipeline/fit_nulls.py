@@ -44,8 +44,8 @@ def fit_nulls(
     """
     claim_folder(out)
     from audit.baselines.device import PROCESSOR
-    from audit.core.workers import crew_size
-    from audit.evidence.context import Workshop
+    from audit.core.workers import worker_count
+    from audit.evidence.context import JobContext
     from audit.evidence.decide import set_up_nulls, training
     from audit.inputs.fitted_nulls import null_jobs, write_nulls
     from audit.jobs.execute import execute
@@ -59,9 +59,9 @@ def fit_nulls(
     )
     setup = set_up_nulls(known, profile, settings.seed, dataset)
     jobs = null_jobs(setup)
-    shop = Workshop(dataset, None, setup, device=device or PROCESSOR)
-    shop.require_device()
-    done = execute(jobs, shop, store, progress, size=crew_size(shop.device, setup.pixels))
+    context = JobContext(dataset, None, setup, device=device or PROCESSOR)
+    context.require_device()
+    done = execute(jobs, context, store, progress, size=worker_count(context.device, setup.pixels))
     if done.failures:
         raise AuditError(
             "NULLS_NOT_FITTED",

@@ -14,9 +14,9 @@ from audit.core.errors import AuditError
 from audit.core.progress import duration
 from audit.evidence.profile import Profile
 from audit.evidence.setup import Setup
-from audit.jobs.job import OF_NULLS, Job, longest_chains
+from audit.jobs.job import BASELINE_KINDS, Job, longest_chains
 from audit.pipeline.speed import Speed
-from audit.reports.document import Word
+from audit.reports.document import FrozenModel
 from audit.reports.text import visible
 
 ORDER = ("fit", "choose", "transfer", "split_base", "split_network")  # the expensive ones first
@@ -28,7 +28,7 @@ LARGEST_FIRST = ("full", "default", "quick")
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-class Row(Word):
+class Row(FrozenModel):
     """All jobs of one kind.
 
     Attributes:
@@ -46,7 +46,7 @@ class Row(Word):
     seconds: float
 
 
-class Plan(Word):
+class Plan(FrozenModel):
     """What an audit would do.
 
     Attributes:
@@ -61,7 +61,7 @@ class Plan(Word):
     rows: tuple[Row, ...]
     seconds: float
     size: int = 1
-    aside: tuple[str, ...] = OF_NULLS
+    aside: tuple[str, ...] = BASELINE_KINDS
 
 
 def plan(
@@ -71,7 +71,7 @@ def plan(
     speed: Speed,
     models: int = 1,
     size: int = 1,
-    aside: tuple[str, ...] = OF_NULLS,
+    aside: tuple[str, ...] = BASELINE_KINDS,
 ) -> Plan:
     """Count jobs and seconds.
 
@@ -107,7 +107,7 @@ def plan(
 
 
 def saved_side_by_side(
-    jobs: list[Job], speed: Speed, size: int, kinds: tuple[str, ...] = OF_NULLS
+    jobs: list[Job], speed: Speed, size: int, kinds: tuple[str, ...] = BASELINE_KINDS
 ) -> float:
     """Seconds by which jobs of these kinds end sooner if `size` processes do them."""
 
@@ -126,7 +126,7 @@ def seconds(job: Job, speed: Speed, aside: tuple[str, ...] = ()) -> float:
     if needs_model(job):
         own = speed.alone if job.kind in aside else None
         return (job.cost - job.fixed) * (own or speed.subject) + job.fixed * speed.other
-    if job.kind in OF_NULLS and kind not in TRIVIAL:
+    if job.kind in BASELINE_KINDS and kind not in TRIVIAL:
         running = speed.running if job.kind == "null_outputs" else None
         return job.cost * (running or speed.null)
     return job.cost * speed.other

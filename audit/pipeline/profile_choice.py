@@ -101,10 +101,10 @@ def plan_for(
         profile: How much.
         speed: Empty at first; the calibration is put in, and more of it where it is needed.
     """
-    from audit.checks.transfer.memory import kinds_aside
-    from audit.core.workers import crew_size
-    from audit.evidence.context import Workshop
-    from audit.jobs.job import OF_COPIES
+    from audit.checks.transfer.memory import worker_kinds
+    from audit.core.workers import worker_count
+    from audit.evidence.context import JobContext
+    from audit.jobs.job import RETRAINING_KINDS
     from audit.pipeline.plan import plan
     from audit.pipeline.speed import alone, measure_speed
 
@@ -116,9 +116,9 @@ def plan_for(
     def known(job: "Job") -> bool:
         return job.key in given or batch.store.has(job.kind, job.key)
 
-    size, rest = crew_size(batch.device, setup.pixels), [job for job in jobs if not known(job)]
-    aside = kinds_aside(rest, Workshop(dataset, subject, setup, cuts, all_cuts=cuts), size)
-    copies = not set(OF_COPIES).isdisjoint(aside)
+    size, rest = worker_count(batch.device, setup.pixels), [job for job in jobs if not known(job)]
+    aside = worker_kinds(rest, JobContext(dataset, subject, setup, cuts, all_cuts=cuts), size)
+    copies = not set(RETRAINING_KINDS).isdisjoint(aside)
     if copies and subject is not None and speed[0].alone is None:
         speed[0] = speed[0].model_copy(update={"alone": alone(subject)})
     return plan(setup, jobs, known, speed[0], batch.models, size, aside)

@@ -13,7 +13,7 @@ from audit.inputs.data import described as others_described
 from audit.inputs.model import described as preprocessing_words
 from audit.inputs.null_fit_check import described
 from audit.inputs.settings import Settings
-from audit.pipeline.audit import Audited, stage_seconds
+from audit.pipeline.audit import AuditResult, stage_seconds
 from audit.pipeline.reference import digests
 from audit.pipeline.run_folder import (
     environment,
@@ -51,7 +51,7 @@ def pretrained(subject: "Subject", settings: Settings) -> str:
     )
 
 
-def about_data(found: Audited, dataset: "Dataset", settings: Settings) -> dict[str, str]:
+def about_data(found: AuditResult, dataset: "Dataset", settings: Settings) -> dict[str, str]:
     """On what it was audited."""
     setup = found.setup
     classes = ", ".join(setup.classes[:12]) + (" …" if len(setup.classes) > 12 else "")
@@ -75,7 +75,7 @@ def about_data(found: Audited, dataset: "Dataset", settings: Settings) -> dict[s
 
 
 def provenance(
-    found: Audited, subject: "Subject", dataset: "Dataset", started: float
+    found: AuditResult, subject: "Subject", dataset: "Dataset", started: float
 ) -> dict[str, str]:
     """Versions, seeds and times."""
     environment_, seconds = environment(), max(0.0, time.time() - started)
@@ -113,11 +113,11 @@ def peak_memory() -> float:
     return max(resource.getrusage(who).ru_maxrss for who in processes) * unit / 2**30
 
 
-def sibling_words(found: Audited) -> str:
+def sibling_words(found: AuditResult) -> str:
     """The rule by which the nulls' networks were made."""
-    from audit.baselines.patch_net import STRIDE, size_rule
+    from audit.baselines.patch_net import STRIDE, width_and_depth
 
-    width, blocks = size_rule(found.setup.n_train, found.setup.side)
+    width, blocks = width_and_depth(found.setup.n_train, found.setup.side)
     return (
         f"small siblings of BagNet: un-padded 3x3 convolutions to a stride of {STRIDE} and a "
         f"receptive field of q, then {blocks} residual blocks of 1x1 convolutions, {width} "
@@ -128,7 +128,7 @@ def sibling_words(found: Audited) -> str:
     )
 
 
-def null_facts(found: Audited) -> list[str]:
+def null_facts(found: AuditResult) -> list[str]:
     """Recipe, size and proof of every trained null."""
     setup, facts = found.setup, []
     for null in (n for n in setup.nulls if n.trained):
@@ -183,7 +183,7 @@ def after_diverging(chosen: Mapping[str, Any]) -> str:
     return f" (a tenth of {rate:g}, at which it diverged)" if rate else ""
 
 
-def caveats(found: Audited, subject: "Subject", settings: Settings) -> list[str]:
+def caveats(found: AuditResult, subject: "Subject", settings: Settings) -> list[str]:
     """What this audit in particular does not establish."""
     said = []
     if settings.evaluation_chose_subject != "no":

@@ -20,7 +20,7 @@ from audit.policy.measurement_names import CURVES, REFERENCE, is_crash
 from audit.record import Measurement, Report, Unit
 from audit.reports.document import Document
 from audit.reports.text import visible
-from audit.runs.finished import Stored, load_run
+from audit.runs.finished import FinishedRun, load_run
 from audit.runs.predictions import parse_predictions
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Reference:
         place: The file and line, or the flag, that names it: for messages.
     """
 
-    run: Stored
+    run: FinishedRun
     place: str
 
     def refusal(self, problem: str, reason: str = "REFERENCE_OTHER_DATA") -> AuditError:
@@ -129,7 +129,7 @@ def require_same_data(data: Mapping[str, str], reference: Reference) -> None:
         )
 
 
-def with_reference(run: Stored, reference: Reference) -> Report:
+def with_reference(run: FinishedRun, reference: Reference) -> Report:
     """A stored report, compared with a reference run; what an earlier one gave is dropped.
 
     Raises:
@@ -142,7 +142,9 @@ def with_reference(run: Stored, reference: Reference) -> Report:
             "Audit the reference model on these data."
         )
     own = tuple(m for m in run.report.measurements if not m.name.startswith(REFERENCE))
-    stored = Stored(run.report.model_copy(update={"measurements": own}), run.predictions, run.path)
+    stored = FinishedRun(
+        run.report.model_copy(update={"measurements": own}), run.predictions, run.path
+    )
     changed = differences(stored, reference.run)
     return run.report.model_copy(update={"measurements": (*own, *changed)})
 
@@ -165,10 +167,10 @@ def measured_against(
     own = all_measurements(measurements)
     report = Report(document=document, measurements=own, findings=(), policy={})
     table = parse_predictions(gzip.decompress(predictions_table(case, paths)))
-    return differences(Stored(report, table), reference.run)
+    return differences(FinishedRun(report, table), reference.run)
 
 
-def differences(run: Stored, reference: Stored) -> list[Measurement]:
+def differences(run: FinishedRun, reference: FinishedRun) -> list[Measurement]:
     """Every measurement that either run has one value of: now minus then.
 
     What only one of them measured is NaN, so that no limit is passed by measuring less.

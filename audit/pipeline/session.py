@@ -50,20 +50,20 @@ def open_batch(
     """
     began = time.time()
     policy = chosen_policy(settings, options["policy"])
-    reference = needed_reference(settings.reference, policy, settings.place("reference"))
+    reference = needed_reference(settings.reference, policy, settings.location("reference"))
     chosen_profile(settings)
     if settings.max_time is not None:
         parse_limit(settings)  # refuses nonsense before any work
     set_threads(options["threads"])
-    from audit.inputs.device import device_for, settled
+    from audit.inputs.device import device_for, resolve_precision
     from audit.inputs.fitted_nulls import read_nulls
     from audit.jobs.store import Store, default_cache
 
     device = device_for(options, progress)
-    with settings.placing("nulls", "NULLS_"):
+    with settings.locate_errors("nulls", "NULLS_"):
         fitted = None if settings.nulls is None else read_nulls(settings.nulls)
     if fitted is None:
-        settings = settled(settings, device, progress)
+        settings = resolve_precision(settings, device, progress)
     root = None if options["no_cache"] else options["cache"] or default_cache()
     store = Store(root if writing or (root is not None and root.is_dir()) else None)
     pins = options.get("model_sha256", ())
@@ -95,7 +95,7 @@ def audit_one(
     batch.progress.say(f"reading {visible(str(path))}")
     subject = load_decided(path, batch.settings, batch.progress, lambda s: labelled(batch, s))
     require_pinned(subject.name, subject.file_digest, batch.pins)
-    with batch.settings.placing("nulls", "NULLS_"):
+    with batch.settings.locate_errors("nulls", "NULLS_"):
         dataset, classes, said = data_for(batch, subject)
     folder = out(subject)
     claim_folder(folder)

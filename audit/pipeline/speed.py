@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from audit.checks.transfer.jobs import STEP
 from audit.core.progress import FIRST_GUESS
-from audit.core.workers import crew_size
+from audit.core.workers import worker_count
 from audit.evidence.setup import Setup
-from audit.reports.document import Word
+from audit.reports.document import FrozenModel
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ LONG = 0.25  # share of the moment: no larger batch is tried where a round takes
 SMALL_RATE = 1e-6  # the networks are thrown away, and must not diverge before
 
 
-class Speed(Word):
+class Speed(FrozenModel):
     """Seconds a unit of cost.
 
     Attributes:
@@ -65,7 +65,7 @@ def measure_speed(
     import torch
 
     null = setup.null("bagnet", setup.gating_q)
-    threads = 1 if crew_size(device, setup.pixels) > 1 else torch.get_num_threads()
+    threads = 1 if worker_count(device, setup.pixels) > 1 else torch.get_num_threads()
     own, found = FIRST_GUESS, dict.fromkeys({setup.profile.precision, "float32"}, FIRST_GUESS)
     if null is not None:
         for precision in found:
@@ -102,15 +102,15 @@ def null_step(
     """Seconds that a null takes to learn from one image."""
     import torch
 
-    from audit.baselines.patch_net import Sibling, size_rule
+    from audit.baselines.patch_net import PatchNet, width_and_depth
     from audit.baselines.train import Recipe
 
     null = setup.null("bagnet", setup.gating_q)
     assert null is not None
-    width, blocks = size_rule(setup.n_train, setup.side)
+    width, blocks = width_and_depth(setup.n_train, setup.side)
     data = noise(256, (setup.channels, null.side, null.side), len(setup.classes))
     with torch.random.fork_rng(devices=[]):
-        network = Sibling(
+        network = PatchNet(
             "bagnet",
             q=null.q or 0,
             num_classes=len(setup.classes),

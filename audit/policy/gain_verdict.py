@@ -21,7 +21,7 @@ from audit.policy.reasons import (
     too_noisy,
 )
 from audit.record import title_of
-from audit.reports.document import Verdict, Word
+from audit.reports.document import FrozenModel, Verdict
 from audit.stats.gain import mean_and_variance
 from audit.stats.intervals import clopper_pearson, quantile
 from audit.stats.paired import Pair
@@ -34,7 +34,7 @@ NO_CLAIM = (
 )
 
 
-class GainVerdict(Word):
+class GainVerdict(FrozenModel):
     """What became of the limit on the gain.
 
     Attributes:

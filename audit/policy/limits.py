@@ -6,11 +6,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from audit.policy.location import Where, line_of, nearest, suggestion, unknown_key
+from audit.policy.location import SourceFile, line_of, nearest, suggestion, unknown_key
 from audit.policy.measurement_names import BY_CLASS, NULLS, REFERENCE, fits, is_made, nearest_name
 from audit.policy.waivers import Waiver, parse_waivers
 from audit.reports import yaml
-from audit.reports.document import Severity, Word
+from audit.reports.document import FrozenModel, Severity
 from audit.reports.text import visible
 
 Comparator = Literal["at_least", "at_most", "above", "below"]
@@ -34,7 +34,7 @@ ACCURACY, GAP = "accuracy_gap.accuracy.subject", "accuracy_gap.gap."
 DEFAULT = Path(__file__).with_name("policy.yaml")
 
 
-class Limit(Word):
+class Limit(FrozenModel):
     """One limit.
 
     Attributes:
@@ -82,7 +82,7 @@ class Limit(Word):
         return fits(self.target, name)
 
 
-class Policy(Word):
+class Policy(FrozenModel):
     """All limits, in the order in which they are judged and shown.
 
     Attributes:
@@ -120,7 +120,7 @@ def load_policy(path: Path | None = None, *, today: date | None = None) -> Polic
     default = parse_policy(yaml.load(DEFAULT.read_text(encoding="utf-8")), base=None)
     if path is None:
         return default
-    where = Where(source=visible(str(path)))
+    where = SourceFile(source=visible(str(path)))
     try:
         if not path.is_file():
             raise where.refusal((), "is no file; give the path of a YAML file with `limits`")
@@ -133,14 +133,14 @@ def load_policy(path: Path | None = None, *, today: date | None = None) -> Polic
         raise where.refusal((), problem) from None
     except ValueError as error:
         raise where.refusal((), f"is not valid: {error}") from None
-    where = Where(source=where.source, text=text)
+    where = SourceFile(source=where.source, text=text)
     policy = parse_policy(raw, base=default, where=where, today=today)
     if not policy.reference:
         return policy
     return policy.model_copy(
         update={
             "reference": str(path.parent / policy.reference),
-            "reference_place": where.place(("reference",)),
+            "reference_place": where.location(("reference",)),
         }
     )
 
@@ -149,7 +149,7 @@ def parse_policy(
     raw: Mapping[str, Any],
     *,
     base: Policy | None,
-    where: Where | None = None,
+    where: SourceFile | None = None,
     today: date | None = None,
 ) -> Policy:
     """Check a policy that is already plain data.
@@ -164,7 +164,7 @@ def parse_policy(
     Raises:
         AuditError: POLICY_INVALID or POLICY_WAIVER_EXPIRED.
     """
-    where = where or Where(source="the policy")
+    where = where or SourceFile(source="the policy")
     for key in raw:
         if key not in KEYS:
             raise where.refusal((key,), unknown_key(key, KEYS))
@@ -206,7 +206,7 @@ def resolved(policy: Policy) -> dict[str, object]:
     return found | ({"reference": policy.reference} if policy.reference else {})
 
 
-def _limit(name: object, given: object, known: Mapping[str, Limit], where: Where) -> Limit:
+def _limit(name: object, given: object, known: Mapping[str, Limit], where: SourceFile) -> Limit:
     """One limit, over the one of the same name."""
     if not isinstance(name, str) or not name:
         raise where.refusal(("limits",), f"has a limit named {name!r}; a name must be a word")
@@ -228,7 +228,7 @@ def _limit(name: object, given: object, known: Mapping[str, Limit], where: Where
 
 
 def _merged(
-    name: str, given: Mapping[str, Any], known: Mapping[str, Limit], where: Where
+    name: str, given: Mapping[str, Any], known: Mapping[str, Limit], where: SourceFile
 ) -> dict[str, object]:
     """All fields of a limit: those given, over those of the limit of the same name."""
     shown = visible(name, 60)

@@ -6,13 +6,13 @@ from difflib import get_close_matches
 import yaml
 
 from audit.core.errors import AuditError
-from audit.reports.document import Word
+from audit.reports.document import FrozenModel
 from audit.reports.text import visible
 
 ALIKE = 0.6  # likeness of two names, as difflib counts it, from which on one may be a slip
 
 
-class Where(Word):
+class SourceFile(FrozenModel):
     """A file of settings or limits.
 
     Attributes:
@@ -23,7 +23,7 @@ class Where(Word):
     source: str
     text: str = ""
 
-    def place(self, keys: Sequence[str]) -> str:
+    def location(self, keys: Sequence[str]) -> str:
         """The file and, where it is known, the line of the value under nested keys."""
         line = line_of(self.text, keys)
         return f"{self.source}, line {line}" if line else self.source
@@ -32,7 +32,7 @@ class Where(Word):
         self, keys: Sequence[str], problem: str, reason: str = "POLICY_INVALID"
     ) -> AuditError:
         """The error for the value under nested keys: `problem` goes on after file and line."""
-        place = self.place(keys)
+        place = self.location(keys)
         return AuditError(reason, f"{place}{',' if place != self.source else ''} {problem}.")
 
 

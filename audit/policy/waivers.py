@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
-from audit.policy.location import Where, suggestion, unknown_key
-from audit.reports.document import Word
+from audit.policy.location import SourceFile, suggestion, unknown_key
+from audit.reports.document import FrozenModel
 from audit.reports.text import visible
 
 FIELDS = ("reason", "until", "by")
@@ -15,7 +15,7 @@ DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 LONGEST = 500  # characters of a reason
 
 
-class Waiver(Word):
+class Waiver(FrozenModel):
     """One waiver.
 
     Attributes:
@@ -44,7 +44,7 @@ def today_utc() -> date:
 
 
 def parse_waivers(
-    given: object, limits: Sequence[str], where: Where, today: date | None = None
+    given: object, limits: Sequence[str], where: SourceFile, today: date | None = None
 ) -> tuple[Waiver, ...]:
     """Check the waivers of a policy.
 
@@ -69,7 +69,7 @@ def parse_waivers(
 
 
 def _waiver(
-    name: object, given: object, limits: Sequence[str], where: Where, today: date
+    name: object, given: object, limits: Sequence[str], where: SourceFile, today: date
 ) -> Waiver:
     shown, keys = visible(str(name), 60), ("waivers", str(name))
     if name not in limits:

@@ -16,7 +16,7 @@ FILE = "predictions.csv.gz"
 
 
 @dataclass(frozen=True)
-class Stored:
+class FinishedRun:
     """A run, as far as it can be compared.
 
     Attributes:
@@ -38,7 +38,7 @@ class Stored:
         return found
 
 
-def load_run(path: Path) -> Stored:
+def load_run(path: Path) -> FinishedRun:
     """Read a run folder, or a `report.yaml` (which has no predictions beside it that count).
 
     Raises:
@@ -47,4 +47,4 @@ def load_run(path: Path) -> Stored:
     report = load_report(path)
     file = path / FILE
     kept = read_predictions(file) if path.is_dir() and file.exists() else None
-    return Stored(report, kept, path)
+    return FinishedRun(report, kept, path)

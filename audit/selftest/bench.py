@@ -85,7 +85,7 @@ MEMORISED = 30  # times that each image with a random label is shown
 
 
 @dataclass(frozen=True)
-class Bench:
+class Fixtures:
     """Data and models, made when first asked for.
 
     Attributes:

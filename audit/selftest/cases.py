@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from audit.data.dataset import Dataset
 from audit.evidence.profile import Profile
 from audit.model.checkpoint import Subject
-from audit.selftest.bench import FEW, Bench
+from audit.selftest.bench import FEW, Fixtures
 from audit.selftest.expectations import Expectation, judged, measured, overall
 from audit.selftest.planted import RELATIONS
 from audit.selftest.subjects import ARCHITECTURE, BAGNET, fresh, make_fragile
@@ -46,36 +46,36 @@ class Case:
     letter: str
     planted: str
     expected: tuple[Expectation, ...]
-    make: Callable[[Bench], Trial]
+    make: Callable[[Fixtures], Trial]
     data: str
 
 
-def tint(bench: Bench) -> Trial:
+def tint(bench: Fixtures) -> Trial:
     """A model that reads the colour of a mark."""
     subject = bench.subject("tint", bench.sees_tints, bench.tinted)
     return Trial(subject, bench.tinted, bench.profile(FEW))
 
 
-def place(bench: Bench) -> Trial:
+def place(bench: Fixtures) -> Trial:
     """A model that reads the place of a mark; the circular twin is trained too."""
     subject = bench.subject("place", bench.sees_places, bench.placed)
     changes = {"circular": True, "seeds": bench.scale.seeds}
     return Trial(subject, bench.placed, bench.profile(bench.scale.seen_marked, **changes))
 
 
-def memory(bench: Bench) -> Trial:
+def memory(bench: Fixtures) -> Trial:
     """A model that learned random labels by heart."""
     subject = bench.subject("memory", bench.memorised, bench.shuffled)
     return Trial(subject, bench.shuffled, bench.profile(FEW))
 
 
-def untrained(bench: Bench) -> Trial:
+def untrained(bench: Fixtures) -> Trial:
     """Fresh weights, on the honest set."""
     network = fresh(ARCHITECTURE, bench.arranged, bench.seed)
     return Trial(bench.subject("untrained", network, bench.arranged), bench.arranged, bench.honest)
 
 
-def fragile(bench: Bench) -> Trial:
+def fragile(bench: Fixtures) -> Trial:
     """The model of the tinted set, its middle layers tied to each other."""
     network = fresh(ARCHITECTURE, bench.tinted, bench.seed)
     network.load_state_dict(bench.sees_tints.state_dict())
@@ -85,19 +85,19 @@ def fragile(bench: Bench) -> Trial:
     return Trial(subject, bench.tinted, bench.profile(FEW, **changes))
 
 
-def honest(bench: Bench) -> Trial:
+def honest(bench: Fixtures) -> Trial:
     """A good model on data that only arrangement solves."""
     subject = bench.subject("honest", bench.sees_arrangements, bench.arranged)
     return Trial(subject, bench.arranged, bench.honest)
 
 
-def starved(bench: Bench) -> Trial:
+def starved(bench: Fixtures) -> Trial:
     """The same, with nulls that have only begun to learn."""
     subject = bench.subject("honest", bench.sees_arrangements, bench.arranged)
     return Trial(subject, bench.arranged, bench.profile(bench.scale.starved))
 
 
-def local(bench: Bench) -> Trial:
+def local(bench: Fixtures) -> Trial:
     """A BagNet in the model's place, on the honest set."""
     subject = bench.subject("bagnet", bench.local, bench.arranged, BAGNET)
     return Trial(subject, bench.arranged, bench.honest)

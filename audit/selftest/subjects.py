@@ -11,7 +11,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from audit.baselines.patch_net import Sibling
+from audit.baselines.patch_net import PatchNet
 from audit.baselines.train import Images, Recipe, statistics, train
 from audit.data.dataset import Dataset
 from audit.data.decode import decode
@@ -43,7 +43,7 @@ class LocalNet(nn.Module):
 
     def __init__(self, num_classes: int, in_chans: int):
         super().__init__()
-        self.sibling = Sibling(
+        self.sibling = PatchNet(
             "bagnet", q=5, num_classes=num_classes, in_chans=in_chans, width=64, blocks=3
         )
         self.pretrained_cfg = {"first_conv": "sibling.stem.0", "classifier": "sibling.fc"}

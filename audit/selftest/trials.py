@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from audit.core.errors import AuditError
-from audit.core.workers import Crew, Line, LostError
+from audit.core.workers import WorkerChannel, WorkerDiedError, WorkerPool
 from audit.jobs.store import Store
 from audit.pipeline.audit import audit
 from audit.policy.limits import load_policy
-from audit.selftest.bench import Bench, Scale
+from audit.selftest.bench import Fixtures, Scale
 from audit.selftest.cases import Case
 from audit.selftest.expectations import Result
 
@@ -59,52 +59,56 @@ def run_cases(
         One row a case, as soon as it is done.
     """
     with tempfile.TemporaryDirectory(prefix="audit-selftest-") as name:
-        bench, store = Bench(scale, seed, Path(name)), Store(Path(name) / "cache")
+        bench, store = Fixtures(scale, seed, Path(name)), Store(Path(name) / "cache")
         if size == 1 or len({case.data for case in cases}) == 1:
             for case in cases:
                 yield audited(case, bench, store, say)
         else:
-            yield from side_by_side(cases, bench, store, say, Crew(size))
+            yield from side_by_side(cases, bench, store, say, WorkerPool(size))
 
 
 def side_by_side(
-    cases: Sequence[Case], bench: Bench, store: Store, say: Callable[[str], None], crew: Crew
+    cases: Sequence[Case],
+    bench: Fixtures,
+    store: Store,
+    say: Callable[[str], None],
+    pool: WorkerPool,
 ) -> Iterator[Row]:
     """All cases about the same data in one child, those with the most cases first."""
     groups = [[case for case in cases if case.data == data] for data in {c.data for c in cases}]
     groups.sort(key=lambda group: (-len(group), group[0].letter))
     try:
-        while groups or crew.children:
-            while groups and crew.room:
+        while groups or pool.children:
+            while groups and pool.has_capacity:
                 group = groups.pop(0)
                 try:
-                    crew.start(group[0].data, partial(told, group, bench, store))
+                    pool.start(group[0].data, partial(told, group, bench, store))
                 except OSError:  # the system does not allow another process
                     yield from (audited(case, bench, store, say) for case in group)
-            if not crew.children:
+            if not pool.children:
                 break
-            name, message = crew.wait()
+            name, message = pool.wait()
             if isinstance(message, Row):
                 yield message
             elif isinstance(message, str):
                 say(message)
-            elif isinstance(message.result, LostError):
+            elif isinstance(message.result, WorkerDiedError):
                 raise AuditError(
                     "SELFTEST_BROKEN",
                     f"the self-test needs all cases about the {name} data, but {message.result}. "
                     "Free memory, or run it with --threads 1.",
                 )
     finally:
-        crew.close()
+        pool.close()
 
 
-def told(cases: Sequence[Case], bench: Bench, store: Store, tell: Line) -> None:
+def told(cases: Sequence[Case], bench: Fixtures, store: Store, tell: WorkerChannel) -> None:
     """Audit cases in a child: what begins and what was found are messages."""
     for case in cases:
         tell(audited(case, bench, store, tell))
 
 
-def audited(case: Case, bench: Bench, store: Store, say: Callable[[str], None]) -> Row:
+def audited(case: Case, bench: Fixtures, store: Store, say: Callable[[str], None]) -> Row:
     """Make and audit one case."""
     say(f"{case.letter}: {case.planted}")
     started = time.monotonic()
@@ -118,7 +122,7 @@ def audited(case: Case, bench: Bench, store: Store, say: Callable[[str], None]) 
     return Row(case.letter, case.planted, expected, found, right, time.monotonic() - started)
 
 
-def tried(case: Case, bench: Bench, store: Store) -> Result:
+def tried(case: Case, bench: Fixtures, store: Store) -> Result:
     """Audit one case under the default policy."""
     trial = case.make(bench)
     done = audit(

@@ -47,7 +47,7 @@ def adequacy(
     a_full: float,
     discordant_share: float,
     n_heldout: int,
-    tau2: float,
+    seed_variance: float,
     seeds: int,
 ) -> Adequacy:
     """How much accuracy a larger training budget could still add (docs/verdict.md).
@@ -67,7 +67,7 @@ def adequacy(
         discordant_share: Share of held-out images on which half and whole disagree in being
             right; with several seeds the mean square of the difference of their means, an image.
         n_heldout: Held-out images.
-        tau2: Variance over seeds of one seed's accuracy.
+        seed_variance: Variance over seeds of one seed's accuracy.
         seeds: S.
 
     Returns:
@@ -76,10 +76,10 @@ def adequacy(
         hardly begun.
     """
     delta, before = a_full - a_half, a_half - a_quarter
-    known = math.isfinite(delta) and math.isfinite(discordant_share + tau2)
-    if not known or n_heldout < 1 or seeds < 1 or discordant_share < 0 or tau2 < 0:
+    known = math.isfinite(delta) and math.isfinite(discordant_share + seed_variance)
+    if not known or n_heldout < 1 or seeds < 1 or discordant_share < 0 or seed_variance < 0:
         return Adequacy(math.nan, math.nan, math.inf, False, math.nan)
-    se = math.sqrt(discordant_share / n_heldout + 2 * tau2 / seeds)
+    se = math.sqrt(discordant_share / n_heldout + 2 * seed_variance / seeds)
     last = LAST_STEP * (max(0.0, delta) + 1.645 * se)
     both = LAST_STEPS * (max(0.0, a_full - a_quarter) + 1.645 * WIDER * se)
     allowance = min(last, both) if math.isfinite(both) else last

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from audit.reports.document import Word
+from audit.reports.document import FrozenModel
 from audit.stats.intervals import (
     IMAGE_DF,
     Array,
@@ -42,7 +42,7 @@ NEEDED = (
 )
 
 
-class Pair(Word):
+class Pair(FrozenModel):
     """Sufficient statistics of the subject and one null on the same evaluation images.
 
     Attributes:
@@ -168,8 +168,8 @@ def pair(
     seeds = len(nulls)
     rows = np.stack([subject, nulls.mean(0)])
     means, cov, count = clustered(rows, groups, share)
-    tau2, pooled = _seed_variance(nulls, share, seed_variance)
-    if seeds == 1 and tau2 > 0 and not note:
+    seed_variance, pooled = _seed_variance(nulls, share, seed_variance)
+    if seeds == 1 and seed_variance > 0 and not note:
         note = "one seed: its spread is assumed to be 1.0 point"
     return Pair(
         null=null,
@@ -183,7 +183,7 @@ def pair(
         var_null=float(cov[1, 1]),
         covariance=float(cov[0, 1]),
         seeds=seeds,
-        seed_variance=tau2,
+        seed_variance=seed_variance,
         df=float((trained_nulls if pooled else 1) * (seeds - 1)) if seeds > 1 else IMAGE_DF,
         allowance=_allowance(allowance, failed),
         status="failed" if failed else "ok",

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from audit.reports.document import Word
+from audit.reports.document import FrozenModel
 
 LEAST = 4  # models; with fewer, Fisher's z has no variance
 
 
-class Correlation(Word):
+class Correlation(FrozenModel):
     """A rank correlation.
 
     Attributes:

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from audit.reports.document import Section, Word
+from audit.reports.document import FrozenModel, Section
 
 
-class Compared(Word):
+class Compared(FrozenModel):
     """One of the runs.
 
     Attributes:
@@ -19,7 +19,7 @@ class Compared(Word):
     facts: dict[str, str] = {}
 
 
-class Comparison(Word):
+class Comparison(FrozenModel):
     """What a reader sees of a comparison; every writer of this package renders it.
 
     Attributes:

@@ -9,14 +9,14 @@ import torch
 from audit.baselines import QS
 from audit.baselines.bagnet import BagNet
 from audit.baselines.coordinates import add_coordinates
-from audit.baselines.patch_net import SPACINGS, STRIDE, Sibling, Vote, input_side
+from audit.baselines.patch_net import SPACINGS, STRIDE, PatchNet, PatchSampling, input_side
 from audit.baselines.receptive_field import prove_local, prove_position_blind
 from audit.baselines.trivial import colour, fit_linear, fit_prior, moments, pixels
 
 
 def small(kind, q=9, in_chans=3):
     torch.manual_seed(0)
-    net = Sibling(kind, q=q, num_classes=4, in_chans=in_chans, width=16, blocks=2)
+    net = PatchNet(kind, q=q, num_classes=4, in_chans=in_chans, width=16, blocks=2)
     for module in net.modules():  # trained networks have no zero-initialised branches
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -24,9 +24,11 @@ def small(kind, q=9, in_chans=3):
 
 
 VOTERS = [
-    (kind, Vote(spacing)) for kind in ("bagnet", "coordconv", "circular") for spacing in SPACINGS
+    (kind, PatchSampling(spacing))
+    for kind in ("bagnet", "coordconv", "circular")
+    for spacing in SPACINGS
 ]
-VOTERS += [("bagnet", Vote(spacing, mirrored=True)) for spacing in SPACINGS]
+VOTERS += [("bagnet", PatchSampling(spacing, mirrored=True)) for spacing in SPACINGS]
 
 
 @pytest.mark.parametrize("q", QS)
@@ -34,7 +36,7 @@ VOTERS += [("bagnet", Vote(spacing, mirrored=True)) for spacing in SPACINGS]
 def test_sibling_sees_q_pixels(kind, q, vote):
     side = input_side(kind, 40)
     torus = kind != "bagnet"
-    images, network = torch.randn(2, 3, side, side), small(kind, q).voting(vote)
+    images, network = torch.randn(2, 3, side, side), small(kind, q).sampling(vote)
     assert prove_local(network, images, q=q, stride=vote.spacing, torus=torus).holds
 
 
@@ -42,15 +44,17 @@ def test_sibling_sees_q_pixels(kind, q, vote):
 @pytest.mark.parametrize("kind", ["bagnet", "coordconv", "circular"])
 def test_closer_patches_add_votes_and_change_none(kind, q):
     network, images = small(kind, q).eval(), torch.randn(2, 3, *[input_side(kind, 40)] * 2)
-    closer = network.voting(Vote(2)).evidence(images)
-    torch.testing.assert_close(closer[..., ::2, ::2], network.voting(Vote()).evidence(images))
+    closer = network.sampling(PatchSampling(2)).evidence(images)
+    torch.testing.assert_close(
+        closer[..., ::2, ::2], network.sampling(PatchSampling()).evidence(images)
+    )
 
 
 @pytest.mark.parametrize("kind", ["bagnet", "sighted"])
 def test_where_mirrored_patches_vote_a_mirrored_image_is_the_same(kind):
     network, images = small(kind).eval(), torch.randn(2, 3, 33, 33)
     plain, other = (network.evidence(x) for x in (images, images.flip(3)))
-    mean = network.voting(Vote(mirrored=True)).evidence(images)
+    mean = network.sampling(PatchSampling(mirrored=True)).evidence(images)
     torch.testing.assert_close(mean, (plain + other.flip(3)) / 2)
     torch.testing.assert_close(network(images.flip(3)), network(images))
     torch.testing.assert_close(mean.mean((2, 3)), network(images))
@@ -104,7 +108,9 @@ def test_evidence_averages_to_the_logits():
 def test_circular_twin_is_position_blind_and_coordconv_is_not():
     images = torch.randn(4, 3, 32, 32)
     assert prove_position_blind(small("circular"), images, stride=STRIDE).holds
-    assert prove_position_blind(small("circular").voting(Vote(2)), images, stride=2).holds
+    assert prove_position_blind(
+        small("circular").sampling(PatchSampling(2)), images, stride=2
+    ).holds
     assert not prove_position_blind(small("coordconv"), images, stride=STRIDE).holds
 
 
@@ -130,7 +136,7 @@ def test_sighted_twin_has_the_size_of_its_null(q, width, blocks):
     sizes = [
         sum(
             p.numel()
-            for p in Sibling(
+            for p in PatchNet(
                 kind, q=q, num_classes=10, in_chans=3, width=width, blocks=blocks
             ).parameters()
         )

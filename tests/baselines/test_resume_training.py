@@ -17,7 +17,7 @@ class Stop(Exception):
     pass
 
 
-class Keeper:
+class StateSaver:
     """Keeps every state, or only every other one."""
 
     def __init__(self, every=1):
@@ -73,7 +73,7 @@ def equal(one, other):
 def test_a_stop_at_any_step_changes_no_bit(recipe, make, every):
     steps, whole = run(recipe, make=make)
     for stop in range(1, len(steps) + 1, every):
-        keeper = Keeper()
+        keeper = StateSaver()
         with pytest.raises(Stop):
             run(recipe, keeper, stop, make)
         told, again = run(recipe, keeper, make=make)
@@ -83,7 +83,7 @@ def test_a_stop_at_any_step_changes_no_bit(recipe, make, every):
 
 def test_a_training_that_is_stopped_again_and_again_ends():
     steps, whole = run(SGD)
-    keeper, stops = Keeper(every=2), 0
+    keeper, stops = StateSaver(every=2), 0
     for stop in range(4, len(steps) + 1, 4):
         with pytest.raises(Stop):
             run(SGD, keeper, stop)
@@ -93,7 +93,7 @@ def test_a_training_that_is_stopped_again_and_again_ends():
 
 
 def test_a_finished_training_is_not_done_again(monkeypatch):
-    keeper = Keeper()
+    keeper = StateSaver()
     _, whole = run(SGD, keeper)
     monkeypatch.setattr(Batches, "__next__", None)  # no step can be done
     assert equal(whole, run(SGD, keeper)[1])
@@ -105,7 +105,7 @@ def test_a_finished_training_is_not_done_again(monkeypatch):
     lambda kept: kept.update({"trunk.weights.fc.weight": torch.zeros(3, 3)}),
 ])  # fmt: skip
 def test_what_is_of_another_network_is_not_used(spoil):
-    keeper, (_, whole) = Keeper(), run(SGD)
+    keeper, (_, whole) = StateSaver(), run(SGD)
     with pytest.raises(Stop):
         run(SGD, keeper, 5)
     spoil(keeper.kept)
@@ -114,7 +114,7 @@ def test_what_is_of_another_network_is_not_used(spoil):
 
 def test_without_the_momenta_the_weights_differ():
     """Negative control: the comparison sees what is missing."""
-    keeper, (_, whole) = Keeper(), run(SGD)
+    keeper, (_, whole) = StateSaver(), run(SGD)
     with pytest.raises(Stop):
         run(SGD, keeper, 5)
     keeper.kept = {k: v for k, v in keeper.kept.items() if ".momenta." not in k}

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from audit.baselines.coordinates import Window
-from audit.baselines.patch_net import Sibling
+from audit.baselines.patch_net import PatchNet
 from audit.baselines.train import (
     Diverged,
     Images,
@@ -80,7 +80,7 @@ def test_branches_leave_the_run_alone():
 
 def sibling(kind="bagnet"):
     torch.manual_seed(0)
-    return Sibling(kind, q=5, num_classes=2, in_chans=1, width=8, blocks=1)
+    return PatchNet(kind, q=5, num_classes=2, in_chans=1, width=8, blocks=1)
 
 
 def test_a_crop_costs_its_share_of_the_pixels():

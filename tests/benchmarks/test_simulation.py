@@ -26,7 +26,7 @@ def test_nulls_have_the_errors_and_spreads_that_are_the_truth(draws):
     assert means.mean() == pytest.approx(0.2, abs=0.02)  # three of 0.04 / sqrt(40)
     assert means.std() == pytest.approx(0.04, rel=0.35)
     assert audit.subjects["s"].mean() == pytest.approx(0.1, abs=0.02)
-    assert np.sqrt(audit.tau2) == pytest.approx(0.02, rel=0.25)
+    assert np.sqrt(audit.seed_variance) == pytest.approx(0.02, rel=0.25)
 
 
 def test_clusters_have_equal_errors(draws):

@@ -8,7 +8,7 @@ from audit.checks.data import check
 from audit.checks.data.run import listing
 from audit.data.load import load_dataset
 from audit.evidence.case import Case
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.decide import set_up_nulls, training
 from audit.evidence.outputs import facts, train_facts
 from audit.evidence.profile import profile
@@ -51,11 +51,11 @@ def found(folder):
 
 def measured(dataset):
     setup = set_up_nulls(training(dataset, 16), profile("quick"), 0, dataset)
-    shop, tick = Workshop(dataset, None, setup), lambda share: None
+    context, tick = JobContext(dataset, None, setup), lambda share: None
     (before,) = request_facts(setup).after
-    known = {before.key: train_facts(before, shop, {}, tick)}
+    known = {before.key: train_facts(before, context, {}, tick)}
     for request, executor in ((request_facts, facts), (request_listing, listing)):
-        known[request(setup).key] = executor(request(setup), shop, known, tick)
+        known[request(setup).key] = executor(request(setup), context, known, tick)
     arrays = known[request_facts(setup).key].arrays
     case = Case(setup, arrays["eval_labels"], arrays["eval_groups"], known, {})
     return {(m.name.removeprefix("data."), m.at): m for m in check.measure(case)}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from audit.baselines.patch_net import Sibling
+from audit.baselines.patch_net import PatchNet
 from audit.baselines.train import Images
 from audit.checks.dimension import profile as check
 from audit.checks.dimension import run_profile as id_profile
@@ -190,7 +190,7 @@ def test_a_model_without_stages_has_no_profile():
 
 
 def test_nulls_have_cuts_of_their_own():
-    net = Sibling("bagnet", q=9, num_classes=3, in_chans=1, width=16, blocks=2).eval()
+    net = PatchNet("bagnet", q=9, num_classes=3, in_chans=1, width=16, blocks=2).eval()
     cuts = sibling_cuts(net, (1, 17, 17))
     (values,) = at_cuts(net, cuts, [torch.randn(2, 1, 17, 17)])
 

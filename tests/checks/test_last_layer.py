@@ -20,8 +20,8 @@ def found(labels, features, **params):
     after = (after[0], after[1].model_copy(update={"params": {"untrained": True}}))
     outcome = Outcome({}, {"features": features.astype(np.float32)})
     job = Job(kind="dimension", label="of the model", after=after, params=params)
-    shop = SimpleNamespace(split=lambda _: SimpleNamespace(labels=labels))
-    return dimension(job, shop, {j.key: outcome for j in after}, lambda _: None).values
+    context = SimpleNamespace(split=lambda _: SimpleNamespace(labels=labels))
+    return dimension(job, context, {j.key: outcome for j in after}, lambda _: None).values
 
 
 @pytest.fixture(scope="module")

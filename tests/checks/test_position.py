@@ -25,7 +25,7 @@ def outputs(right):
 
 def claimed(
     monkeypatch, *, told=0.9, twin=0.5, told_moved=0.5, twin_moved=0.5, subject_moved=0.5,
-    broken="", missing="",
+    unusable="", missing="",
 ):  # fmt: skip
     """What is claimed where coordinates raise 50 to 90 %, and relocation takes that away."""
     settings = profile("quick", circular=True)
@@ -44,7 +44,7 @@ def claimed(
     case = Case(setup, LABELS, np.arange(N), given, {})
     rows = {null.name: np.arange(N)[None] >= r * N for null, r in ((first, told), (second, twin))}
     errors = {name: row.astype(float) for name, row in rows.items() if name != missing}
-    reasons = {missing: "it diverged"} | ({first.name: broken} if broken else {})
+    reasons = {missing: "it diverged"} | ({first.name: unusable} if unusable else {})
     known = Ladder(case, errors, reasons, ASSUMED_SEED_VARIANCE)
     monkeypatch.setattr(position, "read_ladder", lambda _: known)
     return next(m for m in position.measure(case) if m.name == "position.claimed").value
@@ -66,5 +66,5 @@ def test_each_of_the_four_tests_is_needed(monkeypatch, planted):
 
 
 def test_a_null_that_failed_shows_nothing(monkeypatch):
-    assert np.isnan(claimed(monkeypatch, broken="it diverged"))
+    assert np.isnan(claimed(monkeypatch, unusable="it diverged"))
     assert np.isnan(claimed(monkeypatch, missing="circular-9"))

@@ -13,7 +13,7 @@ from audit.core.errors import AuditError
 from audit.data.dataset import Dataset
 from audit.data.idx import array_split
 from audit.evidence.case import Case
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.profile import profile
 from audit.evidence.setup import Setup
 from audit.evidence.shared_jobs import preprocessing as request
@@ -55,15 +55,15 @@ def shop_of(view, **changes):
         n_train=200, n_eval=200, channels=3, side=16, nulls=(), check_preprocessing=True,
     ).model_copy(update=changes)  # fmt: skip
     subject = SimpleNamespace(model=Brightness(), preprocessing=view, name="m")
-    return Workshop(data, subject, setup)
+    return JobContext(data, subject, setup)
 
 
 def measured(view):
-    shop = shop_of(view)
-    job, groups = request(shop.setup), np.arange(200)
-    known = {train_facts(shop.setup).key: Outcome({}, {"train_groups": groups})}
-    known[job.key] = preprocessing(job, shop, known, lambda share: None)
-    return check.measure(Case(shop.setup, groups, groups, known, {}))
+    context = shop_of(view)
+    job, groups = request(context.setup), np.arange(200)
+    known = {train_facts(context.setup).key: Outcome({}, {"train_groups": groups})}
+    known[job.key] = preprocessing(job, context, known, lambda share: None)
+    return check.measure(Case(context.setup, groups, groups, known, {}))
 
 
 def test_the_right_preprocessing_is_not_warned_about():

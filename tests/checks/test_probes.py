@@ -11,11 +11,11 @@ from audit.checks.probes import jobs as probe_requests
 from audit.checks.probes.run import material, probes
 from audit.data.load import load_dataset
 from audit.evidence.case import Case
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.decide import points
 from audit.evidence.features import PIXELS, groups
 from audit.evidence.profile import profile
-from audit.evidence.setup import CutPoint, Other, Setup
+from audit.evidence.setup import CutPoint, ExtraDataset, Setup
 from audit.evidence.shared_jobs import train_facts
 from audit.jobs.job import counter
 from audit.jobs.store import Outcome
@@ -129,8 +129,8 @@ def test_without_training_images_or_cuts_it_says_so(changes, why):
 
 
 def test_other_data_are_measured_under_their_own_names():
-    other = Other(name="birds", train_digest="a", eval_digest="b", classes=("p", "q"), n_train=90,
-                  n_eval=80, seen=7)  # fmt: skip
+    other = ExtraDataset(name="birds", train_digest="a", eval_digest="b", classes=("p", "q"),
+                         n_train=90, n_eval=80, seen=7)  # fmt: skip
     setup = setup_of(probe=other, training_images=False)
     case = case_of(setup, all_read([0.5, 0.6, 0.8, 0.7, 0.6]), other=other)
     assert [job.params["of"] for job in check.needs(setup)] == ["probe"]
@@ -155,61 +155,61 @@ def test_few_cuts_are_spread_with_the_last_among_them():
 
 
 @pytest.fixture(scope="module")
-def shop(model, data):
+def context(model, data):
     subject, dataset = load_subject(model), load_dataset(data)
     cuts = find_cuts(subject.model, subject.spec.input_shape)[-3:]
-    setup = setup_of(points(cuts), probe=Other(name="o", train_digest="t", eval_digest="e",
+    setup = setup_of(points(cuts), probe=ExtraDataset(name="o", train_digest="t", eval_digest="e",
                      classes=dataset.classes, n_train=180, n_eval=240))  # fmt: skip
     named = {cut.name: cut for cut in cuts}
-    return Workshop(dataset, subject, setup, others={"probe": dataset}, all_cuts=named)
+    return JobContext(dataset, subject, setup, others={"probe": dataset}, all_cuts=named)
 
 
-def test_a_trained_network_is_read_out_better_than_a_fresh_one(shop):
-    job, ticks = probe_requests.probes(shop.setup), []
-    known = {train_facts(shop.setup).key: Outcome({}, {"train_groups": np.arange(180)})}
-    found = probes(job, shop, known, ticks.append)
-    again = probes(job, shop, known, lambda share: None)
+def test_a_trained_network_is_read_out_better_than_a_fresh_one(context):
+    job, ticks = probe_requests.probes(context.setup), []
+    known = {train_facts(context.setup).key: Outcome({}, {"train_groups": np.arange(180)})}
+    found = probes(job, context, known, ticks.append)
+    again = probes(job, context, known, lambda share: None)
     assert np.array_equal(found.arrays["wrong"], again.arrays["wrong"])
     right = {tuple(row): 1 - found.arrays["wrong"][i].mean()
              for i, row in enumerate(found.values["rows"])}  # fmt: skip
-    last = shop.setup.all_cuts[-1].name
+    last = context.setup.all_cuts[-1].name
     assert right["subject", last, "logistic"] > 0.9
     assert right["subject", last, "hinge"] > 0.9
     assert right["untrained", last, "logistic"] < right["subject", last, "logistic"]
-    assert len(right) == 3 * len(shop.setup.all_cuts) + 1
+    assert len(right) == 3 * len(context.setup.all_cuts) + 1
     assert (found.values["images"], found.values["heldout_images"]) == (180, 36)
     assert ticks[-1] == 1
     assert ticks == sorted(ticks)
 
 
-def test_other_data_bring_their_own_groups(shop):
-    job = probe_requests.probes(shop.setup, shop.setup.probe)
-    found = probes(job, shop, {}, lambda share: None)
+def test_other_data_bring_their_own_groups(context):
+    job = probe_requests.probes(context.setup, context.setup.probe)
+    found = probes(job, context, {}, lambda share: None)
     assert found.arrays["groups"].shape == found.arrays["index"].shape == (240,)
 
 
-def test_near_duplicates_of_other_data_are_looked_for_once(shop, monkeypatch):
+def test_near_duplicates_of_other_data_are_looked_for_once(context, monkeypatch):
     index = np.arange(20)
-    first = groups(shop, "probe", "eval", index)
+    first = groups(context, "probe", "eval", index)
     monkeypatch.setattr("audit.evidence.features.fingerprints", None)
-    assert groups(shop, "probe", "eval", index) is first
+    assert groups(context, "probe", "eval", index) is first
 
 
-def test_features_that_are_not_finite_are_named(shop, monkeypatch):
-    first = next(iter(shop.all_cuts))
+def test_features_that_are_not_finite_are_named(context, monkeypatch):
+    first = next(iter(context.all_cuts))
     monkeypatch.setattr("audit.evidence.features.pooled", lambda value, *_: torch.full(
         (len(value), 3), torch.nan))  # fmt: skip
-    job = probe_requests.probes(shop.setup, shop.setup.probe)
-    found = probes(job, shop, {}, lambda share: None)
+    job = probe_requests.probes(context.setup, context.setup.probe)
+    found = probes(job, context, {}, lambda share: None)
     assert found.values["reasons"][f"subject.{first}"] == "the features are not all finite numbers"
     assert [row[1] for row in found.values["rows"]] == [PIXELS]
 
 
-def test_what_does_not_fit_into_memory_is_left_out_and_said(shop, monkeypatch):
+def test_what_does_not_fit_into_memory_is_left_out_and_said(context, monkeypatch):
     monkeypatch.setattr("audit.checks.probes.run.MEMORY", 0)
     monkeypatch.setattr("audit.checks.probes.run.FEWEST", 60)
-    job = probe_requests.probes(shop.setup, shop.setup.probe)
-    given = material(job, shop, {}, tuple(shop.all_cuts.values()), asked=2000)
+    job = probe_requests.probes(context.setup, context.setup.probe)
+    given = material(job, context, {}, tuple(context.all_cuts.values()), asked=2000)
     assert len(given.train) == 60
     assert given.kept == 48
     assert np.bincount(given.train.labels[:48]).tolist() == [16, 16, 16]

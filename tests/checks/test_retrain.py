@@ -14,7 +14,7 @@ from audit.checks.transfer import retrain as retraining
 from audit.checks.transfer import run_own as executor
 from audit.checks.transfer.retrain import Curve, Features, Start, learn, prefix_features
 from audit.evidence import shared_jobs as requests
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.decide import Training, set_up_nulls
 from audit.evidence.profile import PROFILES
 from audit.evidence.setup import CutPoint
@@ -115,12 +115,12 @@ def test_the_model_s_own_curve_knows_its_near_duplicates(monkeypatch):
     monkeypatch.setattr(executor, "learn", lambda curve, *_: curves.append(curve) or diverge())
     setup, index = setup_of("one"), np.arange(0, 100, 2)[:N]
     known = {requests.train_facts(setup).key: Outcome({}, {"train_groups": np.arange(100) // 8})}
-    shop = SimpleNamespace(
+    context = SimpleNamespace(
         cuts={"head": cut_at("head")}, subject=SimpleNamespace(spec=SPEC, model=None),
-        some=lambda *_: index, retraining_images=lambda _: images(), drawer=None, device=None,
+        some=lambda *_: index, retraining_images=lambda _: images(), resume_state=None, device=None,
     )  # fmt: skip
     executor.transfer(
-        transfer_requests.own_network(setup, setup.cuts[0], "tuned"), shop, known, quiet
+        transfer_requests.own_network(setup, setup.cuts[0], "tuned"), context, known, quiet
     )
     assert curves[0].groups.tolist() == (index // 8).tolist()
 
@@ -151,14 +151,14 @@ def test_a_trial_is_planned_as_it_is_done():
 def test_all_networks_of_a_curve_share_the_decoded_images(monkeypatch):
     decoded = []
     monkeypatch.setattr(
-        Workshop, "subject_images", lambda *asked: decoded.append(asked[2].tolist()) or images()
+        JobContext, "subject_images", lambda *asked: decoded.append(asked[2].tolist()) or images()
     )
     view = SimpleNamespace(in_chans=1, img_size=8)
-    shop = Workshop(None, SimpleNamespace(preprocessing=view), None)
+    context = JobContext(None, SimpleNamespace(preprocessing=view), None)
     for last in (2, 2, 3, 3, 2):
-        shop.retraining_images(np.array([1, last]))
+        context.retraining_images(np.array([1, last]))
     assert decoded == [[1, 2], [1, 3], [1, 2]]
     monkeypatch.setattr("audit.evidence.context.MEMORY", 64)
     for _ in range(2):
-        shop.retraining_images(np.array([4, 5]))
+        context.retraining_images(np.array([4, 5]))
     assert decoded[3:] == [[4, 5], [4, 5]]

@@ -19,7 +19,7 @@ from audit.data.dataset import Dataset, dataset_digest
 from audit.data.idx import array_split
 from audit.evidence.case import Case
 from audit.evidence.class_split import classes_of_a
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.decide import set_up
 from audit.evidence.profile import profile
 from audit.jobs.execute import execute
@@ -72,21 +72,21 @@ def subject(seed=9):
 
 
 def opened(dataset, others=None, **more):
-    """Setup and workshop of an audit."""
+    """Setup and context of an audit."""
     from audit.inputs.data import others as words
 
     setup, cuts = set_up(
         subject(), dataset, PROFILE, 0, others=words(others or {}, dataset, {}), **more
     )
-    shop = Workshop(dataset, subject(), setup, cuts, others=others or {}, all_cuts=cuts)
-    return setup, shop
+    context = JobContext(dataset, subject(), setup, cuts, others=others or {}, all_cuts=cuts)
+    return setup, context
 
 
 @pytest.fixture(scope="module")
 def experiment(dataset):
-    setup, shop = opened(dataset, transfer_classes=("upper", "bright"))
+    setup, context = opened(dataset, transfer_classes=("upper", "bright"))
     jobs = merged(split_transfer.needs(setup))
-    return setup, shop, execute(jobs, shop, Store(None), Progress(quiet=True))
+    return setup, context, execute(jobs, context, Store(None), Progress(quiet=True))
 
 
 def test_a_division_is_the_seed_s():
@@ -236,9 +236,9 @@ def base_job(setup, done, side, seed=0):
 
 
 def test_at_n_0_it_is_the_base_from_scratch(experiment):
-    setup, shop, done = experiment
+    setup, context, done = experiment
     job = transfer_requests.base(setup, "b")
-    curve = curve_of(job, shop, done.outcomes, "b")
+    curve = curve_of(job, context, done.outcomes, "b")
     again = learn(curve, Start(), seed_for(0, "b"), lambda _: None)
     stored = base_job(setup, done, "b").arrays
     for name, value in again.network.state_dict().items():
@@ -246,9 +246,9 @@ def test_at_n_0_it_is_the_base_from_scratch(experiment):
 
 
 def test_halves_have_equally_many_images_and_labels_from_zero(experiment):
-    setup, shop, done = experiment
+    setup, context, done = experiment
     job = transfer_requests.base(setup, "b")
-    a, b = (curve_of(job, shop, done.outcomes, side) for side in ("a", "b"))
+    a, b = (curve_of(job, context, done.outcomes, side) for side in ("a", "b"))
     assert len(a.images) == len(b.images) == len(a.groups) == len(b.groups) == 60
     assert (a.spec.num_classes, b.spec.num_classes) == (2, 3)
     assert (a.images.labels.unique().tolist(), b.images.labels.unique().tolist()) == (
@@ -258,9 +258,9 @@ def test_halves_have_equally_many_images_and_labels_from_zero(experiment):
 @pytest.mark.parametrize("cached", [True, False])
 @pytest.mark.parametrize("place", ["layer3", "head"])
 def test_frozen_layers_of_a_stay_bit_by_bit_and_the_others_are_fresh(experiment, place, cached):
-    setup, shop, done = experiment
-    curve = curve_of(transfer_requests.base(setup, "b"), shop, done.outcomes, "b")
-    donor, cut = restored(base_job(setup, done, "a"), SPEC, 2), shop.all_cuts[place]
+    setup, context, done = experiment
+    curve = curve_of(transfer_requests.base(setup, "b"), context, done.outcomes, "b")
+    donor, cut = restored(base_job(setup, done, "a"), SPEC, 2), context.all_cuts[place]
     before = {k: v.clone() for k, v in donor.state_dict().items()}
     start = Start(donor, cut, frozen=True, cached=cached)
     fresh = beginning(curve.spec, start, 5).state_dict()
@@ -273,9 +273,9 @@ def test_frozen_layers_of_a_stay_bit_by_bit_and_the_others_are_fresh(experiment,
 
 
 def test_stored_features_and_pixels_teach_the_same(experiment):
-    setup, shop, done = experiment
-    curve = curve_of(transfer_requests.base(setup, "b"), shop, done.outcomes, "b")
-    donor, cut = restored(base_job(setup, done, "b"), SPEC, 3), shop.all_cuts["layer3"]
+    setup, context, done = experiment
+    curve = curve_of(transfer_requests.base(setup, "b"), context, done.outcomes, "b")
+    donor, cut = restored(base_job(setup, done, "b"), SPEC, 3), context.all_cuts["layer3"]
     ways = [
         learn(curve, Start(donor, cut, frozen=True, cached=way), 5, lambda _: None)
         for way in (True, False)
@@ -285,8 +285,8 @@ def test_stored_features_and_pixels_teach_the_same(experiment):
 
 
 def test_at_the_stem_all_kinds_are_one_network(experiment):
-    setup, shop, done = experiment
-    stem = shop.all_cuts["stem"]
+    setup, context, done = experiment
+    stem = context.all_cuts["stem"]
     donors = [restored(base_job(setup, done, side), SPEC, k) for side, k in (("a", 2), ("b", 3))]
     spec = replace(SPEC, num_classes=3)
     made = [beginning(spec, Start(d, stem, frozen=f), 7) for d in donors for f in (True, False)]
@@ -322,22 +322,22 @@ def test_behind_everything_bnb_is_a_linear_probe():
 
 
 def test_other_data_are_b_and_the_model_is_a(dataset):
-    setup, shop = opened(dataset, {"transfer": dataset})
+    setup, context = opened(dataset, {"transfer": dataset})
     jobs = [job for job in split_transfer.needs(setup) if job.kind == "split_network"]
     of_a = [job for job in jobs if job.params["curve"] in ("anb", "anb_plus")]
     assert all("subject" in job.params and not job.after for job in of_a)
     assert {job.params["side"] for job in split_transfer.needs(setup) if job.kind == "split_base"
             } == {"b"}  # fmt: skip
-    done = execute([of_a[0]], shop, Store(None), Progress(quiet=True))
+    done = execute([of_a[0]], context, Store(None), Progress(quiet=True))
     assert done.outcomes[of_a[0].key].arrays["errors"].shape == (200,)
 
 
 def test_other_data_bring_groups_and_no_specialisation(dataset):
     """The same images twice: as many groups as there are different ones."""
     twice = replace(dataset, eval=dataset.eval.select(np.arange(400) // 2))
-    setup, shop = opened(dataset, {"transfer": twice})
+    setup, context = opened(dataset, {"transfer": twice})
     base = transfer_requests.base(setup, "b")
-    done = execute([base], shop, Store(None), Progress(quiet=True))
+    done = execute([base], context, Store(None), Progress(quiet=True))
     groups = done.outcomes[base.key].arrays["groups"]
     assert len(groups) == 400
     assert (groups[::2] == groups[1::2]).all()
@@ -364,12 +364,12 @@ def proportion(n):
 
 
 def test_the_command_line_takes_names_between_commas():
-    from audit.commands.options import Words
+    from audit.commands.options import CommaSeparated
     from audit.inputs.repeat import joined
 
-    names = Words().convert('cat, dog,"a, b"', None, None)
+    names = CommaSeparated().convert('cat, dog,"a, b"', None, None)
     assert names == ("cat", "dog", "a, b")
-    assert Words().convert(joined(names), None, None) == names
+    assert CommaSeparated().convert(joined(names), None, None) == names
 
 
 def test_near_duplicates_widen_the_effects(dataset):

@@ -8,9 +8,9 @@ from audit.checks.transfer import jobs as transfer_requests
 from audit.checks.transfer import memory as aside
 from audit.checks.transfer import split as split_transfer
 from audit.core.progress import Progress
-from audit.core.workers import Crew
+from audit.core.workers import WorkerPool
 from audit.jobs.execute import execute
-from audit.jobs.job import OF_COPIES, OF_NULLS, merged
+from audit.jobs.job import BASELINE_KINDS, RETRAINING_KINDS, merged
 from audit.jobs.store import Store
 from audit.model.spec import ModelSpec
 from tests.checks.test_split_transfer import SPEC, drawn, opened
@@ -24,38 +24,41 @@ def dataset():
 
 
 def copies(setup):
-    found = [job for job in merged(split_transfer.needs(setup)) if job.kind in OF_COPIES]
+    found = [job for job in merged(split_transfer.needs(setup)) if job.kind in RETRAINING_KINDS]
     return [*found, transfer_requests.own_network(setup, setup.cuts[0], "tuned")]
 
 
 @pytest.mark.parametrize(("size", "free", "kinds"), [
-    (1, 2**40, ()), (2, 2**40, OF_NULLS + OF_COPIES), (2, 2**30, OF_NULLS), (99, 2**40, OF_NULLS),
+    (1, 2**40, ()), (2, 2**40, BASELINE_KINDS + RETRAINING_KINDS),
+    (2, 2**30, BASELINE_KINDS), (99, 2**40, BASELINE_KINDS),
 ])  # fmt: skip
 def test_copies_go_aside_where_every_child_has_one_and_room(
     dataset, size, free, kinds, monkeypatch
 ):
-    setup, shop = opened(dataset, transfer_classes=("upper", "bright"))
+    setup, context = opened(dataset, transfer_classes=("upper", "bright"))
     monkeypatch.setattr(aside, "free_memory", lambda: free)
-    assert aside.kinds_aside(copies(setup), shop, size) == kinds
+    assert aside.worker_kinds(copies(setup), context, size) == kinds
 
 
 def test_copies_learn_in_children_what_they_learn_here(dataset, monkeypatch):
     monkeypatch.setattr(aside, "SEVERAL", 1)
     begun = []
-    monkeypatch.setattr(Crew, "start", lambda *a, start=Crew.start: begun.append(a[1]) or start(*a))
-    setup, shop = opened(dataset, transfer_classes=("upper", "bright"))
+    monkeypatch.setattr(
+        WorkerPool, "start", lambda *a, start=WorkerPool.start: begun.append(a[1]) or start(*a)
+    )
+    setup, context = opened(dataset, transfer_classes=("upper", "bright"))
     cut, (of_a, *_) = setup.cuts[0], copies(setup)
     own = [transfer_requests.own_network(setup, cut, mode) for mode in ("tuned", "frozen")]
     jobs = merged((of_a, transfer_requests.network(setup, cut, "anb"), *own))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        alone = execute(jobs, shop, Store(None), Progress(quiet=True))
-        done = execute(jobs, shop, Store(None), Progress(quiet=True), size=2)
+        alone = execute(jobs, context, Store(None), Progress(quiet=True))
+        done = execute(jobs, context, Store(None), Progress(quiet=True), size=2)
     finally:
         torch.set_num_threads(threads)
     assert not done.failures
-    assert set(begun) == {job.key for job in jobs if job.kind in OF_COPIES}
+    assert set(begun) == {job.key for job in jobs if job.kind in RETRAINING_KINDS}
     for job in jobs:
         found, expected = done.outcomes[job.key].arrays, alone.outcomes[job.key].arrays
         assert found.keys() == expected.keys()

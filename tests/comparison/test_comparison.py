@@ -73,7 +73,7 @@ def test_a_gain_over_the_same_null_changes_by_the_accuracy_over_its_error(runs):
 def test_another_null_adds_the_spread_of_its_seeds(tmp_path):
     """tau^2 of either null; where both runs hold the same null its spread cancels."""
     nulls = wrong(200), wrong(200, 20), wrong(200)
-    a, b, c = (load_run(make_run(tmp_path / str(i), wrong(100), null, tau2=0.02**2))
+    a, b, c = (load_run(make_run(tmp_path / str(i), wrong(100), null, seed_variance=0.02**2))
                for i, null in enumerate(nulls))  # fmt: skip
     found, same = (change("accuracy_gap.accuracy.bagnet-9", a, run) for run in (b, c))
     variance = 40 / N / (N - 1) + 2 * 0.02**2

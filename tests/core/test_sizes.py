@@ -12,7 +12,7 @@ from PIL import Image
 from audit.core.errors import AuditError
 from audit.core.sizes import WHOLE, flag, frame_of, framed, parsed, shown
 from audit.data.load import load_dataset
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.decide import set_up_nulls, training
 from audit.inputs.settings import Settings, load_settings
 from audit.model.checkpoint import load_subject
@@ -121,7 +121,7 @@ def seen_by_nulls(data, size, crop_mode="center"):
 
     dataset = load_dataset(data)
     setup = set_up_nulls(training(dataset, size, crop_mode), profile("quick"), 0, dataset)
-    return Workshop(dataset, None, setup).pixels("eval", setup.side)
+    return JobContext(dataset, None, setup).pixels("eval", setup.side)
 
 
 def test_nulls_see_what_lies_outside_the_central_square_where_the_model_does(tall):

@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from audit.checks.executors import KINDS
-from audit.core import workers as crews
+from audit.core import workers as workers
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
-from audit.core.workers import Crew, Ended, LostError, crew_size
+from audit.core.workers import WorkerDiedError, WorkerPool, WorkerResult, worker_count
 from audit.jobs.execute import execute
-from audit.jobs.job import OF_NULLS, Job, longest_chains
-from audit.jobs.scheduler import Done, Foreman
+from audit.jobs.job import BASELINE_KINDS, Job, longest_chains
+from audit.jobs.scheduler import JobResults, Scheduler
 from audit.jobs.store import Outcome, Store
 from tests.samples.audits import TINY, invoked, sets
 
@@ -27,11 +27,11 @@ SHOP = SimpleNamespace(device="cpu")
 
 
 def messages(*works, size=2):
-    crew, found = Crew(size), []
+    pool, found = WorkerPool(size), []
     for i, work in enumerate(works):
-        crew.start(str(i), work)
-    while crew.children:
-        found.append(crew.wait())
+        pool.start(str(i), work)
+    while pool.children:
+        found.append(pool.wait())
     return found
 
 
@@ -47,7 +47,7 @@ def test_children_work_at_the_same_time():
         time.sleep(1.0)
         return began, time.monotonic()
 
-    spans = [told.result for _, told in messages(work, work)]
+    spans = [has_message.result for _, has_message in messages(work, work)]
     assert max(began for began, _ in spans) < min(ended for _, ended in spans)
 
 
@@ -64,36 +64,36 @@ def test_children_work_at_the_same_time():
 )
 def test_a_child_without_a_result_says_how_it_ended(work, words):
     (_, ended), *more = messages(work)
-    assert isinstance(ended, Ended)
-    assert isinstance(ended.result, LostError)
+    assert isinstance(ended, WorkerResult)
+    assert isinstance(ended.result, WorkerDiedError)
     assert words in str(ended.result)
     assert not more
 
 
 def test_closing_ends_children_whatever_they_do():
-    crew = Crew(1)
-    crew.start("x", lambda _: time.sleep(60))
-    pid = crew.children["x"][0].pid
-    crew.close()
+    pool = WorkerPool(1)
+    pool.start("x", lambda _: time.sleep(60))
+    pid = pool.children["x"][0].pid
+    pool.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
 
 def test_no_more_children_than_threads_or_than_have_room(monkeypatch):
-    rooms, threads = [3 * crews.ROOM], [2]
-    monkeypatch.setattr(crews, "free_memory", lambda: rooms[-1])
+    rooms, threads = [3 * workers.ROOM], [2]
+    monkeypatch.setattr(workers, "free_memory", lambda: rooms[-1])
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
-    assert crew_size() == 2
+    assert worker_count() == 2
     threads.append(8)
-    assert crew_size(torch.device("cpu")) == 3
-    assert crew_size(images=crews.ROOM) == 1
-    assert crew_size(torch.device("cuda")) == 1
-    assert messages(lambda _: crew_size())[0][1].result == 1
+    assert worker_count(torch.device("cpu")) == 3
+    assert worker_count(images=workers.ROOM) == 1
+    assert worker_count(torch.device("cuda")) == 1
+    assert messages(lambda _: worker_count())[0][1].result == 1
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
-    assert crew_size() == 1
+    assert worker_count() == 1
     monkeypatch.undo()
-    monkeypatch.setattr(crews, "free_memory", lambda: 0)
-    assert crew_size() == 1
+    monkeypatch.setattr(workers, "free_memory", lambda: 0)
+    assert worker_count() == 1
 
 
 def system(root, files):
@@ -112,7 +112,7 @@ GROUP = "sys/fs/cgroup/"
     ("files", "free"),
     [
         (MEMINFO, 50 * 1024),
-        ({}, crews.ROOM),
+        ({}, workers.ROOM),
         (MEMINFO | {GROUP + "memory.max": "max\n", GROUP + "memory.current": "9"}, 50 * 1024),
         (MEMINFO | {GROUP + "memory.max": "100", GROUP + "memory.current": "90"}, 10),
         (
@@ -129,7 +129,7 @@ GROUP = "sys/fs/cgroup/"
     ],
 )
 def test_free_memory_is_what_the_system_and_the_control_group_leave(files, free, tmp_path):
-    assert crews.free_memory(system(tmp_path, files)) == free
+    assert workers.free_memory(system(tmp_path, files)) == free
 
 
 def test_a_child_that_nobody_hears_goes_on():
@@ -137,17 +137,17 @@ def test_a_child_that_nobody_hears_goes_on():
 
     def work(line):
         for _ in range(20_000):
-            line.told = 0.0
-            line.tick(0.5)
+            line.has_message = 0.0
+            line.report_progress(0.5)
         return "done"
 
-    crew = Crew(1)
-    crew.start("x", work)
-    process = crew.children["x"][0]
+    pool = WorkerPool(1)
+    pool.start("x", work)
+    process = pool.children["x"][0]
     process.join(5)  # it waits with its result only
     heard = []
-    while crew.children:
-        heard.append(crew.wait()[1])
+    while pool.children:
+        heard.append(pool.wait()[1])
     assert heard[-1].result == "done"
     assert 0 < len(heard) < 20_000
 
@@ -155,7 +155,7 @@ def test_a_child_that_nobody_hears_goes_on():
 def test_a_child_may_speak_while_a_thread_of_the_parent_holds_the_stream(monkeypatch):
     lock = threading.Lock()
 
-    class Held:
+    class CacheEntries:
         def write(self, _):
             with lock:
                 return 0
@@ -163,11 +163,11 @@ def test_a_child_may_speak_while_a_thread_of_the_parent_holds_the_stream(monkeyp
         def flush(self):
             pass
 
-    monkeypatch.setattr("sys.stderr", Held())
+    monkeypatch.setattr("sys.stderr", CacheEntries())
     with lock:
-        crew = Crew(1)
-        crew.start("x", lambda _: print("a warning", file=sys.stderr))
-        assert crew.wait()[1].result is None
+        pool = WorkerPool(1)
+        pool.start("x", lambda _: print("a warning", file=sys.stderr))
+        assert pool.wait()[1].result is None
 
 
 def test_the_error_of_an_input_comes_back_as_it_was():
@@ -191,7 +191,7 @@ def test_the_longest_chain_begins_first():
 def adding(monkeypatch):
     """Every job is one more than the sum of those that it needs; it tells who did it."""
 
-    def add(job, shop, results, tick):
+    def add(job, context, results, tick):
         tick(0.5)
         total = 1 + sum(results[needed.key].arrays["n"] for needed in job.after)
         return Outcome({"pid": os.getpid()}, {"n": np.array(total)})
@@ -218,8 +218,8 @@ def test_side_by_side_gives_what_one_by_one_gives(adding, tmp_path, stored):
     done = execute(jobs, SHOP, store, Progress(quiet=True), size=2)
     for job in jobs:
         assert done.outcomes[job.key].arrays == alone.outcomes[job.key].arrays
-        aside = done.outcomes[job.key].values["pid"] != os.getpid()
-        assert aside == (job.kind in OF_NULLS)
+        in_workers = done.outcomes[job.key].values["pid"] != os.getpid()
+        assert in_workers == (job.kind in BASELINE_KINDS)
         assert store.has(job.kind, job.key)
     assert done.seconds.keys() == alone.seconds.keys()
 
@@ -227,16 +227,18 @@ def test_side_by_side_gives_what_one_by_one_gives(adding, tmp_path, stored):
 def test_a_child_that_ends_is_noticed_between_the_jobs_that_are_done_here(adding, monkeypatch):
     first = chain("choose", 0)
     jobs = [first, *(chain("dimension", n) for n in range(3)), chain("fit", 0, (first,))]
-    crew = Crew(2)
+    pool = WorkerPool(2)
 
     def wait(*_):
-        while crew.children and not crew.told():
+        while pool.children and not pool.has_message():
             time.sleep(0.01)
         return Outcome({})
 
     monkeypatch.setitem(KINDS, "dimension", wait)
     progress = Progress(quiet=True)
-    Foreman({job.key: job for job in jobs}, SHOP, Store(None), progress, Done(), crew).do_all()
+    Scheduler(
+        {job.key: job for job in jobs}, SHOP, Store(None), progress, JobResults(), pool
+    ).do_all()
     begun = [line.split(" ", 1)[1] for line in progress.lines]
     assert begun[:2] == ["choose 0", "dimension 0"]
     assert begun.index("fit 0") < begun.index("dimension 2")
@@ -248,7 +250,7 @@ def test_a_copy_that_lacked_memory_is_done_once_more_when_no_other_runs(why, add
 
     def learn(job, *_):
         if os.getpid() == ours:
-            running.append(len(foreman.running))
+            running.append(len(scheduler.running))
             return Outcome({}, {"n": np.array(1)})
         if job.params["n"] == 0 and why == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -259,11 +261,11 @@ def test_a_copy_that_lacked_memory_is_done_once_more_when_no_other_runs(why, add
 
     monkeypatch.setitem(KINDS, "transfer", learn)
     jobs = {job.key: job for job in (chain("transfer", n, cost=3.0 - n) for n in range(3))}
-    done, crew = Done(), Crew(2)
-    foreman = Foreman(
-        dict(jobs), SHOP, Store(None), Progress(quiet=True), done, crew, ("transfer",)
+    done, pool = JobResults(), WorkerPool(2)
+    scheduler = Scheduler(
+        dict(jobs), SHOP, Store(None), Progress(quiet=True), done, pool, ("transfer",)
     )
-    foreman.do_all()
+    scheduler.do_all()
     assert not done.failures
     assert [int(done.outcomes[key].arrays["n"]) for key in jobs] == [1, 2, 2]
     assert running == [1]  # itself
@@ -322,9 +324,9 @@ def test_a_job_that_refuses_its_input_ends_all_and_leaves_no_child(adding, monke
 def test_nulls_learn_the_same_in_children_bit_for_bit(data, tmp_path, monkeypatch):
     from safetensors.numpy import load_file
 
-    begun, start, weights = [], Crew.start, []
-    monkeypatch.setattr(crews, "free_memory", lambda: 9 * crews.ROOM)
-    monkeypatch.setattr(Crew, "start", lambda *given: begun.append(given[1]) or start(*given))
+    begun, start, weights = [], WorkerPool.start, []
+    monkeypatch.setattr(workers, "free_memory", lambda: 9 * workers.ROOM)
+    monkeypatch.setattr(WorkerPool, "start", lambda *given: begun.append(given[1]) or start(*given))
     for threads in (1, 2):
         out = tmp_path / str(threads)
         flags = ["--threads", threads, "--no-cache", "--img-size", "16", "--out", out]
@@ -335,8 +337,8 @@ def test_nulls_learn_the_same_in_children_bit_for_bit(data, tmp_path, monkeypatc
         ]
         weights.append({str(f.relative_to(out)): load_file(f) for f in files})
         assert bool(begun) == (threads == 2)
-    alone, aside = weights
+    alone, in_workers = weights
     assert len(alone) > 4
-    assert alone.keys() == aside.keys()
+    assert alone.keys() == in_workers.keys()
     for name, arrays in alone.items():
-        assert all(np.array_equal(arrays[key], aside[name][key]) for key in arrays)
+        assert all(np.array_equal(arrays[key], in_workers[name][key]) for key in arrays)

@@ -7,10 +7,10 @@ import torch
 
 from audit.baselines.train import Diverged
 from audit.evidence import choose_recipe as choosing
-from audit.evidence.choose_recipe import Bench, choose_network
+from audit.evidence.choose_recipe import RecipeSearch, choose_network
 from audit.evidence.ladder import make_null
 from audit.jobs.job import Job
-from audit.jobs.resume import Drawer
+from audit.jobs.resume import ResumeState
 from audit.pipeline.provenance import after_diverging
 from tests.baselines.test_train import images
 
@@ -48,9 +48,11 @@ def chosen(monkeypatch):
         monkeypatch.setattr(choosing, "predict", predict)
         monkeypatch.setattr(choosing, "accuracy", lambda right, data: right)
         setup = SimpleNamespace(n_train=100, side=16, classes=("a", "b"), channels=1)
-        shop = SimpleNamespace(setup=setup, drawer=Drawer(), placed=lambda network: network)
+        context = SimpleNamespace(
+            setup=setup, resume_state=ResumeState(), placed=lambda network: network
+        )
         null = make_null("coordconv", 5, 16, claim=True)
-        bench = Bench(null, shop, images(100), images(100), shares.append)
+        bench = RecipeSearch(null, context, images(100), images(100), shares.append)
         return choose_network(bench, JOB).values, runs
 
     return choose

@@ -17,7 +17,7 @@ from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.data.load import load_dataset
 from audit.evidence import shared_jobs as requests
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.decide import set_up
 from audit.evidence.device import on_device, require_agreement, require_learning
 from audit.evidence.profile import PROFILES
@@ -104,13 +104,13 @@ def test_what_lies_behind_a_cut_learns_there(frozen):
 def test_the_model_runs_there(data, model):
     dataset, subject = load_dataset(data), load_subject(model)
     setup, cuts = set_up(subject, dataset, PROFILES["quick"], 0)
-    here = Workshop(dataset, subject, setup, cuts, all_cuts=cuts)
+    here = JobContext(dataset, subject, setup, cuts, all_cuts=cuts)
     jobs = [requests.subject_outputs(setup), id_requests.of_subject(setup, untrained=False)]
     with accelerator() as there:
         away = replace(here, device=AWAY)
         away.require_device()
         for job in jobs:
-            one, other = (KINDS[job.kind](job, shop, {}, quiet) for shop in (here, away))
+            one, other = (KINDS[job.kind](job, context, {}, quiet) for context in (here, away))
             for name, values in one.arrays.items():
                 np.testing.assert_allclose(other.arrays[name], values, rtol=1e-3, atol=1e-4)
     assert there.operations
@@ -233,7 +233,9 @@ def test_nulls_learn_in_bfloat16_where_the_processor_is_made_for_it(
 ):
     monkeypatch.setattr(devices, "has_amx", lambda: has)
     progress = Progress(quiet=True)
-    settings = devices.settled(load_settings(None, {"amp": amp}), torch.device(device), progress)
+    settings = devices.resolve_precision(
+        load_settings(None, {"amp": amp}), torch.device(device), progress
+    )
     assert bool(progress.lines) == (amp is True and not has)  # that it may be slower
     assert chosen_profile(settings).precision == found
 

@@ -54,7 +54,7 @@ def setup():
     )  # fmt: skip
 
 
-def case(subject=0.02, null=0.3, final=0.70, broken=(), drop=(), sighted=0.05):
+def case(subject=0.02, null=0.3, final=0.70, unusable=(), drop=(), sighted=0.05):
     """A case with planted errors: shares wrong of the subject and of every null."""
     plan, rng = setup(), np.random.default_rng(0)
     labels = np.arange(N) % CLASSES
@@ -73,7 +73,7 @@ def case(subject=0.02, null=0.3, final=0.70, broken=(), drop=(), sighted=0.05):
                 {"curve": curve, "rehearsals": 1, "discordance": 0.05}, {"heldout": np.arange(2000)}
             )
         elif job.kind == "fit":
-            bad = name in broken
+            bad = name in unusable
             outcomes[job.key] = Outcome({"status": "failed" if bad else "ok", "reason": "it broke"})
         elif job.kind == "subject_outputs":
             outcomes[job.key] = Outcome({}, {"logits": logits(subject)})
@@ -137,33 +137,33 @@ def test_dimensions_that_are_missing_have_no_number_under_any_name():
 
 
 def test_a_null_that_failed_or_is_missing_lets_nothing_pass():
-    assert verdict_of(broken=("bagnet-9",))[0] == "inconclusive"
+    assert verdict_of(unusable=("bagnet-9",))[0] == "inconclusive"
     assert verdict_of(drop=("coordconv-9",))[0] == "inconclusive"
 
 
 def test_a_null_worse_than_a_blinder_one_is_broken():
     """The sighted twin errs on 5 % and BagNet-9 on 0.5 %: the twin was not trained properly."""
     found = read_ladder(case(null=0.005))
-    assert "sighted-9" in found.broken
-    assert "not trained properly" in found.broken["sighted-9"]
-    assert "sighted-9" not in read_ladder(case()).broken
+    assert "sighted-9" in found.unusable
+    assert "not trained properly" in found.unusable["sighted-9"]
+    assert "sighted-9" not in read_ladder(case()).unusable
 
 
 def test_a_null_that_is_far_worse_here_than_held_out_was_made_for_other_data():
     """It was right on 70 % of held-out training images, and is on half of these."""
-    assert "other data" in read_ladder(case(null=0.5)).broken["bagnet-9"]
+    assert "other data" in read_ladder(case(null=0.5)).unusable["bagnet-9"]
     assert verdict_of(null=0.5)[0] == "inconclusive"
-    assert "bagnet-9" not in read_ladder(case(null=0.33)).broken
+    assert "bagnet-9" not in read_ladder(case(null=0.33)).unusable
 
 
 def test_a_flat_curve_counts_only_where_the_same_recipe_teaches_the_sighted_twin():
     """BagNet-9 is as good as a histogram of colours: is there nothing to learn, or did it not?"""
-    assert "bagnet-9" not in read_ladder(case(sighted=0.05)).broken
-    assert "not shown" in read_ladder(case(null=0.7, final=0.3, sighted=0.7)).broken["bagnet-9"]
+    assert "bagnet-9" not in read_ladder(case(sighted=0.05)).unusable
+    assert "not shown" in read_ladder(case(null=0.7, final=0.3, sighted=0.7)).unusable["bagnet-9"]
     assert verdict_of(null=0.7, final=0.3, sighted=0.7)[0] == "inconclusive"
     alone = read_ladder(case(null=0.7, final=0.3, drop=("sighted-9",)))
-    assert "not shown" in alone.broken["bagnet-9"]  # without a twin nothing tells
-    assert "bagnet-9" not in read_ladder(case(sighted=0.3)).broken  # two thirds of 90 % are right
+    assert "not shown" in alone.unusable["bagnet-9"]  # without a twin nothing tells
+    assert "bagnet-9" not in read_ladder(case(sighted=0.3)).unusable  # two thirds of 90 % are right
 
 
 def test_a_model_that_loses_to_a_null_is_not_said_to_beat_it():
@@ -180,7 +180,7 @@ def test_a_model_that_loses_to_a_null_is_not_said_to_beat_it():
 def test_a_null_no_better_than_the_prior_is_broken():
     """CoordConv errs as often as guessing: the quick profile has no other net to hold it to."""
     planted = case(null=0.95)
-    assert "coordconv-9" in read_ladder(planted).broken
+    assert "coordconv-9" in read_ladder(planted).unusable
 
 
 @pytest.mark.parametrize("check", ALL, ids=lambda check: check.NAME)

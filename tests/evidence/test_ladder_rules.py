@@ -66,8 +66,8 @@ def test_the_accuracy_of_a_null_holds_the_spread_of_its_seeds():
 
 def test_the_stack_varies_like_a_trained_null():
     known, stack = read_ladder(case()), setup().null("stack")
-    assert known.tau2 > 0
-    assert known.pair(stack, np.zeros(N)).seed_variance == known.tau2
+    assert known.seed_variance > 0
+    assert known.pair(stack, np.zeros(N)).seed_variance == known.seed_variance
     assert known.pair(setup().null("colour"), np.zeros(N)).seed_variance == 0
 
 
@@ -76,7 +76,7 @@ def test_the_stack_lacks_what_its_worst_member_lacks():
     worse = known.adequacy["bagnet-9"]._replace(allowance=0.2)
     known = dataclasses.replace(known, adequacy=known.adequacy | {"bagnet-9": worse})
     assert known.allowance(stack) == known.pair(stack, np.zeros(N)).allowance == 0.2
-    assert read_ladder(case(broken=("bagnet-9",))).allowance(stack) == math.inf
+    assert read_ladder(case(unusable=("bagnet-9",))).allowance(stack) == math.inf
 
 
 def test_the_spread_of_the_seeds_is_in_the_allowance():
@@ -88,10 +88,10 @@ def test_one_failed_seed_of_two_breaks_a_null(monkeypatch):
     two = setup().model_copy(update={"profile": setup().profile.model_copy(update={"seeds": 2})})
     monkeypatch.setattr(test_ladder, "setup", lambda: two)
     planted = case()
-    assert read_ladder(planted).broken == {}
+    assert read_ladder(planted).unusable == {}
     second = requests.fit(two, two.null("bagnet"), 1).key
     planted.outcomes[second] = Outcome({"status": "failed", "reason": "it diverged"})
-    assert read_ladder(planted).broken == {"bagnet-9": "it diverged"}
+    assert read_ladder(planted).unusable == {"bagnet-9": "it diverged"}
 
 
 def test_who_sees_more_must_not_be_worse():
@@ -99,7 +99,7 @@ def test_who_sees_more_must_not_be_worse():
     wanted = {("bagnet-5", "bagnet-9"), ("bagnet-9", "sighted-9"), ("circular-9", "coordconv-9")}
     assert wanted <= order
     assert not {(b, a) for a, b in wanted} & order
-    assert "colour" in read_ladder(case(null=0.95)).broken  # it errs more often than the prior
+    assert "colour" in read_ladder(case(null=0.95)).unusable  # it errs more often than the prior
 
 
 def test_the_twin_is_held_against_the_best_null():
@@ -113,7 +113,7 @@ def test_the_twin_is_held_against_the_best_null():
 
 
 def test_a_twin_that_failed_says_nothing():
-    found = measured(case(broken=("sighted-9",)))
+    found = measured(case(unusable=("sighted-9",)))
     assert math.isnan(found["twin_minus_null"].value)
     assert found["twin_minus_null"].note == "it broke"
     assert not [name for name in found if name.startswith("twin_gain.")]
@@ -182,4 +182,4 @@ def test_the_twin_has_a_spread_of_its_own():
     planted = case()
     found = {m.name: m for m in accuracy_gap.measure(planted)}
     own = found["accuracy_gap.twin_gain.colour"].detail["var_subject"]
-    assert own == pytest.approx(0.05 * 0.95 / 2000 + read_ladder(planted).tau2, rel=0.1)
+    assert own == pytest.approx(0.05 * 0.95 / 2000 + read_ladder(planted).seed_variance, rel=0.1)

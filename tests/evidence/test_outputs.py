@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from audit.baselines.patch_net import Vote
+from audit.baselines.patch_net import PatchSampling
 from audit.checks.dimension import jobs as id_requests
 from audit.checks.dimension.run_profile import id_profile
 from audit.data.load import load_dataset
 from audit.evidence import shared_jobs as requests
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.decide import set_up
 from audit.evidence.fit_null import build, restore
 from audit.evidence.outputs import null_outputs, subject_outputs
@@ -19,10 +19,10 @@ from audit.model.checkpoint import load_subject
 
 
 @pytest.fixture(scope="module")
-def shop(model, data):
+def context(model, data):
     dataset, subject = load_dataset(data), load_subject(model)
     setup, cuts = set_up(subject, dataset, PROFILES["quick"], 0)
-    return Workshop(dataset, subject, setup, cuts)
+    return JobContext(dataset, subject, setup, cuts)
 
 
 def names(found):
@@ -32,47 +32,47 @@ def names(found):
 
 @pytest.mark.parametrize(("relocated", "kept"), [(False, ["features", "logits"]),
                                                  (True, ["logits"])])  # fmt: skip
-def test_of_relocated_images_only_the_logits_are_kept(shop, relocated, kept):
+def test_of_relocated_images_only_the_logits_are_kept(context, relocated, kept):
     torch.manual_seed(0)
-    null = shop.setup.null("bagnet")
-    job = requests.null_outputs(shop.setup, null, untrained=True, relocated=relocated)
+    null = context.setup.null("bagnet")
+    job = requests.null_outputs(context.setup, null, untrained=True, relocated=relocated)
     scale = {"mean": np.full(1, 0.4, "f4"), "std": np.full(1, 0.2, "f4")}
     results = {
-        requests.statistics(shop.setup, null).key: Outcome({}, scale),
-        requests.choose(shop.setup, null).key: Outcome({"vote": [2, True]}),
+        requests.statistics(context.setup, null).key: Outcome({}, scale),
+        requests.choose(context.setup, null).key: Outcome({"vote": [2, True]}),
     }
-    assert names(null_outputs(job, shop, results, lambda _: None)) == kept
-    job = requests.subject_outputs(shop.setup, relocated=relocated)
-    assert names(subject_outputs(job, shop, {}, lambda _: None)) == kept
+    assert names(null_outputs(job, context, results, lambda _: None)) == kept
+    job = requests.subject_outputs(context.setup, relocated=relocated)
+    assert names(subject_outputs(job, context, {}, lambda _: None)) == kept
 
 
-def test_a_null_votes_by_the_patches_that_it_was_judged_by(shop):
-    null = shop.setup.null("bagnet")
-    weights = {name: t.numpy() for name, t in build(null, shop, 0).state_dict().items()}
-    job = requests.fit(shop.setup, null)
-    for vote in (Vote(2), Vote(4, mirrored=True)):
-        assert restore(job, Outcome({"vote": list(vote)}, weights), shop).vote == vote
+def test_a_null_votes_by_the_patches_that_it_was_judged_by(context):
+    null = context.setup.null("bagnet")
+    weights = {name: t.numpy() for name, t in build(null, context, 0).state_dict().items()}
+    job = requests.fit(context.setup, null)
+    for vote in (PatchSampling(2), PatchSampling(4, mirrored=True)):
+        assert restore(job, Outcome({"vote": list(vote)}, weights), context).vote == vote
 
 
-def test_a_second_seed_without_its_features_is_no_first_seed_of_another_audit(shop):
-    null, other = shop.setup.null("bagnet"), shop.setup.model_copy(update={"seed": 1})
-    second = requests.null_outputs(shop.setup, null, seed=1)
+def test_a_second_seed_without_its_features_is_no_first_seed_of_another_audit(context):
+    null, other = context.setup.null("bagnet"), context.setup.model_copy(update={"seed": 1})
+    second = requests.null_outputs(context.setup, null, seed=1)
     first = requests.null_outputs(other, null)
     assert (second.params["seed"], first.params["seed"]) == (1, 1)
     assert (second.params["features"], first.params["features"]) == (False, True)
     assert second.key != first.key
 
 
-def test_a_null_is_looked_into_without_its_mirror_images(shop):
+def test_a_null_is_looked_into_without_its_mirror_images(context):
     """Its layers run once: the depths of another vote, and of the images as they are."""
-    null = shop.setup.null("bagnet")
-    weights = {name: t.numpy() for name, t in build(null, shop, 0).state_dict().items()}
+    null = context.setup.null("bagnet")
+    weights = {name: t.numpy() for name, t in build(null, context, 0).state_dict().items()}
     scale = {"mean": np.full(1, 0.4, "f4"), "std": np.full(1, 0.2, "f4")}
-    job, seen = id_requests.of_null(shop.setup, null), []
-    for vote in (Vote(), Vote(mirrored=True)):
+    job, seen = id_requests.of_null(context.setup, null), []
+    for vote in (PatchSampling(), PatchSampling(mirrored=True)):
         results = {
-            requests.statistics(shop.setup, null).key: Outcome({}, scale),
-            requests.fit(shop.setup, null).key: Outcome({"vote": list(vote)}, weights),
+            requests.statistics(context.setup, null).key: Outcome({}, scale),
+            requests.fit(context.setup, null).key: Outcome({"vote": list(vote)}, weights),
         }
-        seen.append(id_profile(job, shop, results, lambda _: None).values["points"])
+        seen.append(id_profile(job, context, results, lambda _: None).values["points"])
     assert seen[0] == seen[1]

@@ -116,7 +116,7 @@ def test_without_the_look_at_its_holes_an_empty_file_is_read(tmp_path, monkeypat
     monkeypatch.setattr(holes, "SMALL", 0)
     with pytest.raises(AuditError, match=r"MODEL_CORRUPT: .*never written"):
         read_content(path)
-    monkeypatch.setattr(parsing, "is_hollow", lambda _: False)
+    monkeypatch.setattr(parsing, "is_sparse", lambda _: False)
     with read_content(path) as content:
         assert content.value["w"].shape == (size // 4,)
 

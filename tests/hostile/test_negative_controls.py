@@ -23,7 +23,7 @@ from audit.model.files import formats
 from audit.model.files import pickle_machine as opcodes
 from audit.model.files import sandbox_child as child
 from audit.model.files import zip_archive as zips
-from audit.model.files.errors import RefusedError
+from audit.model.files.errors import CheckpointError
 from audit.model.guard import TooLongError, limited
 from audit.model.spec import ModelSpec
 from audit.pipeline import run_folder as folder
@@ -45,7 +45,7 @@ def parsed(raw):
 
 
 def refused(raw):
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(CheckpointError) as caught:
         parsed(raw)
     return caught.value.what
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from audit.checks.executors import KINDS
-from audit.cli import deaf
+from audit.cli import ignore_broken_pipe
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.jobs.execute import execute
@@ -53,7 +53,7 @@ def test_a_reader_of_the_progress_that_goes_away_ends_no_audit(monkeypatch):
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as gone:
-        monkeypatch.setattr(sys, "stderr", deaf(gone))
+        monkeypatch.setattr(sys, "stderr", ignore_broken_pipe(gone))
         progress = Progress(quiet=False)
         progress.start(1.0)
         progress.say("reading")

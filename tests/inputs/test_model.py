@@ -92,11 +92,11 @@ def test_the_file_that_fits_several_goes_to_the_images(trained, settings, monkey
         raise refusal
 
     monkeypatch.setattr(deciding, "load_model", refuse)
-    monkeypatch.setattr(deciding, "rivals", lambda *_: [worse, trained])
+    monkeypatch.setattr(deciding, "matching_architectures", lambda *_: [worse, trained])
     chosen = load_decided(tmp_path, settings, Progress(True), loaded(settings))
     assert chosen.spec.architecture == "resnet10t"
 
-    monkeypatch.setattr(deciding, "rivals", lambda *_: [trained])
+    monkeypatch.setattr(deciding, "matching_architectures", lambda *_: [trained])
     with pytest.raises(AuditError) as caught:
         load_decided(tmp_path, settings, Progress(True), pytest.fail)
     assert caught.value is refusal
@@ -126,7 +126,7 @@ def test_rivals_are_found_without_reading_a_value(settings, monkeypatch, tmp_pat
     monkeypatch.setattr(deciding, "load_model", lambda _, given: FakeSubject(given.model))
     monkeypatch.setattr(Content, "tensor", lambda *_: pytest.fail("a value was read"))
 
-    found = deciding.rivals(tmp_path / "m.pt", settings)
+    found = deciding.matching_architectures(tmp_path / "m.pt", settings)
 
     assert [subject.name for subject in found] == ["resnet18", "resnetblur18"]
 
@@ -179,7 +179,7 @@ def test_what_images_cannot_decide_stays_refused(
         raise refusal
 
     monkeypatch.setattr(deciding, "load_model", refuse)
-    monkeypatch.setattr(deciding, "rivals", lambda *_: [trained] * count)
+    monkeypatch.setattr(deciding, "matching_architectures", lambda *_: [trained] * count)
     named = settings.model_copy(update={"model": given})
     with pytest.raises(AuditError) as caught:
         load_decided(tmp_path, named, Progress(True), pytest.fail)
@@ -193,4 +193,4 @@ def test_rivals_differ_in_function_or_preprocessing(monkeypatch, tmp_path):
     monkeypatch.setattr(
         deciding, "load_model", lambda _, given: FakeSubject(given.model, views[given.model])
     )
-    assert [s.name for s in deciding.rivals(tmp_path, Settings())] == ["a", "c"]
+    assert [s.name for s in deciding.matching_architectures(tmp_path, Settings())] == ["a", "c"]

@@ -111,7 +111,7 @@ def test_the_configuration_name_it(beside, monkeypatch, tmp_path):
 
 def test_the_workshop_hands_out_its_images_as_the_model_sees_them(model, data, beside):
     from audit.data.load import load_dataset
-    from audit.evidence.context import Workshop
+    from audit.evidence.context import JobContext
     from audit.evidence.profile import profile
     from audit.evidence.setup import Setup
     from audit.model.checkpoint import load_subject
@@ -123,8 +123,8 @@ def test_the_workshop_hands_out_its_images_as_the_model_sees_them(model, data, b
         subject_size=16, view="", train_digest="", eval_digest="", classes=audited.classes,
         n_train=1, n_eval=1, channels=1, side=16, nulls=(),
     )  # fmt: skip
-    shop = Workshop(audited, subject, setup, others={"probe": other})
-    assert len(shop.subject_images("eval")) == 240
-    images = shop.subject_images("train", shop.some("train", 10, 0, of="probe"), of="probe")
+    context = JobContext(audited, subject, setup, others={"probe": other})
+    assert len(context.subject_images("eval")) == 240
+    images = context.subject_images("train", context.some("train", 10, 0, of="probe"), of="probe")
     assert images.labels.tolist() == [0] * 5 + [1] * 5
     assert images.pixels.shape == (10, 1, 16, 16)

@@ -14,7 +14,7 @@ def filled(root):
     store = Store(root)
     store.put("fit", KEY, Outcome({"a": 1}, {"x": np.zeros(1000)}))
     with store.lock("fit", KEY):
-        store.drawer("choose", KEY).save("part", {"x": torch.zeros(100)})
+        store.resume_state("choose", KEY).save("part", {"x": torch.zeros(100)})
     return root
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from audit.baselines.patch_net import Sibling, Vote
+from audit.baselines.patch_net import PatchNet, PatchSampling
 from audit.baselines.train import Images, Recipe, predict
 from audit.checks.accuracy_gap.pictures import map_of
 from audit.checks.executors import KINDS
@@ -17,8 +17,8 @@ from audit.evidence.choose_recipe import (
     beats_next,
     crop_side,
     milder,
+    patch_sampling,
     search_grid,
-    votes_of,
 )
 from audit.evidence.decide import spread
 from audit.evidence.ladder import make_null
@@ -68,14 +68,14 @@ def rehearsals(*wholes):
     """Four images of class 0, of which the half budget gets the first two; two classes."""
     found = Rehearsals(torch.zeros(4, dtype=torch.int64))
     for whole in wholes:
-        found.add(25, {Vote(): torch.eye(2)[[1, 1, 1, 1]]})
-        found.add(50, {Vote(): torch.eye(2)[[0, 0, 1, 1]]})
-        found.add(100, {Vote(): torch.eye(2)[list(whole)]})
+        found.add(25, {PatchSampling(): torch.eye(2)[[1, 1, 1, 1]]})
+        found.add(50, {PatchSampling(): torch.eye(2)[[0, 0, 1, 1]]})
+        found.add(100, {PatchSampling(): torch.eye(2)[list(whole)]})
     return found
 
 
 def test_those_patches_vote_that_do_best_at_the_largest_budget():
-    far, near, mirrored = Vote(4), Vote(2), Vote(2, mirrored=True)
+    far, near, mirrored = PatchSampling(4), PatchSampling(2), PatchSampling(2, mirrored=True)
     right, half, wrong = (torch.eye(2)[[0] * n + [1] * (4 - n)] for n in (4, 2, 0))
     found = Rehearsals(torch.zeros(4, dtype=torch.int64))
     for budget in (25, 50):
@@ -100,14 +100,14 @@ def test_those_patches_vote_that_do_best_at_the_largest_budget():
     ],
 )
 def test_only_blind_networks_vote_by_closer_patches_and_some_by_mirrored_ones(kind, augment, votes):
-    net = Sibling(kind, q=9, num_classes=3, in_chans=1, width=8, blocks=1)
+    net = PatchNet(kind, q=9, num_classes=3, in_chans=1, width=8, blocks=1)
     pixels = torch.randint(0, 256, (2, 1, 33, 33), dtype=torch.uint8)
     images = Images(pixels, torch.zeros(2, dtype=torch.int64), torch.zeros(1), torch.ones(1))
-    found = votes_of(net.eval(), images, Recipe(images_seen=1, augment=augment))
+    found = patch_sampling(net.eval(), images, Recipe(images_seen=1, augment=augment))
     assert set(found) == votes
-    assert net.vote == Vote()
+    assert net.vote == PatchSampling()
     for vote, logits in found.items():
-        torch.testing.assert_close(logits, predict(net.voting(vote), images))
+        torch.testing.assert_close(logits, predict(net.sampling(vote), images))
 
 
 def test_discordance_of_one_seed_is_the_share_that_only_one_budget_gets_right():
@@ -163,7 +163,7 @@ def test_features_give_one_view_of_each_image():
 
 def test_evidence_map_of_a_constant_network_is_flat():
     torch.manual_seed(0)
-    net = Sibling("bagnet", q=9, num_classes=3, in_chans=1, width=8, blocks=1).eval()
+    net = PatchNet("bagnet", q=9, num_classes=3, in_chans=1, width=8, blocks=1).eval()
     evidence = map_of(net, torch.zeros(1, 1, 29, 29), target=1)
     assert evidence.shape == (29, 29)
     assert np.ptp(evidence) == pytest.approx(0, abs=1e-6)

@@ -11,12 +11,12 @@ from audit.baselines.train import Recipe, train
 from audit.checks.executors import KINDS
 from audit.checks.transfer.retrain import Curve, Start, learn
 from audit.core.progress import Progress
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.outputs import NotFinite, forward
-from audit.jobs import resume as drawers
+from audit.jobs import resume as states
 from audit.jobs.execute import execute
 from audit.jobs.job import Job
-from audit.jobs.resume import Drawer, Rows
+from audit.jobs.resume import ResumeState, RowBuffer
 from audit.jobs.store import Outcome, Store
 from tests.baselines.test_train import images, sibling
 from tests.checks import test_retrain as test_retraining
@@ -32,17 +32,17 @@ JOB = Job(kind="fit", label="training x")
 def eager(monkeypatch):
     """Everything is kept at once."""
     for name in ("EVERY", "SHORT", "SHARE"):
-        monkeypatch.setattr(drawers, name, 0.0)
+        monkeypatch.setattr(states, name, 0.0)
 
 
 def test_round_trip(tmp_path):
-    Drawer(tmp_path / "d").save("a", X)
-    found = Drawer(tmp_path / "d").load("a")
+    ResumeState(tmp_path / "d").save("a", X)
+    found = ResumeState(tmp_path / "d").load("a")
     assert found.keys() == X.keys()
     assert all(torch.equal(found[name], X[name]) for name in X)
-    assert Drawer(tmp_path / "d").load("b") is None
-    Drawer(None).save("a", X)
-    assert Drawer(None).load("a") is None
+    assert ResumeState(tmp_path / "d").load("b") is None
+    ResumeState(None).save("a", X)
+    assert ResumeState(None).load("a") is None
 
 
 @pytest.mark.parametrize("spoil", [
@@ -52,33 +52,36 @@ def test_round_trip(tmp_path):
     lambda file: (file.unlink(), file.mkdir()),
 ])  # fmt: skip
 def test_a_damaged_file_is_none(spoil, tmp_path):
-    Drawer(tmp_path).save("a", X)
+    ResumeState(tmp_path).save("a", X)
     spoil(tmp_path / "a")
-    assert Drawer(tmp_path).load("a") is None
+    assert ResumeState(tmp_path).load("a") is None
 
 
 def test_parts_are_named_by_what_they_are_of():
-    drawer = Drawer()
-    names = {drawer.part(*what).name for what in [(1,), (2,), (1, RECIPE), (1, RECIPE, 0)]}
+    resume_state = ResumeState()
+    names = {resume_state.part(*what).name for what in [(1,), (2,), (1, RECIPE), (1, RECIPE, 0)]}
     assert len(names) == 4
-    assert drawer.part(1, RECIPE).name == drawer.part(1, Recipe(6400, batch=64, rate=0.01)).name
+    assert (
+        resume_state.part(1, RECIPE).name
+        == resume_state.part(1, Recipe(6400, batch=64, rate=0.01)).name
+    )
 
 
 def test_nothing_is_kept_too_often(tmp_path, monkeypatch):
-    part, now = Drawer(tmp_path).part(1), time.monotonic()
+    part, now = ResumeState(tmp_path).part(1), time.monotonic()
     moments = [(4, True, False), (29, False, False), (31, False, True), (32, False, False),
                (38, True, True)]  # fmt: skip
     for after, last, kept in moments:
-        monkeypatch.setattr(drawers.time, "monotonic", lambda after=after: now + after)
+        monkeypatch.setattr(states.time, "monotonic", lambda after=after: now + after)
         assert part.save(lambda: X, last=last) == kept, after
 
 
 def test_seconds_before_the_stop_count(tmp_path, monkeypatch):
     real = time.monotonic
-    earlier = Drawer(tmp_path)
-    monkeypatch.setattr(drawers.time, "monotonic", lambda: real() + 100)
+    earlier = ResumeState(tmp_path)
+    monkeypatch.setattr(states.time, "monotonic", lambda: real() + 100)
     earlier.save("a", X)
-    later = Drawer(tmp_path)
+    later = ResumeState(tmp_path)
     assert later.seconds() < 1
     later.load("a")
     assert 100 <= later.seconds() < 101
@@ -86,22 +89,24 @@ def test_seconds_before_the_stop_count(tmp_path, monkeypatch):
 
 def test_a_full_disk_is_no_fault_of_the_job(tmp_path, monkeypatch):
     monkeypatch.setattr("audit.reports.files.os.fsync", full)
-    Drawer(tmp_path / "d").save("a", X)
+    ResumeState(tmp_path / "d").save("a", X)
     assert list((tmp_path / "d").iterdir()) == []
 
 
 def test_what_is_too_large_is_done_again_instead(tmp_path, monkeypatch):
-    monkeypatch.setattr(drawers, "LARGEST", 27)
-    Drawer(tmp_path / "d").save("a", X)  # 28 bytes
+    monkeypatch.setattr(states, "LARGEST", 27)
+    ResumeState(tmp_path / "d").save("a", X)  # 28 bytes
     assert not (tmp_path / "d").exists()
 
 
 def test_a_kill_at_any_step_leaves_the_older_state_or_the_newer(tmp_path):
     for step in range(9):
-        drawer = Drawer(tmp_path / f"{step}")
-        drawer.save("a", {"x": torch.zeros(1)})
-        killed = killed_at(step, lambda drawer=drawer: drawer.save("a", {"x": torch.ones(1)}))
-        assert float(drawer.load("a")["x"]) in ((0.0, 1.0) if killed else (1.0,))
+        resume_state = ResumeState(tmp_path / f"{step}")
+        resume_state.save("a", {"x": torch.zeros(1)})
+        killed = killed_at(
+            step, lambda resume_state=resume_state: resume_state.save("a", {"x": torch.ones(1)})
+        )
+        assert float(resume_state.load("a")["x"]) in ((0.0, 1.0) if killed else (1.0,))
         if not killed:
             break
     assert step == 3  # two flushes, one rename
@@ -110,7 +115,7 @@ def test_a_kill_at_any_step_leaves_the_older_state_or_the_newer(tmp_path):
 def work(root, stop=None):
     """A job that trains, stopped after so many steps."""
 
-    def fit(job, shop, results, tick):
+    def fit(job, context, results, tick):
         torch.manual_seed(0)
         network, steps = sibling(), []
 
@@ -119,12 +124,12 @@ def work(root, stop=None):
             if len(steps) == stop:
                 raise KeyboardInterrupt
 
-        keeper = shop.drawer.part(RECIPE)
+        keeper = context.resume_state.part(RECIPE)
         train(network, images(side=16), RECIPE, seed=0, progress=progress, keeper=keeper)
         return Outcome({}, {"w": network.fc.weight.detach().numpy()})
 
     KINDS["fit"] = fit
-    return execute([JOB], Workshop(None, None, None), Store(root), Progress(quiet=True))
+    return execute([JOB], JobContext(None, None, None), Store(root), Progress(quiet=True))
 
 
 def test_a_training_that_was_stopped_goes_on(tmp_path, eager, monkeypatch):
@@ -134,8 +139,8 @@ def test_a_training_that_was_stopped_goes_on(tmp_path, eager, monkeypatch):
         work(root, 60)
     assert not Store(root).has("fit", JOB.key)
     (kept,) = (root / "unfinished" / f"fit-{JOB.key}").iterdir()
-    drawer = Drawer(kept.parent)
-    assert int(drawer.load(kept.name)["steps"]) == 60
+    resume_state = ResumeState(kept.parent)
+    assert int(resume_state.load(kept.name)["steps"]) == 60
     again, whole = work(root), work(None)
     weights = (done.outcomes[JOB.key].arrays["w"] for done in (again, whole))
     np.testing.assert_array_equal(*weights)
@@ -150,7 +155,7 @@ def test_what_lies_behind_a_cut_goes_on(frozen, cached, tmp_path, eager):
     ticks = []
     whole = learn(curve, start, 5, ticks.append)
     for stop in range(1, len(ticks) + 1, 3):
-        drawer, told = tmp_path / f"{stop}", []
+        resume_state, told = tmp_path / f"{stop}", []
 
         def stopping(share, told=told, stop=stop):
             told.append(share)
@@ -158,9 +163,9 @@ def test_what_lies_behind_a_cut_goes_on(frozen, cached, tmp_path, eager):
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            learn(curve, start, 5, stopping, Drawer(drawer))
-        assert list(drawer.iterdir())
-        again = learn(curve, start, 5, told.append, Drawer(drawer))
+            learn(curve, start, 5, stopping, ResumeState(resume_state))
+        assert list(resume_state.iterdir())
+        again = learn(curve, start, 5, told.append, ResumeState(resume_state))
         assert again.trials == whole.trials
         one, other = again.network.state_dict(), whole.network.state_dict()
         assert all(torch.equal(one[name], other[name]) for name in other)
@@ -172,7 +177,7 @@ def test_what_cannot_be_kept_is_done_again_instead(error, tmp_path, monkeypatch)
         raise error
 
     monkeypatch.setattr("safetensors.torch.save", refusing)
-    Drawer(tmp_path / "d").save("a", X)
+    ResumeState(tmp_path / "d").save("a", X)
     assert not (tmp_path / "d").exists()
 
 
@@ -182,27 +187,27 @@ def test_a_stop_while_it_is_kept_is_a_stop(tmp_path, monkeypatch):
 
     monkeypatch.setattr("safetensors.torch.save", stopping)
     with pytest.raises(KeyboardInterrupt):
-        Drawer(tmp_path / "d").save("a", X)
+        ResumeState(tmp_path / "d").save("a", X)
 
 
 def test_what_another_device_did_is_not_taken_up(tmp_path, eager):
-    Drawer(tmp_path).part(1).save(lambda: X)
-    assert Drawer(tmp_path).part(1).load()
-    assert Drawer(tmp_path, "cuda:0").part(1).load() is None
+    ResumeState(tmp_path).part(1).save(lambda: X)
+    assert ResumeState(tmp_path).part(1).load()
+    assert ResumeState(tmp_path, "cuda:0").part(1).load() is None
 
 
 def test_what_may_be_at_fault_is_not_kept(tmp_path, eager, monkeypatch):
-    def failing(job, shop, results, tick):
-        shop.drawer.save("a", X)
+    def failing(job, context, results, tick):
+        context.resume_state.save("a", X)
         raise RuntimeError("as planted")
 
     monkeypatch.setitem(KINDS, "fit", failing)
-    shop = Workshop(None, None, None)
-    execute([JOB], shop, Store(tmp_path), Progress(quiet=True))
+    context = JobContext(None, None, None)
+    execute([JOB], context, Store(tmp_path), Progress(quiet=True))
     assert list((tmp_path / "unfinished").iterdir()) == []
 
 
-def outputs(drawer, stop=None, sizes=(300, 200)):
+def outputs(resume_state, stop=None, sizes=(300, 200)):
     """Sums of images; the model is stopped at its n-th batch."""
     calls = []
 
@@ -213,25 +218,27 @@ def outputs(drawer, stop=None, sizes=(300, 200)):
         return x.mean((2, 3)), x.flatten(1)[:, :2]
 
     parts = [images(n) for n in sizes]
-    found = forward(model, parts, sum(sizes), (0, 0), lambda _: None, keep=True, drawer=drawer)
+    found = forward(
+        model, parts, sum(sizes), (0, 0), lambda _: None, keep=True, resume_state=resume_state
+    )
     return found.arrays, calls
 
 
 def test_a_pass_over_the_images_goes_on(tmp_path, eager):
-    whole, calls = outputs(Drawer())
+    whole, calls = outputs(ResumeState())
     assert calls == [128, 128, 44, 128, 72]
     for stop in range(1, 6):
         root = tmp_path / f"{stop}"
         with suppress(KeyboardInterrupt):
-            outputs(Drawer(root), stop)
-        again, rest = outputs(Drawer(root))
+            outputs(ResumeState(root), stop)
+        again, rest = outputs(ResumeState(root))
         assert rest == calls[stop - 1 :]
         for name in ("logits", "features"):
             np.testing.assert_array_equal(again[name], whole[name])
 
 
 def test_rows_that_were_kept_are_still_held_to_be_finite(tmp_path, eager):
-    rows = Rows(Drawer(tmp_path), 500, 128)
+    rows = RowBuffer(ResumeState(tmp_path), 500, 128)
     rows.add({"logits": torch.full((128, 2), torch.nan), "features": torch.zeros(128, 1)})
     with pytest.raises(NotFinite):
-        outputs(Drawer(tmp_path))
+        outputs(ResumeState(tmp_path))

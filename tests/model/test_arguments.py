@@ -10,7 +10,7 @@ import torch
 
 from audit.model import recorded, signatures
 from audit.model.checkpoint import load_subject
-from audit.model.files.descriptions import Other, Stored, plain
+from audit.model.files.descriptions import OpaqueValue, TensorEntry, plain
 from audit.model.guard import limited
 from audit.model.inspection import inspect_model
 from audit.model.signatures import Candidate
@@ -67,7 +67,7 @@ def test_size_classes_and_channels_are_read_off_the_weights(tmp_path):
 
 def test_classes_and_channels_are_read_without_building_anything(state, monkeypatch):
     monkeypatch.setattr(recorded, "outlined", lambda _: pytest.fail("a network was built"))
-    weights = {key: Stored("float32", tuple(value.shape)) for key, value in state.items()}
+    weights = {key: TensorEntry("float32", tuple(value.shape)) for key, value in state.items()}
 
     spec = recorded.fitted(ModelSpec(ARCH, {}, 1000, 3, 32), weights, {}, None, None)
 
@@ -204,11 +204,17 @@ def test_missing_file_is_said_to_be_missing(name):
 
 
 def test_only_plain_values_survive():
-    odd = {"f": float("nan"), 3: "key", "o": Other("set"), "l": [1, Other("x"), "x"], "n": None}
+    odd = {
+        "f": float("nan"),
+        3: "key",
+        "o": OpaqueValue("set"),
+        "l": [1, OpaqueValue("x"), "x"],
+        "n": None,
+    }
 
     assert plain(odd) == {"l": [1, "x"], "n": None}
     assert plain({"a": (1, {"b": 2})}) == {"a": (1, {"b": 2})}
-    assert plain(Other("module")) == Other("module")
+    assert plain(OpaqueValue("module")) == OpaqueValue("module")
 
 
 def test_arguments_that_would_take_for_ever_are_refused(tmp_path, monkeypatch):

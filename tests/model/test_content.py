@@ -9,7 +9,7 @@ import torch
 
 from audit.model.files import sandbox as parsing
 from audit.model.files.content import read_content
-from audit.model.files.descriptions import Other, Stored, decoded, encoded
+from audit.model.files.descriptions import OpaqueValue, TensorEntry, decoded, encoded
 from audit.model.files.sandbox_child import seconds_for
 from tests.samples.checkpoints import refusal, saved
 from tests.samples.hostile_tools import network
@@ -68,12 +68,16 @@ def test_values_beside_the_tensors_are_those_of_torch(tmp_path):
         for group in theirs["optimizer"]["param_groups"]
     ]
     assert ours["steps"] == {3: 2}
-    assert ours["nested"] == {"a": [1, (2.5, None)], "b": {"c": Other("set")}, "d": float("inf")}
-    assert (ours["size"], ours["dtype"]) == ((2, 3), Other("torch.float32"))
+    assert ours["nested"] == {
+        "a": [1, (2.5, None)],
+        "b": {"c": OpaqueValue("set")},
+        "d": float("inf"),
+    }
+    assert (ours["size"], ours["dtype"]) == ((2, 3), OpaqueValue("torch.float32"))
 
 
 def test_what_a_child_says_survives_the_way_back():
-    value = {"a": [1, (2, None)], 3: True, "t": Stored("float32", (2, 3), (3, 1), 4)}
+    value = {"a": [1, (2, None)], 3: True, "t": TensorEntry("float32", (2, 3), (3, 1), 4)}
 
     assert decoded(encoded(value, [100])) == value
     with pytest.raises(OverflowError):

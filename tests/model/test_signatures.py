@@ -4,7 +4,7 @@ import pytest
 import timm
 
 from audit.model import signatures
-from audit.model.files.descriptions import Stored
+from audit.model.files.descriptions import TensorEntry
 from audit.model.identity import identify
 from audit.model.index import attempt, build, examine, packed, polynomial, shapes_of
 from audit.model.signatures import (
@@ -217,7 +217,7 @@ def test_the_architecture_of_the_told_size_comes_first():
 def test_the_size_decides_between_architectures_that_compute_the_same():
     for name in ("eva02_tiny_patch14_224", "eva02_tiny_patch14_336"):
         shapes = shapes_of(build(name))
-        weights = {key: Stored("float32", shape) for key, shape in shapes.items()}
+        weights = {key: TensorEntry("float32", shape) for key, shape in shapes.items()}
 
         assert len(find(shapes)) == 2
         assert identify(None, None, weights).architecture == name

@@ -23,10 +23,10 @@ def wrong(count, start=0, n=N):
     return errors
 
 
-def measurements(subject, null, dimension=12.0, tau2=0.0):
+def measurements(subject, null, dimension=12.0, seed_variance=0.0):
     """The accuracies, the gap, the gain and the last-layer dimensions of a subject and bagnet-9."""
     n = len(subject)
-    both = pair("bagnet-9", subject, null, claim=True, allowance=0.0, seed_variance=tau2)
+    both = pair("bagnet-9", subject, null, claim=True, allowance=0.0, seed_variance=seed_variance)
     gain = 1 - subject.mean() / null.mean()
     rows = [
         ("accuracy.subject", 1 - subject.mean(), "fraction", {}),
@@ -50,7 +50,7 @@ def measurements(subject, null, dimension=12.0, tau2=0.0):
 
 
 def report(subject, null, *, title="net", data="d" * 64, classes="2: a, b", verdict="pass",
-           dimension=12.0, tau2=0.0):  # fmt: skip
+           dimension=12.0, seed_variance=0.0):  # fmt: skip
     finding = Finding(limit="gain", statement="a gain", measurements=(), verdict=verdict,
                       severity="gate")  # fmt: skip
     document = Document(
@@ -64,7 +64,7 @@ def report(subject, null, *, title="net", data="d" * 64, classes="2: a, b", verd
     )
     return Report(
         document=document,
-        measurements=measurements(subject, null, dimension, tau2),
+        measurements=measurements(subject, null, dimension, seed_variance),
         findings=(finding,),
         policy={"version": 1, "limits": {"gain": {"at_least": 0.1}}},
     )

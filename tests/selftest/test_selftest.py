@@ -207,7 +207,7 @@ def test_cases_are_audited_here_where_the_system_allows_no_other_process(audited
     def refused(*_):
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(trials.Crew, "start", refused)
+    monkeypatch.setattr(trials.WorkerPool, "start", refused)
     both = [case(overall("fail"), letter=x, data=x) for x in "ab"]
     rows = list(trials.run_cases(both, None, 0, lambda _: None, size=2))
     assert [(row.letter, row.agrees) for row in rows] == [("a", True), ("b", True)]

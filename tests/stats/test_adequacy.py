@@ -9,7 +9,9 @@ from tests.samples.pairs import wrong
 
 
 def test_adequacy_by_hand():
-    found = adequacy(0.60, 0.66, 0.67, discordant_share=0.08, n_heldout=2000, tau2=3e-5, seeds=3)
+    found = adequacy(
+        0.60, 0.66, 0.67, discordant_share=0.08, n_heldout=2000, seed_variance=3e-5, seeds=3
+    )
     se = math.sqrt(0.08 / 2000 + 2e-5)
     assert found[:3] == pytest.approx((0.01, se, 3 * (0.01 + 1.645 * se)))
     assert not found.adequate
@@ -17,13 +19,17 @@ def test_adequacy_by_hand():
 
 
 def test_a_null_that_no_longer_climbs_is_adequate():
-    found = adequacy(0.6, 0.67, 0.665, discordant_share=0.05, n_heldout=2000, tau2=0, seeds=3)
+    found = adequacy(
+        0.6, 0.67, 0.665, discordant_share=0.05, n_heldout=2000, seed_variance=0, seeds=3
+    )
     assert found.adequate
     assert found.allowance == pytest.approx(3 * 1.645 * 0.005)
 
 
 def test_both_steps_bound_what_is_left_where_the_last_is_noisy():
-    found = adequacy(0.66, 0.665, 0.67, discordant_share=0.08, n_heldout=2000, tau2=3e-5, seeds=3)
+    found = adequacy(
+        0.66, 0.665, 0.67, discordant_share=0.08, n_heldout=2000, seed_variance=3e-5, seeds=3
+    )
     assert found.allowance == pytest.approx(9 / 7 * (0.01 + 1.645 * 1.25 * found.se))
 
 

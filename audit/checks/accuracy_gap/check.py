@@ -120,7 +120,7 @@ def against(
     ladder: Ladder, null: Null, pair: Pair, subject: NDArray[np.float64]
 ) -> list[Measurement]:
     """What is measured against one null."""
-    note = ladder.broken.get(null.name, "")
+    note = ladder.unusable.get(null.name, "")
     nan = float("nan")
     if pair.status == "missing":
         return [
@@ -226,8 +226,8 @@ def balanced(ladder: Ladder, subject: NDArray[np.float64]) -> list[Measurement]:
         shifted = Ladder(
             case,
             ladder.errors | {null.name: np.stack(rows)},
-            ladder.broken,
-            ladder.tau2,
+            ladder.unusable,
+            ladder.seed_variance,
             ladder.adequacy,
         )
         pair = shifted.pair(null, subject, balanced_weights(case.labels))
@@ -252,17 +252,17 @@ def twins(ladder: Ladder) -> list[Measurement]:
     twin = setup.null("sighted", setup.gating_q)
     if twin is None:
         return []
-    if twin.name in ladder.broken:
+    if twin.name in ladder.unusable:
         return [
             Measurement(
                 name=f"{NAME}.twin_minus_null",
                 value=float("nan"),
                 unit="points",
-                note=ladder.broken[twin.name],
+                note=ladder.unusable[twin.name],
             )
         ]
     errors = ladder.errors[twin.name].mean(axis=0)
-    own = ladder.tau2 / len(ladder.errors[twin.name])
+    own = ladder.seed_variance / len(ladder.errors[twin.name])
     pairs = [ladder.pair(n, errors) for n in setup.nulls if n.claim]
     pairs = [p.model_copy(update={"var_subject": p.var_subject + own}) for p in pairs]
     found = [
@@ -279,7 +279,7 @@ def twins(ladder: Ladder) -> list[Measurement]:
     ]
     strongest = strongest_null(pairs)
     if strongest:
-        extra = ladder.tau2 * (1 / len(ladder.errors[twin.name]) + 1 / strongest.seeds)
+        extra = ladder.seed_variance * (1 / len(ladder.errors[twin.name]) + 1 / strongest.seeds)
         value, low, high = paired_difference(
             ladder.errors[strongest.null], errors, ladder.case.groups, extra_variance=extra
         )

@@ -10,10 +10,10 @@ from PIL import Image
 from torch.nn import functional as F
 
 from audit.baselines.device import PROCESSOR
-from audit.baselines.patch_net import Sibling
+from audit.baselines.patch_net import PatchNet
 from audit.checks.accuracy_gap.occlusion import occlusions, patch_side
 from audit.core.sizes import Size, height_width
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.fit_null import null_of, restore
 from audit.evidence.outputs import needed
 from audit.evidence.setup import Null
@@ -31,7 +31,7 @@ BLUE, RED = np.array([0, 114, 178]), np.array([213, 94, 0])  # colour-blind safe
 SMALL = 0.01  # of the lead: losing less than that is drawn pale
 
 
-def pictures(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def pictures(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """Examples of three groups: only the subject right, the null already right, both wrong.
 
     `after` is the subject's outputs, the null's `fit`, the null's outputs.
@@ -43,9 +43,9 @@ def pictures(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
         where a patch is hidden.
     """
     subject, fitted, outputs = (results[j.key] for j in job.after)
-    null, split = null_of(job, shop), shop.split("eval")
-    network = restore(job.after[1], fitted, shop)
-    assert isinstance(network, Sibling)
+    null, split = null_of(job, context), context.split("eval")
+    network = restore(job.after[1], fitted, context)
+    assert isinstance(network, PatchNet)
     labels, theirs = split.labels, outputs.arrays["logits"]
     says, null_says = subject.arrays["logits"].argmax(axis=1), theirs.argmax(axis=1)
     confidence = torch.from_numpy(theirs).softmax(1).max(dim=1).values.numpy()
@@ -60,16 +60,16 @@ def pictures(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tic
         for heading, member in groups.items()
         for i in ranked(member, labels, confidence)[:PER_GROUP]
     }
-    losses = lost_by_subject(shop, in_turns(chosen), subject.arrays["logits"], null, tick)
-    images = shop.evaluation(null, results[needed(job, "statistics").key])
+    losses = lost_by_subject(context, in_turns(chosen), subject.arrays["logits"], null, tick)
+    images = context.evaluation(null, results[needed(job, "statistics").key])
     found: dict[str, NDArray[np.uint8]] = {}
-    captions, sides = [], panel_sides(shop.subject.preprocessing.img_size)
+    captions, sides = [], panel_sides(context.subject.preprocessing.img_size)
     for i in chosen:
         evidence = map_of(network, images.normalised(torch.tensor([i])), int(null_says[i]))
         image = upright(images.pixels[i].numpy())
         panels = (resized(image, sides), overlay(image, evidence, sides), *losses[i].panel)
         found[f"{len(found):02d}"] = side_by_side(panels)
-        name, own, other = (shop.setup.classes[k[i]] for k in (labels, says, null_says))
+        name, own, other = (context.setup.classes[k[i]] for k in (labels, says, null_says))
         place = "middle" if losses[i].panel else "right"
         captions.append(
             f"{split.paths[i]}: labelled {name}; {null.title} says {other} ({place}), the model "
@@ -91,12 +91,12 @@ class Loss(NamedTuple):
 
 
 def lost_by_subject(
-    shop: Workshop, chosen: list[int], logits: NDArray[np.float32], null: Null, tick: Tick
+    context: JobContext, chosen: list[int], logits: NDArray[np.float32], null: Null, tick: Tick
 ) -> dict[int, Loss]:
     """What the subject loses, by image.
 
     Args:
-        shop: Has the subject.
+        context: Has the subject.
         chosen: Positions of evaluation images, the most wanted first.
         logits: (N, K) of the subject, in the order of the data's classes.
         null: A patch is as large as what it sees at a time.
@@ -104,15 +104,15 @@ def lost_by_subject(
     """
     from audit.model.network.split import outputs
 
-    model, view = shop.placed(shop.subject.model.eval()), shop.subject.preprocessing
-    order = list(shop.setup.order) or slice(None)
-    images = shop.subject_images("eval", np.array(chosen, dtype=np.int64))
+    model, view = context.placed(context.subject.model.eval()), context.subject.preprocessing
+    order = list(context.setup.order) or slice(None)
+    images = context.subject_images("eval", np.array(chosen, dtype=np.int64))
     sides = height_width(view.img_size)  # which the crop left of what the null sees
     scale = (null.q or 0) / view.crop_pct / null.side
     height, width = (patch_side(scale * side, side) for side in sides)
     panel = panel_sides(view.img_size)
     maps = occlusions(
-        lambda x: outputs(model, x.to(shop.device))[1][:, order].to(PROCESSOR),
+        lambda x: outputs(model, x.to(context.device))[1][:, order].to(PROCESSOR),
         images.normalised(torch.arange(len(images))),
         logits[chosen].argmax(axis=1),
         (height, width),
@@ -160,7 +160,7 @@ def ranked(
     return [i for _, _, i in sorted(keyed)]
 
 
-def map_of(network: Sibling, x: torch.Tensor, target: int) -> NDArray[np.float32]:
+def map_of(network: PatchNet, x: torch.Tensor, target: int) -> NDArray[np.float32]:
     """Evidence for a class, per pixel: how far each patch's logit is above the mean of classes.
 
     Returns:

@@ -9,20 +9,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from audit.data.dataset import Dataset, Split
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.outputs import NAMED, needed
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
 
 
-def listing(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def listing(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """Names by kind, and the smallest, median and largest width and height of each split.
 
     Returns:
         Values `files` (kind to at most 20 lines) and `sizes` (split to [smallest, median, largest]
         of the width, then of the height; a split whose sizes are not known is absent).
     """
-    facts, data = results[needed(job, "facts").key].values, shop.dataset
+    facts, data = results[needed(job, "facts").key].values, context.dataset
     left_out = others(data)
     files = {
         "leak": pairs(facts["exact_leaks"], "eval", "train", data),

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
 from audit.kernels.twonn import IdEstimate, intrinsic_dimension, log_ratio
@@ -14,7 +14,7 @@ from audit.kernels.twonn import IdEstimate, intrinsic_dimension, log_ratio
 MOST_IMAGES = 10_000  # the estimate changes little beyond, its cost grows with the square
 
 
-def dimension(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def dimension(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """A trained model and its untrained twin on the same images; `after` is their outputs.
 
     The job's `classes`, if any, are so many classes that are looked at one by one as well.
@@ -37,7 +37,7 @@ def dimension(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Ti
     plain = {"trained": estimate(own), "untrained": estimate(twin)}
     count = job.params.get("classes", 0)
     assert isinstance(count, int)
-    labels = torch.from_numpy(thinned(shop.split("eval").labels))
+    labels = torch.from_numpy(thinned(context.split("eval").labels))
     classes = [trained[labels == label] for label in range(count)]
     by_class = [estimate(intrinsic_dimension(part, fractions=())) for part in classes]
     ratio = list(log_ratio(own, twin))

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from audit.baselines.device import device_of
-from audit.baselines.patch_net import Sibling
+from audit.baselines.patch_net import PatchNet
 from audit.baselines.train import Images
 from audit.evidence.columns import Columns, Room
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.fit_null import null_of, restore
 from audit.evidence.outputs import needed
 from audit.jobs.job import Job, Tick
@@ -43,7 +43,9 @@ NO_CUTS = "it has no stages that can be looked into"
 BLOCKS_SEED = 0
 
 
-def id_profile(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def id_profile(
+    job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick
+) -> Outcome:
     """The profile of the subject, of its untrained twin, or of a trained null.
 
     Returns:
@@ -53,24 +55,26 @@ def id_profile(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: T
         log dimensions on the same blocks of images. Only `reason` where nothing can be measured.
     """
     seed, n = job.whole("seed"), job.whole("images")
-    index = shop.some("eval", n, seed)
+    index = context.some("eval", n, seed)
     if "null" in job.params:
         fitted = results[job.after[0].key]
         if not fitted.arrays:
             return Outcome({"reason": fitted.values["reason"]})
-        null = null_of(job, shop)
-        network = restore(job.after[0], fitted, shop)
-        assert isinstance(network, Sibling), "only networks have layers"
-        network.voting(network.vote._replace(mirrored=False))  # one pass, of the images themselves
-        images = shop.evaluation(null, results[needed(job, "statistics").key])
-        cuts = sibling_cuts(network, (shop.setup.channels, null.side, null.side))
+        null = null_of(job, context)
+        network = restore(job.after[0], fitted, context)
+        assert isinstance(network, PatchNet), "only networks have layers"
+        network.sampling(
+            network.vote._replace(mirrored=False)
+        )  # one pass, of the images themselves
+        images = context.evaluation(null, results[needed(job, "statistics").key])
+        cuts = sibling_cuts(network, (context.setup.channels, null.side, null.side))
         parts: Iterator[Images] = iter([images.subset(torch.from_numpy(index))])
         return profile(network, cuts, parts, len(index), tick)
-    subject = shop.subject
-    cuts = tuple(shop.all_cuts.values())
+    subject = context.subject
+    cuts = tuple(context.all_cuts.values())
     model = subject.spec.build(seed) if job.params["untrained"] else subject.model
-    model = shop.placed(model.eval().to(memory_format=torch.channels_last))
-    return profile(model, cuts, shop.subject_parts("eval", index), len(index), tick)
+    model = context.placed(model.eval().to(memory_format=torch.channels_last))
+    return profile(model, cuts, context.subject_parts("eval", index), len(index), tick)
 
 
 def profile(

@@ -62,11 +62,11 @@ def measure(case: Case) -> list[Measurement]:
     if setup.gating_q is None or told is None or blind is None:
         return []  # the profile trains no circular twin
     ladder = read_ladder(case)
-    lacking = [ladder.broken[n.name] for n in (told, blind) if n.name not in ladder.errors]
+    lacking = [ladder.unusable[n.name] for n in (told, blind) if n.name not in ladder.errors]
     if lacking:
         return [claim(math.nan, len(case.labels), lacking[0])]
     errors = {n.name: ladder.errors[n.name] for n in (told, blind)}
-    extra = 2 * ladder.tau2 / len(errors[told.name])
+    extra = 2 * ladder.seed_variance / len(errors[told.name])
     effect = paired_difference(
         errors[blind.name], errors[told.name], case.groups, extra_variance=extra
     )
@@ -85,7 +85,9 @@ def measure(case: Case) -> list[Measurement]:
         )
         for name in moved
     }
-    broken = [ladder.broken[null.name] for null in (told, blind) if null.name in ladder.broken]
+    unusable = [
+        ladder.unusable[null.name] for null in (told, blind) if null.name in ladder.unusable
+    ]
     claimed = (
         effect[1] > LIMIT
         and costs[told.name][1] > LIMIT
@@ -95,8 +97,8 @@ def measure(case: Case) -> list[Measurement]:
     n = len(case.labels)
     found = [point(f"{NAME}.effect", effect, n, f"{told.title} minus {blind.title}")]
     found += [point(f"{NAME}.relocation.{name}", costs[name], n, "") for name in costs]
-    if broken:
-        return [*found, claim(math.nan, n, broken[0])]
+    if unusable:
+        return [*found, claim(math.nan, n, unusable[0])]
     return [*found, claim(float(claimed), n, "1 if all four tests say so, 0 if it was not shown")]
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from audit.baselines.train import Images, predict
 from audit.data import decode
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.outputs import BATCH, needed
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
@@ -80,20 +80,22 @@ def fitting(values: tuple[float, ...], view: Preprocessing) -> tuple[float, ...]
     return values if view.in_chans == 3 else (sum(values) / 3,) * view.in_chans
 
 
-def preprocessing(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def preprocessing(
+    job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick
+) -> Outcome:
     """Which training images the subject gets right, as it is and under each alternative.
 
     Returns:
         Values `names` and `words` (A) of the alternatives. Arrays `right` (A + 1, n) uint8, the
         first row as it is, and `groups` (n,) of near duplicates.
     """
-    subject = shop.subject
-    index = shop.some("train", job.whole("images"), job.whole("seed"))
-    part = shop.split("train").select(index)
+    subject = context.subject
+    index = context.some("train", job.whole("images"), job.whole("seed"))
+    part = context.split("train").select(index)
     own = Alternative("as_is", "", subject.preprocessing)
-    ways = [own, *alternatives(subject.preprocessing, colour=not shop.dataset.grey)]
-    order, geometry, rows = list(shop.setup.order) or slice(None), None, []
-    model = shop.placed(subject.model.eval().to(memory_format=torch.channels_last))
+    ways = [own, *alternatives(subject.preprocessing, colour=not context.dataset.grey)]
+    order, geometry, rows = list(context.setup.order) or slice(None), None, []
+    model = context.placed(subject.model.eval().to(memory_format=torch.channels_last))
     for done, way in enumerate(ways):
         if (way.view.crop_pct, way.view.interpolation) != geometry:
             geometry = (way.view.crop_pct, way.view.interpolation)

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from audit.checks.probes import jobs as probe_requests
 from audit.checks.probes import report as probe_words
 from audit.evidence.case import Case, NotMeasured
-from audit.evidence.setup import CutPoint, Other, Setup
+from audit.evidence.setup import CutPoint, ExtraDataset, Setup
 from audit.jobs.job import Job
 from audit.record import Finding, Measurement, Unit
 from audit.reports.document import Picture, Section
@@ -108,12 +108,12 @@ def measure(case: Case) -> list[Measurement]:
     return found + [m for data in others for m in attempted(case, data)]
 
 
-def names(other: Other | None) -> dict[str, str]:
+def names(other: ExtraDataset | None) -> dict[str, str]:
     """What measurements on a data set are called."""
     return OTHER if other else OWN
 
 
-def attempted(case: Case, other: Other | None) -> list[Measurement]:
+def attempted(case: Case, other: ExtraDataset | None) -> list[Measurement]:
     """What one data set gives; if its job failed, one NaN that says why."""
     try:
         return of_data(case, other)
@@ -121,7 +121,7 @@ def attempted(case: Case, other: Other | None) -> list[Measurement]:
         return [missing(names(other)["last"], str(reason))]
 
 
-def of_data(case: Case, other: Other | None) -> list[Measurement]:
+def of_data(case: Case, other: ExtraDataset | None) -> list[Measurement]:
     """Accuracy of every read-out, what it gains over the twin, and the last over the middle.
 
     Raises:
@@ -159,7 +159,7 @@ def of_data(case: Case, other: Other | None) -> list[Measurement]:
     return [*found, last_minus_middle(called["last"], linear, groups, words)]
 
 
-def learned(values: Mapping[str, Any], other: Other | None) -> str:
+def learned(values: Mapping[str, Any], other: ExtraDataset | None) -> str:
     """On what the read-outs were learned, in words."""
     fewer = values["images"] < values["asked"]
     text = (

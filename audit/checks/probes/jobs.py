@@ -1,6 +1,6 @@
 """The jobs of the check `probes`: read-outs of every cut on a data set, one job a data set."""
 
-from audit.evidence.setup import CutPoint, Other, Setup
+from audit.evidence.setup import CutPoint, ExtraDataset, Setup
 from audit.evidence.shared_jobs import train_facts
 from audit.jobs.job import Job, Plain
 
@@ -21,7 +21,7 @@ def cuts_read(setup: Setup) -> tuple[CutPoint, ...]:
     return tuple(cuts[i] for i in sorted(places))
 
 
-def probes(setup: Setup, other: Other | None = None) -> Job:
+def probes(setup: Setup, other: ExtraDataset | None = None) -> Job:
     """Read-outs of the model, of its untrained twin and of the pixels.
 
     Args:

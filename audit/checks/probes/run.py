@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from audit.data.splits import heldout_indices
-from audit.evidence.context import AUDITED, Workshop
+from audit.evidence.context import AUDITED, JobContext
 from audit.evidence.features import (
     PIXELS,
     Count,
@@ -73,7 +73,7 @@ class Read:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def probes(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def probes(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """Read out the model, its untrained twin and the pixels on one data set.
 
     Returns:
@@ -86,15 +86,15 @@ def probes(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick)
     started, of, seed = time.monotonic(), str(job.params["of"]), job.whole("seed")
     names = job.params["cuts"]
     assert isinstance(names, list)
-    cuts = tuple(cut for cut in shop.all_cuts.values() if cut.name in names)
-    subject, twin = shop.subject.model, shop.subject.spec.build(seed)
+    cuts = tuple(cut for cut in context.all_cuts.values() if cut.name in names)
+    subject, twin = context.subject.model, context.subject.spec.build(seed)
     asked = job.whole("images")
-    given = material(job, shop, results, cuts, asked)
+    given = material(job, context, results, cuts, asked)
     count = counter(2 * (2 * len(given.train) + len(given.evaluation)), tick)
     losses: tuple[Loss, ...] = ("logistic", "hinge") if job.params["svm"] else ("logistic",)
     networks = {
-        "subject": read(shop, subject, cuts, given, losses, count, pixels=True),
-        "untrained": read(shop, twin, cuts, given, ("logistic",), count),
+        "subject": read(context, subject, cuts, given, losses, count, pixels=True),
+        "untrained": read(context, twin, cuts, given, ("logistic",), count),
     }
     rows = [(name, *key) for name, each in networks.items() for key in each.wrong]
     chosen = [networks[name].found[cut, loss] for name, cut, loss in rows]
@@ -105,7 +105,7 @@ def probes(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick)
         "index": index,
     }
     if of != AUDITED:
-        arrays["groups"] = groups(shop, of, "eval", index)
+        arrays["groups"] = groups(context, of, "eval", index)
     values = {
         "rows": [list(row) for row in rows],
         "strengths": [one.readout.strength for one in chosen],
@@ -114,7 +114,7 @@ def probes(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick)
         "widths": [one.readout.weight.shape[1] for one in chosen],
         "reasons": {f"{n}.{c}": why for n, r in networks.items() for c, why in r.reasons.items()},
         "images": len(given.train),
-        "asked": min(asked, len(shop.split("train", of))),
+        "asked": min(asked, len(context.split("train", of))),
         "heldout_images": len(given.train) - given.kept,
         "seconds": time.monotonic() - started,
     }
@@ -123,26 +123,26 @@ def probes(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick)
 
 def material(
     job: Job,
-    shop: Workshop,
+    context: JobContext,
     results: Mapping[str, Outcome],
     cuts: tuple[Cut, ...],
     asked: int,
 ) -> Material:
     """Draw the images, stratified: those that choose stand last, near duplicates together."""
     of, seed = str(job.params["of"]), job.whole("seed")
-    every = part_of(shop, of, "train", np.arange(len(shop.split("train", of))))
-    room = MEMORY // max(1, bytes_each(shop, shop.subject.model, cuts, every))
-    index = shop.some("train", min(asked, max(FEWEST, room)), seed, of)
-    tied = train_groups(job, shop, results, of, index)
+    every = part_of(context, of, "train", np.arange(len(context.split("train", of))))
+    room = MEMORY // max(1, bytes_each(context, context.subject.model, cuts, every))
+    index = context.some("train", min(asked, max(FEWEST, room)), seed, of)
+    tied = train_groups(job, context, results, of, index)
     kept, held = heldout_indices(every.labels.numpy()[index], tied, seed)
-    train = part_of(shop, of, "train", index[np.concatenate([kept, held])])
-    evaluation = part_of(shop, of, "eval", shop.some("eval", asked, seed, of))
-    dataset = shop.dataset if of == AUDITED else shop.others[of]
+    train = part_of(context, of, "train", index[np.concatenate([kept, held])])
+    evaluation = part_of(context, of, "eval", context.some("eval", asked, seed, of))
+    dataset = context.dataset if of == AUDITED else context.others[of]
     return Material(train, len(kept), evaluation, len(dataset.classes))
 
 
 def read(
-    shop: Workshop,
+    context: JobContext,
     network: nn.Module,
     cuts: tuple[Cut, ...],
     given: Material,
@@ -154,7 +154,7 @@ def read(
     """Read one network out at every cut.
 
     Args:
-        shop: Whose data.
+        context: Whose data.
         network: The model or its twin.
         cuts: Where.
         given: Images.
@@ -162,9 +162,9 @@ def read(
         count: Told the images that are done: run once, or read out.
         pixels: Whether the pixels are read out, too.
     """
-    network = shop.placed(network.eval().to(memory_format=torch.channels_last))
+    network = context.placed(network.eval().to(memory_format=torch.channels_last))
     done = Read()
-    parts = features(shop, network, cuts, given.train, count, pixels=pixels)
+    parts = features(context, network, cuts, given.train, count, pixels=pixels)
     layers = gathered(parts, len(given.train))
     for name in [*(cut.name for cut in cuts), *([PIXELS] if pixels else [])]:
         x = layers.pop(name, torch.zeros(0))
@@ -178,7 +178,7 @@ def read(
                 x, given.train.labels, given.kept, given.classes, loss, basis=basis
             )
     count(len(given.train))
-    judge(done, features(shop, network, cuts, given.evaluation, count, pixels=pixels), given)
+    judge(done, features(context, network, cuts, given.evaluation, count, pixels=pixels), given)
     return done
 
 

@@ -21,10 +21,10 @@ from audit.checks.transfer.run_own import chosen
 from audit.checks.transfer.run_split import curve_of, half
 from audit.core.sizes import area
 from audit.core.workers import free_memory
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.features import groups
 from audit.evidence.fit_null import null_of
-from audit.jobs.job import OF_COPIES, OF_NULLS, Job
+from audit.jobs.job import BASELINE_KINDS, RETRAINING_KINDS, Job
 from audit.jobs.store import Outcome
 
 if TYPE_CHECKING:
@@ -39,31 +39,31 @@ ALONE = 2**29  # likewise a child, beside what is counted
 BEYOND = 1.5  # of what a step keeps: gradients on their way, and room of the kernels
 
 
-def kinds_aside(jobs: Sequence[Job], shop: Workshop, size: int) -> tuple[str, ...]:
+def worker_kinds(jobs: Sequence[Job], context: JobContext, size: int) -> tuple[str, ...]:
     """Kinds of jobs that children do.
 
     Args:
         jobs: All that are to be done.
-        shop: Whose model.
+        context: Whose model.
         size: How many children there may be.
     """
     if size < 2:
         return ()
-    copies = [job for job in jobs if job.kind in OF_COPIES]
-    if len(copies) < SEVERAL * size or free_memory() < OURS + size * room_for_copies(shop):
-        return OF_NULLS
-    return OF_NULLS + OF_COPIES
+    copies = [job for job in jobs if job.kind in RETRAINING_KINDS]
+    if len(copies) < SEVERAL * size or free_memory() < OURS + size * room_for_copies(context):
+        return BASELINE_KINDS
+    return BASELINE_KINDS + RETRAINING_KINDS
 
 
-def room_for_copies(shop: Workshop) -> float:
+def room_for_copies(context: JobContext) -> float:
     """Bytes of memory that one child needs to train a network of the model's kind."""
-    setup, view = shop.setup, shop.subject.preprocessing
-    cuts = [shop.cuts[cut.name] for cut in setup.cuts]
+    setup, view = context.setup, context.subject.preprocessing
+    cuts = [context.cuts[cut.name] for cut in setup.cuts]
     most = max(setup.n_train, setup.transfer.n_train if setup.transfer else 0)
     n = within_memory(cuts, min(setup.profile.transfer_images, most))
     stored = n * bytes_per_image(cuts)
     pixels = 2 * n * view.in_chans * area(view.img_size)  # all, and those that a rate is tried on
-    return ALONE + stored + pixels + bytes_learning(shop.subject.spec, Recipe(0).batch)
+    return ALONE + stored + pixels + bytes_learning(context.subject.spec, Recipe(0).batch)
 
 
 def bytes_learning(spec: "ModelSpec", batch: int) -> float:
@@ -97,22 +97,22 @@ def bytes_kept(network: nn.Module, shape: tuple[int, int, int], n: int) -> int:
     return sum(size for size, _ in kept.values())
 
 
-def prepare(job: Job, shop: Workshop, results: Mapping[str, Outcome]) -> None:
+def prepare(job: Job, context: JobContext, results: Mapping[str, Outcome]) -> None:
     """Bring into memory what children of this process would else bring there one by one."""
     if job.kind == "transfer":
-        index = chosen(job, shop)
-        if shop.fits(len(index)):
-            shop.retraining_images(index)
-        shop.keep_evaluation()
-    elif job.kind in OF_COPIES:
+        index = chosen(job, context)
+        if context.fits(len(index)):
+            context.retraining_images(index)
+        context.keep_evaluation()
+    elif job.kind in RETRAINING_KINDS:
         side = str(job.params.get("side", "b"))
-        own = half(job, shop, side)
-        if shop.fits(min(job.whole("images"), len(own.positions(shop, "train")))):
-            curve_of(job, shop, results, side)
-        if job.kind == "split_base" and own.of in shop.others:
-            groups(shop, own.of, "eval", own.positions(shop, "eval"))
+        own = half(job, context, side)
+        if context.fits(min(job.whole("images"), len(own.positions(context, "train")))):
+            curve_of(job, context, results, side)
+        if job.kind == "split_base" and own.of in context.others:
+            groups(context, own.of, "eval", own.positions(context, "eval"))
     else:
-        null = null_of(job, shop)
+        null = null_of(job, context)
         if null.kind in TRIVIAL:
             import sklearn.linear_model  # noqa: F401
-        shop.pixels("eval" if job.kind == "null_outputs" else "train", null.side)
+        context.pixels("eval" if job.kind == "null_outputs" else "train", null.side)

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from audit.baselines.device import PROCESSOR, called, moved
-from audit.baselines.resume import Keeper
+from audit.baselines.resume import StateSaver
 from audit.baselines.train import Data, Diverged, Images, Recipe, accuracy, predict, train
 from audit.data.splits import heldout_indices
 from audit.evidence.device import on_device
 from audit.jobs.job import Tick, counter
-from audit.jobs.resume import Drawer
+from audit.jobs.resume import ResumeState
 from audit.model.network.cuts import Cut
 from audit.model.network.split import check_split, reinitialise_after, split
 from audit.model.spec import ModelSpec
@@ -129,7 +129,7 @@ class Features:
 
 
 def learn(
-    curve: Curve, start: Start, seed: int, tick: Tick, drawer: Drawer | None = None
+    curve: Curve, start: Start, seed: int, tick: Tick, resume_state: ResumeState | None = None
 ) -> Learned:
     """Choose a rate on held-out training images, then train on all of them.
 
@@ -138,13 +138,13 @@ def learn(
         start: With what the network begins.
         seed: Of the fresh layers, the order of images and the augmentation.
         tick: Told the share that is done.
-        drawer: Keeps what was learned so far; nothing is kept by default.
+        resume_state: Keeps what was learned so far; nothing is kept by default.
 
     Raises:
         Diverged: If the training with the best rate did.
         ValueError: If there are fewer than 50 training images.
     """
-    n, drawer = len(curve.images), drawer or Drawer()
+    n, resume_state = len(curve.images), resume_state or ResumeState()
     if n < FEWEST:
         raise ValueError(f"{FEWEST} training images or more are needed, but there are {n}")
     features = None
@@ -158,7 +158,7 @@ def learn(
     count = counter(curve.budget * (1 + TRIAL * len(trials)), tick)
 
     def run(part: Tensor | None, rate: float, seen: int) -> nn.Module:
-        keeper = drawer.part(part is None, rate, seen, seed)
+        keeper = resume_state.part(part is None, rate, seen, seed)
         return train_once(
             curve, start, features, part, rate=rate, seen=seen, seed=seed, tick=count, keeper=keeper
         )
@@ -172,7 +172,7 @@ def learn(
             scores[rate] = 0.0
     best = max(scores, key=scores.__getitem__, default=rates[0])
     network = run(None, best, curve.budget)
-    return Learned(network, best, scores, drawer.seconds())
+    return Learned(network, best, scores, resume_state.seconds())
 
 
 def train_once(
@@ -185,7 +185,7 @@ def train_once(
     seen: int,
     seed: int,
     tick: Callable[[float], None],
-    keeper: Keeper | None = None,
+    keeper: StateSaver | None = None,
 ) -> nn.Module:
     """One network, from its beginning to the end of its budget.
 

@@ -20,42 +20,42 @@ from audit.checks.transfer.retrain import (
     learn,
     within_memory,
 )
-from audit.evidence.context import AUDITED, Workshop
+from audit.evidence.context import AUDITED, JobContext
 from audit.evidence.features import train_groups
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
 
 
-def transfer(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def transfer(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """One network of the curve: its errors on the evaluation images.
 
     `mode` is "frozen" (BnB), "tuned" (BnB+) or "untrained" (control: a frozen prefix with fresh
     weights).
     """
     mode, seed = str(job.params["mode"]), job.whole("seed")
-    index = chosen(job, shop)
-    groups = train_groups(job, shop, results, AUDITED, index)
-    spec = shop.subject.spec
-    donor = spec.build(seed + 1) if mode == "untrained" else shop.subject.model
-    start = Start(donor, shop.cuts[str(job.params["cut"])], frozen=mode != "tuned")
-    images = shop.retraining_images(index)
-    curve = Curve(spec, images, job.whole("seen"), shares_of(job), groups, shop.device)
+    index = chosen(job, context)
+    groups = train_groups(job, context, results, AUDITED, index)
+    spec = context.subject.spec
+    donor = spec.build(seed + 1) if mode == "untrained" else context.subject.model
+    start = Start(donor, context.cuts[str(job.params["cut"])], frozen=mode != "tuned")
+    images = context.retraining_images(index)
+    curve = Curve(spec, images, job.whole("seen"), shares_of(job), groups, context.device)
     try:
-        learned = learn(curve, start, seed, tick, shop.drawer)
+        learned = learn(curve, start, seed, tick, context.resume_state)
     except Diverged:
         return Outcome({"status": "failed", "reason": DIVERGED})
-    errors = errors_on(learned.network, shop.evaluation_parts())
+    errors = errors_on(learned.network, context.evaluation_parts())
     return Outcome(facts(learned, curve), {"errors": errors})
 
 
-def chosen(job: Job, shop: Workshop) -> NDArray[np.int64]:
+def chosen(job: Job, context: JobContext) -> NDArray[np.int64]:
     """Positions of the training images that all networks of the curve learn from."""
-    return shop.some("train", images_each(job, shop), job.whole("base_seed"))
+    return context.some("train", images_each(job, context), job.whole("base_seed"))
 
 
-def images_each(job: Job, shop: Workshop) -> int:
+def images_each(job: Job, context: JobContext) -> int:
     """How many training images every cut of a job's curve can store features of."""
-    cuts = [shop.cuts[str(name)] for name in job.params["cuts"]]  # type: ignore[union-attr]
+    cuts = [context.cuts[str(name)] for name in job.params["cuts"]]  # type: ignore[union-attr]
     return within_memory(cuts, job.whole("images"))
 
 

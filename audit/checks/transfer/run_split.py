@@ -19,7 +19,7 @@ from audit.baselines.train import Diverged, Images
 from audit.checks.transfer.retrain import DIVERGED, Curve, Start, errors_on, learn
 from audit.checks.transfer.run_own import facts, images_each, shares_of
 from audit.data.splits import subset
-from audit.evidence.context import Workshop
+from audit.evidence.context import JobContext
 from audit.evidence.features import groups, train_groups
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
@@ -37,26 +37,26 @@ class Half:
     """One side of the experiment: its classes, and where its images are.
 
     Attributes:
-        of: The data set, as the workshop names it.
+        of: The data set, as the context names it.
         classes: Labels there, in the order of the network's outputs.
     """
 
     of: str
     classes: tuple[int, ...]
 
-    def positions(self, shop: Workshop, split: str) -> NDArray[np.int64]:
+    def positions(self, context: JobContext, split: str) -> NDArray[np.int64]:
         """Of its images in a split, ascending."""
-        return np.flatnonzero(np.isin(shop.split(split, self.of).labels, self.classes))
+        return np.flatnonzero(np.isin(context.split(split, self.of).labels, self.classes))
 
-    def chosen(self, shop: Workshop, n: int, seed: int) -> NDArray[np.int64]:
+    def chosen(self, context: JobContext, n: int, seed: int) -> NDArray[np.int64]:
         """Positions of a stratified choice of `n` of its training images, ascending."""
-        positions = self.positions(shop, "train")
-        labels = np.searchsorted(self.classes, shop.split("train", self.of).labels[positions])
+        positions = self.positions(context, "train")
+        labels = np.searchsorted(self.classes, context.split("train", self.of).labels[positions])
         return positions[subset(labels.astype(np.int64), n, seed)]
 
-    def evaluation(self, shop: Workshop) -> Iterator[Images]:
+    def evaluation(self, context: JobContext) -> Iterator[Images]:
         """Its evaluation images, in order, in parts that fit in memory."""
-        for part in shop.subject_parts("eval", self.positions(shop, "eval"), self.of):
+        for part in context.subject_parts("eval", self.positions(context, "eval"), self.of):
             yield self.relabelled(part)
 
     def relabelled(self, images: Images) -> Images:
@@ -65,32 +65,34 @@ class Half:
         return replace(images, labels=torch.from_numpy(labels.astype(np.int64)))
 
 
-def half(job: Job, shop: Workshop, side: str) -> Half:
+def half(job: Job, context: JobContext, side: str) -> Half:
     """Side "a" or "b" of a job's experiment."""
     of = str(job.params["of"])
-    if of in shop.others:
-        return Half(of, tuple(range(len(shop.others[of].classes))))
+    if of in context.others:
+        return Half(of, tuple(range(len(context.others[of].classes))))
     of_a = set(job.params["classes_a"])  # type: ignore[arg-type]
-    names = enumerate(shop.dataset.classes)
+    names = enumerate(context.dataset.classes)
     return Half(of, tuple(i for i, name in names if (name in of_a) == (side == "a")))
 
 
-def curve_of(job: Job, shop: Workshop, results: Mapping[str, Outcome], side: str) -> Curve:
+def curve_of(job: Job, context: JobContext, results: Mapping[str, Outcome], side: str) -> Curve:
     """What all networks that learn one side share; both sides have equally many images."""
-    wanted = [half(job, shop, "b")]
-    if str(job.params["of"]) not in shop.others:
-        wanted.append(half(job, shop, "a"))
-    n = min(images_each(job, shop), *(len(h.positions(shop, "train")) for h in wanted))
-    own = half(job, shop, side)
-    index = own.chosen(shop, n, job.whole("base_seed"))
-    images = own.relabelled(shop.retraining_images(index, own.of))
-    spec = replace(shop.subject.spec, num_classes=len(own.classes))
-    tied = train_groups(job, shop, results, own.of, index)
+    wanted = [half(job, context, "b")]
+    if str(job.params["of"]) not in context.others:
+        wanted.append(half(job, context, "a"))
+    n = min(images_each(job, context), *(len(h.positions(context, "train")) for h in wanted))
+    own = half(job, context, side)
+    index = own.chosen(context, n, job.whole("base_seed"))
+    images = own.relabelled(context.retraining_images(index, own.of))
+    spec = replace(context.subject.spec, num_classes=len(own.classes))
+    tied = train_groups(job, context, results, own.of, index)
     seen = job.whole("seen")
-    return Curve(spec, images, seen, shares_of(job), tied, shop.device)
+    return Curve(spec, images, seen, shares_of(job), tied, context.device)
 
 
-def split_base(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def split_base(
+    job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick
+) -> Outcome:
     """A base network, trained from scratch on one side.
 
     Returns:
@@ -98,46 +100,48 @@ def split_base(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: T
         and, beside the audited data set, `groups` (n,) equal for near duplicates among these.
     """
     side, seed = str(job.params["side"]), job.whole("seed")
-    curve = curve_of(job, shop, results, side)
+    curve = curve_of(job, context, results, side)
     try:
-        learned = learn(curve, Start(), seed_for(seed, side), tick, shop.drawer)
+        learned = learn(curve, Start(), seed_for(seed, side), tick, context.resume_state)
     except Diverged:
         return Outcome({"status": "failed", "reason": DIVERGED})
     state = learned.network.state_dict()
     arrays = {
         WEIGHTS + name: value.to(PROCESSOR).contiguous().numpy() for name, value in state.items()
     }
-    own = half(job, shop, side)
-    errors = errors_on(learned.network, own.evaluation(shop))
-    positions = own.positions(shop, "eval")
-    labels = shop.split("eval", own.of).labels[positions]
+    own = half(job, context, side)
+    errors = errors_on(learned.network, own.evaluation(context))
+    positions = own.positions(context, "eval")
+    labels = context.split("eval", own.of).labels[positions]
     chance = float(np.bincount(labels).max() / len(labels))
-    if own.of in shop.others:
-        arrays["groups"] = groups(shop, own.of, "eval", positions)
+    if own.of in context.others:
+        arrays["groups"] = groups(context, own.of, "eval", positions)
     return Outcome(facts(learned, curve) | {"chance": chance}, arrays | {"errors": errors})
 
 
-def split_network(job: Job, shop: Workshop, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
+def split_network(
+    job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick
+) -> Outcome:
     """One network of the four curves: its errors on B's evaluation images."""
     kind, seed = str(job.params["curve"]), job.whole("seed")
     bases = [results[needed.key] for needed in job.after if needed.kind == "split_base"]
     for base in bases:
         if base.values["status"] != "ok":
             return Outcome({"status": "failed", "reason": f"a base: {base.values['reason']}"})
-    curve = curve_of(job, shop, results, "b")
+    curve = curve_of(job, context, results, "b")
     if kind == "untrained":
         donor: nn.Module = curve.spec.build(seed_for(seed, "untrained"))
     elif bases:
         side = "a" if kind in FROM_A else "b"
-        donor = restored(bases[0], shop.subject.spec, len(half(job, shop, side).classes))
+        donor = restored(bases[0], context.subject.spec, len(half(job, context, side).classes))
     else:
-        donor = shop.subject.model
-    start = Start(donor, shop.cuts[str(job.params["cut"])], frozen=not kind.endswith("_plus"))
+        donor = context.subject.model
+    start = Start(donor, context.cuts[str(job.params["cut"])], frozen=not kind.endswith("_plus"))
     try:
-        learned = learn(curve, start, seed_for(seed, "network"), tick, shop.drawer)
+        learned = learn(curve, start, seed_for(seed, "network"), tick, context.resume_state)
     except Diverged:
         return Outcome({"status": "failed", "reason": DIVERGED})
-    errors = errors_on(learned.network, half(job, shop, "b").evaluation(shop))
+    errors = errors_on(learned.network, half(job, context, "b").evaluation(context))
     return Outcome(facts(learned, curve), {"errors": errors})
 
 

@@ -216,7 +216,7 @@ def all_effects(
     own |= failed_controls(cuts, bnb, tuned, base, "baseB", own)
     own |= everywhere(cuts, unlearned(case, "b"))
     of_a = everywhere(cuts, unlearned(case, "a"))
-    unlike = everywhere(cuts, NO_PREMISE if given else "")
+    fitted_on_other_data = everywhere(cuts, NO_PREMISE if given else "")
     nothing: dict[str, str] = {}
     remarks = dict.fromkeys(longer, UNFINISHED)
     also = GIVEN if given else ""
@@ -225,7 +225,7 @@ def all_effects(
     wanted = (  # name, the worse and the better, why not, what else to know
         ("coadaptation", paired(bnb, tuned), longer | own, nothing),
         ("specialisation", paired(tables["anb"], bnb),
-         unlike | missing["anb"] | of_a | own, remarks),
+         fitted_on_other_data | missing["anb"] | of_a | own, remarks),
         ("gain", gains, missing["anb_plus"] | of_a | own, of_gain),
     )  # fmt: skip
     found: list[Measurement] = []

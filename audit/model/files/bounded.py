@@ -5,7 +5,7 @@ from typing import IO
 LONGEST_LINE = 4096  # of the text opcodes of a pickle
 
 
-class Bounded:
+class FileSlice:
     """The part of a file that a pickle may occupy.
 
     Args:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from audit.core.errors import AuditError
-from audit.model.files.descriptions import ITEM_BYTES, Stored, decoded
+from audit.model.files.descriptions import ITEM_BYTES, TensorEntry, decoded
 from audit.model.files.formats import Kind
 from audit.model.files.sandbox import Closing, Parsing
 
@@ -38,7 +38,7 @@ class Content(Closing):
         self.file.close()
         self.unpacked.close()
 
-    def tensor(self, stored: Stored) -> Tensor:
+    def tensor(self, stored: TensorEntry) -> Tensor:
         """Read the values of one tensor.
 
         Args:

@@ -35,7 +35,7 @@ class Storage:
 
 
 @dataclass(frozen=True)
-class Stored:
+class TensorEntry:
     """One tensor as the file describes it.
 
     Attributes:
@@ -68,7 +68,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Other:
+class OpaqueValue:
     """A value that is neither plain nor a tensor; only the name of its type is kept."""
 
     name: str
@@ -109,7 +109,7 @@ def encoded(value: Any, budget: list[int], depth: int = 12) -> Any:
     budget[0] -= 1
     if budget[0] < 0:
         raise OverflowError
-    if isinstance(value, Stored):
+    if isinstance(value, TensorEntry):
         place = value.storage
         where = None if place is None else [place.source, place.start, place.size]
         return ["T", value.dtype, value.shape, value.stride, value.offset, where, value.odd]
@@ -127,7 +127,7 @@ def encoded(value: Any, budget: list[int], depth: int = 12) -> Any:
     if depth > 0 and isinstance(value, dict):
         return ["D", [[encoded(x, budget, depth - 1) for x in pair] for pair in value.items()]]
     name = type(value).__name__
-    if isinstance(value, Other):
+    if isinstance(value, OpaqueValue):
         name = value.name
     elif isinstance(value, Name):
         name = value.text
@@ -142,19 +142,19 @@ def decoded(value: Any) -> Any:
     if kind == "T":
         dtype, shape, stride, offset, where, odd = rest
         place = None if where is None else Storage(*where)
-        return Stored(dtype, tuple(shape), tuple(stride), offset, place, odd)
+        return TensorEntry(dtype, tuple(shape), tuple(stride), offset, place, odd)
     if kind == "D":
         return {_key(decoded(k)): decoded(v) for k, v in rest[0]}
     if kind == "L":
         return [decoded(item) for item in rest[0]]
     if kind == "t":
         return tuple(decoded(item) for item in rest[0])
-    return float(rest[0]) if kind == "F" else Other(rest[0])
+    return float(rest[0]) if kind == "F" else OpaqueValue(rest[0])
 
 
 def _key(key: Any) -> Any:
     """A key that a dict can take."""
-    return Other(type(key).__name__) if isinstance(key, (list, dict, tuple)) else key
+    return OpaqueValue(type(key).__name__) if isinstance(key, (list, dict, tuple)) else key
 
 
 def plain(value: Any, depth: int = 8) -> Any:
@@ -169,8 +169,8 @@ def plain(value: Any, depth: int = 8) -> Any:
         return value
     if depth > 0 and isinstance(value, dict):
         pairs = [(k, plain(v, depth - 1)) for k, v in value.items() if type(k) is str]
-        return {k: v for k, v in pairs if not isinstance(v, Other)}
+        return {k: v for k, v in pairs if not isinstance(v, OpaqueValue)}
     if depth > 0 and isinstance(value, (list, tuple)):
         items = [plain(item, depth - 1) for item in value]
-        return type(value)(item for item in items if not isinstance(item, Other))
-    return value if isinstance(value, Other) else Other(type(value).__name__)
+        return type(value)(item for item in items if not isinstance(item, OpaqueValue))
+    return value if isinstance(value, OpaqueValue) else OpaqueValue(type(value).__name__)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from audit.core.errors import AuditError
-from audit.model.files.sandbox import is_hollow
+from audit.model.files.sandbox import is_sparse
 from audit.reports.text import visible
 
 SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
@@ -39,7 +39,7 @@ def require_digest(path: Path, wanted: Collection[str]) -> None:
                 "of a checkpoint file.",
             )
         with file.open("rb") as opened:
-            if is_hollow(opened):
+            if is_sparse(opened):
                 raise AuditError(
                     "MODEL_CORRUPT",
                     f"--model-sha256 needs a whole file to compare with, but more than half of "

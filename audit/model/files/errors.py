@@ -5,7 +5,7 @@ SAVE_AGAIN = "Save `model.state_dict()` with torch.save or safetensors instead"
 COPY_AGAIN = "Copy or download it again, and compare checksums"
 
 
-class RefusedError(Exception):
+class CheckpointError(Exception):
     """A model file that cannot be read, or must not be.
 
     Args:
@@ -23,21 +23,21 @@ class RefusedError(Exception):
         self.culprit = culprit
 
 
-def unreadable(what: str, remedy: str) -> RefusedError:
+def unreadable(what: str, remedy: str) -> CheckpointError:
     """No checkpoint, as far as one can tell."""
-    return RefusedError("MODEL_UNREADABLE", what, remedy)
+    return CheckpointError("MODEL_UNREADABLE", what, remedy)
 
 
-def unsafe(what: str, culprit: str = "") -> RefusedError:
+def unsafe(what: str, culprit: str = "") -> CheckpointError:
     """Would run code in a careless reader, or be read differently by two readers."""
-    return RefusedError("MODEL_UNSAFE", f"{what}; nothing of it was run", SAVE_AGAIN, culprit)
+    return CheckpointError("MODEL_UNSAFE", f"{what}; nothing of it was run", SAVE_AGAIN, culprit)
 
 
-def corrupt(what: str, culprit: str = "") -> RefusedError:
+def corrupt(what: str, culprit: str = "") -> CheckpointError:
     """Contradicts itself."""
-    return RefusedError("MODEL_CORRUPT", f"is damaged: {what}", COPY_AGAIN, culprit)
+    return CheckpointError("MODEL_CORRUPT", f"is damaged: {what}", COPY_AGAIN, culprit)
 
 
-def unsupported(what: str, culprit: str = "") -> RefusedError:
+def unsupported(what: str, culprit: str = "") -> CheckpointError:
     """Holds weights of a kind that no audit takes."""
-    return RefusedError("MODEL_DTYPE", what, "Save the model before quantising it", culprit)
+    return CheckpointError("MODEL_DTYPE", what, "Save the model before quantising it", culprit)

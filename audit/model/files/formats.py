@@ -9,10 +9,10 @@ import zipfile
 from typing import IO, Any, Literal, NamedTuple
 
 from audit.model.files import scripted as archives
-from audit.model.files.descriptions import ITEM_BYTES, Storage, Stored, contiguous
+from audit.model.files.descriptions import ITEM_BYTES, Storage, TensorEntry, contiguous
 from audit.model.files.errors import corrupt, unreadable, unsafe
 from audit.model.files.pickle_machine import read_pickle
-from audit.model.files.pickle_values import Bytes, Inert, tensor
+from audit.model.files.pickle_values import Bytes, PickleValues, tensor
 from audit.model.files.zip_archive import Archive, Unpacked
 
 Kind = Literal["zip", "legacy", "safetensors", "torchscript", "exported"]
@@ -61,7 +61,7 @@ def parse(file: IO[bytes], size: int, unpacked: IO[bytes]) -> Parsed:
         unpacked: Takes what is compressed in the file.
 
     Raises:
-        RefusedError: MODEL_UNREADABLE, MODEL_CORRUPT, MODEL_UNSAFE, MODEL_DTYPE or
+        CheckpointError: MODEL_UNREADABLE, MODEL_CORRUPT, MODEL_UNSAFE, MODEL_DTYPE or
             MODEL_NO_WEIGHTS.
     """
     kind = _sniffed(file)
@@ -108,7 +108,7 @@ def _sniffed(file: IO[bytes]) -> Literal["zip", "pickle", "safetensors"]:
     return "pickle"
 
 
-def _tensors(file: IO[bytes], size: int) -> dict[str, Stored]:
+def _tensors(file: IO[bytes], size: int) -> dict[str, TensorEntry]:
     """The table of a safetensors file, whose entries must fill the file without a gap."""
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
@@ -128,7 +128,7 @@ def _tensors(file: IO[bytes], size: int) -> dict[str, Stored]:
     return {name: found[name] for name in header}
 
 
-def _located(entry: Any, base: int, at: int) -> tuple[Stored, int]:
+def _located(entry: Any, base: int, at: int) -> tuple[TensorEntry, int]:
     """One tensor of safetensors, which begins where the one before it ended."""
     begin, end = entry["data_offsets"]
     shape = entry["shape"][:65]  # longer ones are refused as well
@@ -166,7 +166,7 @@ def _legacy(file: IO[bytes], size: int) -> Any:
         return places[key]
 
     file.seek(0)
-    noting = Inert(note)
+    noting = PickleValues(note)
     if read_pickle(file, noting, archives.MAX_PICKLE) != MAGIC:
         raise unreadable(
             "is a pickle, but none of torch.save", "Save `model.state_dict()` with torch.save"
@@ -182,7 +182,7 @@ def _legacy(file: IO[bytes], size: int) -> Any:
         raise corrupt("its list of storages is not the one that its tensors use")
     places.update(_storages(file, size, keys, counts))
     file.seek(content)
-    return read_pickle(file, Inert(find), archives.MAX_PICKLE)
+    return read_pickle(file, PickleValues(find), archives.MAX_PICKLE)
 
 
 def _storages(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Protocol, cast
 
-from audit.model.files.bounded import Bounded
+from audit.model.files.bounded import FileSlice
 from audit.model.files.errors import corrupt, unreadable, unsafe
 
 MOST_OPCODES = 2_000_000
@@ -28,7 +28,7 @@ class Name:
     text: str
 
 
-class Meaning(Protocol):
+class NameResolver(Protocol):
     """What names, calls and stored tensors stand for."""
 
     def name(self, text: str) -> Name:
@@ -48,14 +48,14 @@ class Meaning(Protocol):
         ...
 
 
-class Machine:
+class PickleReader:
     """A pickle's stack, its marks and its memo.
 
     Args:
         meaning: Of what is more than plain data.
     """
 
-    def __init__(self, meaning: Meaning):
+    def __init__(self, meaning: NameResolver):
         self.meaning = meaning
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
@@ -85,7 +85,7 @@ class Machine:
         return self.called(values[0], tuple(values[1:]))
 
 
-def read_pickle(file: IO[bytes], meaning: Meaning, size: int) -> Any:
+def read_pickle(file: IO[bytes], meaning: NameResolver, size: int) -> Any:
     """Read one pickle.
 
     Args:
@@ -94,10 +94,10 @@ def read_pickle(file: IO[bytes], meaning: Meaning, size: int) -> Any:
         size: Bytes that it may occupy.
 
     Raises:
-        RefusedError: MODEL_UNREADABLE, MODEL_CORRUPT, and what the meaning refuses.
+        CheckpointError: MODEL_UNREADABLE, MODEL_CORRUPT, and what the meaning refuses.
     """
-    machine = Machine(meaning)
-    for count, (name, argument) in enumerate(_opcodes(Bounded(file, size))):
+    machine = PickleReader(meaning)
+    for count, (name, argument) in enumerate(_opcodes(FileSlice(file, size))):
         if count > MOST_OPCODES:
             raise corrupt("it holds millions of parts, which no checkpoint does")
         if name == "STOP":
@@ -113,7 +113,7 @@ def read_pickle(file: IO[bytes], meaning: Meaning, size: int) -> Any:
     return machine.stack[-1]
 
 
-def _opcodes(stream: Bounded) -> Iterator[tuple[str, Any]]:
+def _opcodes(stream: FileSlice) -> Iterator[tuple[str, Any]]:
     """Names and arguments, in words of our own where they cannot be read."""
     try:
         for opcode, argument, _ in pickletools.genops(cast("IO[bytes]", stream)):
@@ -128,7 +128,7 @@ def _opcodes(stream: Bounded) -> Iterator[tuple[str, Any]]:
         ) from None
 
 
-def _step(machine: Machine, name: str, argument: Any) -> None:
+def _step(machine: PickleReader, name: str, argument: Any) -> None:
     if name in IGNORED:
         return
     if name in CONSTANTS:
@@ -144,27 +144,27 @@ def _step(machine: Machine, name: str, argument: Any) -> None:
         raise TypeError
 
 
-def _mark(machine: Machine, _: Any) -> None:
+def _mark(machine: PickleReader, _: Any) -> None:
     machine.marks.append(machine.stack)
     machine.stack = []
 
 
-def _pop(machine: Machine, _: Any) -> None:
+def _pop(machine: PickleReader, _: Any) -> None:
     if machine.stack:
         machine.stack.pop()
     else:
         machine.marked()
 
 
-def _drop_marked(machine: Machine, _: Any) -> None:
+def _drop_marked(machine: PickleReader, _: Any) -> None:
     machine.marked()
 
 
-def _memoize(machine: Machine, index: int | None) -> None:
+def _memoize(machine: PickleReader, index: int | None) -> None:
     machine.memo[len(machine.memo) if index is None else index] = machine.stack[-1]
 
 
-def _tuple_of(n: int) -> Callable[[Machine, Any], None]:
+def _tuple_of(n: int) -> Callable[[PickleReader, Any], None]:
     return lambda machine, _: machine.stack.append(machine.top(n))
 
 
@@ -188,18 +188,18 @@ def _extend(target: Any, values: list[Any] | tuple[Any, ...]) -> None:
     target.extend(values)
 
 
-def _append_one(machine: Machine, _: Any) -> None:
+def _append_one(machine: PickleReader, _: Any) -> None:
     (value,) = machine.top(1)
     _extend(machine.stack[-1], (value,))
 
 
-def _set_item(machine: Machine, _: Any) -> None:
+def _set_item(machine: PickleReader, _: Any) -> None:
     pair = machine.top(2)
     _set_items(machine.stack[-1], pair)
 
 
-def _many(action: Callable[[Any, list[Any]], None]) -> Callable[[Machine, Any], None]:
-    def step(machine: Machine, _: Any) -> None:
+def _many(action: Callable[[Any, list[Any]], None]) -> Callable[[PickleReader, Any], None]:
+    def step(machine: PickleReader, _: Any) -> None:
         values = machine.marked()
         action(machine.stack[-1], values)
 
@@ -212,8 +212,8 @@ def _add_items(target: Any, values: list[Any]) -> None:
     target.update(map(flat, values))
 
 
-def _collected(make: Callable[[list[Any]], Any]) -> Callable[[Machine, Any], None]:
-    def step(machine: Machine, _: Any) -> None:
+def _collected(make: Callable[[list[Any]], Any]) -> Callable[[PickleReader, Any], None]:
+    def step(machine: PickleReader, _: Any) -> None:
         values = machine.marked()
         machine.stack.append(make(values))
 
@@ -228,50 +228,50 @@ def _frozenset(values: list[Any]) -> frozenset[Any]:
     return frozenset(map(flat, values))
 
 
-def _name(machine: Machine, argument: str) -> None:
+def _name(machine: PickleReader, argument: str) -> None:
     machine.stack.append(machine.meaning.name(argument.replace(" ", ".", 1)))
 
 
-def _stack_name(machine: Machine, _: Any) -> None:
+def _stack_name(machine: PickleReader, _: Any) -> None:
     module, name = machine.top(2)
     if not isinstance(module, str) or not isinstance(name, str):
         raise TypeError
     machine.stack.append(machine.meaning.name(f"{module}.{name}"))
 
 
-def _instance(machine: Machine, argument: str) -> None:
+def _instance(machine: PickleReader, argument: str) -> None:
     name = machine.meaning.name(argument.replace(" ", ".", 1))
     values = machine.marked()
     machine.stack.append(machine.called(name, tuple(values)))
 
 
-def _object(machine: Machine, _: Any) -> None:
+def _object(machine: PickleReader, _: Any) -> None:
     values = machine.marked()
     machine.stack.append(machine.object(values))
 
 
-def _call(machine: Machine, _: Any) -> None:
+def _call(machine: PickleReader, _: Any) -> None:
     machine.stack.append(machine.called(*machine.top(2)))
 
 
-def _call_with_keywords(machine: Machine, _: Any) -> None:
+def _call_with_keywords(machine: PickleReader, _: Any) -> None:
     target, arguments, keywords = machine.top(3)
     if keywords:
         raise TypeError
     machine.stack.append(machine.called(target, arguments))
 
 
-def _build(machine: Machine, _: Any) -> None:
+def _build(machine: PickleReader, _: Any) -> None:
     (state,) = machine.top(1)
     machine.meaning.build(machine.stack[-1], state)
 
 
-def _persistent(machine: Machine, argument: str | None) -> None:
+def _persistent(machine: PickleReader, argument: str | None) -> None:
     key = machine.top(1)[0] if argument is None else argument
     machine.stack.append(machine.meaning.persistent(key))
 
 
-ACTIONS: dict[str, Callable[[Machine, Any], None]] = {
+ACTIONS: dict[str, Callable[[PickleReader, Any], None]] = {
     "MARK": _mark,
     "POP": _pop,
     "POP_MARK": _drop_marked,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from audit.model.files.descriptions import ITEM_BYTES, Other, Record, Storage, Stored
+from audit.model.files.descriptions import ITEM_BYTES, OpaqueValue, Record, Storage, TensorEntry
 from audit.model.files.errors import corrupt, unreadable, unsafe, unsupported
 from audit.model.files.pickle_machine import Name, flat
 
@@ -81,7 +81,7 @@ class Bytes:
     storage: Storage
 
 
-class Inert:
+class PickleValues:
     """The meaning of a checkpoint's pickle.
 
     Args:
@@ -115,7 +115,7 @@ class Inert:
 
     def build(self, value: Any, state: Any) -> None:
         """Attributes of records are kept; those of anything else but a tensor say nothing."""
-        if isinstance(value, Stored):
+        if isinstance(value, TensorEntry):
             raise unsafe("gives a tensor its values twice")
         if isinstance(value, Record):
             if not isinstance(state, dict):
@@ -171,16 +171,16 @@ def _sizes(value: Any) -> tuple[int, ...]:
     return tuple(value)
 
 
-def tensor(data: Any, offset: Any, shape: Any, stride: Any, dtype: str = "") -> Stored:
+def tensor(data: Any, offset: Any, shape: Any, stride: Any, dtype: str = "") -> TensorEntry:
     """A dense tensor.
 
     Raises:
-        RefusedError: MODEL_CORRUPT if it reaches beyond its values.
+        CheckpointError: MODEL_CORRUPT if it reaches beyond its values.
     """
     if not isinstance(data, Bytes) or not _whole(offset):
         raise TypeError
     dtype = dtype or data.dtype
-    stored = Stored(dtype, _sizes(shape), _sizes(stride), offset, data.storage)
+    stored = TensorEntry(dtype, _sizes(shape), _sizes(stride), offset, data.storage)
     if len(stored.shape) != len(stored.stride):
         raise corrupt("a tensor has an impossible shape or stride")
     end = offset + stored.extent if stored.numel else 0
@@ -189,37 +189,37 @@ def tensor(data: Any, offset: Any, shape: Any, stride: Any, dtype: str = "") -> 
     return stored
 
 
-def _tensor_v1(data: Any, offset: Any, shape: Any, stride: Any) -> Stored:
+def _tensor_v1(data: Any, offset: Any, shape: Any, stride: Any) -> TensorEntry:
     return tensor(data, offset, shape, stride)
 
 
 def _tensor_v2(
     data: Any, offset: Any, shape: Any, stride: Any, grad: Any, hooks: Any, marks: Any = None
-) -> Stored:
+) -> TensorEntry:
     found = tensor(data, offset, shape, stride)
     return _odd(found.dtype, found.shape, "is conjugated or negated in place") if marks else found
 
 
 def _tensor_v3(
     data: Any, offset: Any, shape: Any, stride: Any, grad: Any, hooks: Any, dtype: Any, *_: Any
-) -> Stored:
+) -> TensorEntry:
     return tensor(data, offset, shape, stride, _dtype(dtype.text))
 
 
-def _odd(dtype: str, shape: Any, why: str) -> Stored:
-    return Stored(dtype, _sizes(shape), odd=why)
+def _odd(dtype: str, shape: Any, why: str) -> TensorEntry:
+    return TensorEntry(dtype, _sizes(shape), odd=why)
 
 
-def _quantised(data: Any, offset: Any, shape: Any, *_: Any) -> Stored:
+def _quantised(data: Any, offset: Any, shape: Any, *_: Any) -> TensorEntry:
     return _odd(data.dtype, shape, "is quantised")
 
 
-def _meta(dtype: Any, shape: Any, *_: Any) -> Stored:
+def _meta(dtype: Any, shape: Any, *_: Any) -> TensorEntry:
     return _odd(_dtype(dtype.text), shape, "has a shape but no values")
 
 
-def _sparse(layout: Any, data: Any) -> Stored:
-    values = next(part for part in reversed(data) if isinstance(part, Stored))
+def _sparse(layout: Any, data: Any) -> TensorEntry:
+    values = next(part for part in reversed(data) if isinstance(part, TensorEntry))
     shape = next(part for part in data if isinstance(part, tuple))
     return _odd(values.dtype, shape, "is sparse")
 
@@ -245,7 +245,7 @@ def _parameter(data: Any, _: Any, __: Any, state: Any) -> Any:
     return _with_state(data, state)
 
 
-def _special(*_: Any) -> Stored:
+def _special(*_: Any) -> TensorEntry:
     raise unsupported("holds a tensor of a special class, and an audit needs plain ones")
 
 
@@ -299,8 +299,8 @@ CALLS: dict[str, Callable[..., Any]] = {
     "_codecs.encode": _bytes,
     **dict.fromkeys(("builtins.set", "__builtin__.set"), _set),
     "torch.Size": lambda sizes=(): tuple(sizes) if isinstance(sizes, (list, tuple)) else (),
-    "torch.device": lambda *_: Other("device"),
-    "torch.serialization._get_layout": lambda name: Other("layout"),
+    "torch.device": lambda *_: OpaqueValue("device"),
+    "torch.serialization._get_layout": lambda name: OpaqueValue("layout"),
     "torch._utils._rebuild_tensor": _tensor_v1,
     "torch._utils._rebuild_tensor_v2": _tensor_v2,
     "torch._utils._rebuild_tensor_v3": _tensor_v3,

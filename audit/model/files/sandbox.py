@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any, Self, cast
 
 from audit.core.errors import AuditError
-from audit.model.files.errors import RefusedError, corrupt, unreadable
+from audit.model.files.errors import CheckpointError, corrupt, unreadable
 from audit.model.files.sandbox_child import seconds_for
 from audit.reports.text import visible
 
@@ -85,7 +85,7 @@ class Parsing(Closing):
         with self._in_words():
             self.file = _opened(path)
             self.unpacked = _temporary()
-            if is_hollow(self.file):
+            if is_sparse(self.file):
                 raise corrupt(NEVER_WRITTEN)
             self.child = _started(self.file, self.unpacked)
 
@@ -121,7 +121,7 @@ class Parsing(Closing):
         """What is raised inside becomes one sentence about this file."""
         try:
             yield
-        except RefusedError as refused:
+        except CheckpointError as refused:
             self.close()
             raise _in_words(refused, self.name) from None
         except OSError:
@@ -144,14 +144,14 @@ def _temporary() -> IO[bytes]:
     """Takes what is compressed in a model file.
 
     Raises:
-        RefusedError: MODEL_UNREADABLE, about the place for it.
+        CheckpointError: MODEL_UNREADABLE, about the place for it.
     """
     try:
         return tempfile.TemporaryFile(prefix="audit-")
     except OSError as error:
         what = "cannot be unpacked, since a temporary file gave {}"
         remedy = "Make room, or name another place with TMPDIR"
-        raise RefusedError("MODEL_UNREADABLE", what, remedy, str(error.strerror)) from None
+        raise CheckpointError("MODEL_UNREADABLE", what, remedy, str(error.strerror)) from None
 
 
 def _started(file: IO[bytes], unpacked: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -176,7 +176,7 @@ def _answer(child: subprocess.Popen[bytes], size: int) -> dict[str, Any]:
     """What the child found in a file of so many bytes.
 
     Raises:
-        RefusedError: The child refused it, or did not live to answer.
+        CheckpointError: The child refused it, or did not live to answer.
     """
     with child:
         try:
@@ -191,11 +191,11 @@ def _answer(child: subprocess.Popen[bytes], size: int) -> dict[str, Any]:
         what = "took too much time or memory to read, so that reading it was stopped"
         raise unreadable(what, "Save `model.state_dict()` alone") from None
     if "refused" in found:
-        raise RefusedError(*found["refused"])
+        raise CheckpointError(*found["refused"])
     return found
 
 
-def _in_words(refused: RefusedError, name: str) -> AuditError:
+def _in_words(refused: CheckpointError, name: str) -> AuditError:
     what = refused.what.replace("{}", repr(visible(refused.culprit, 80)))
     need = "a checkpoint is needed, but " if refused.reason == "MODEL_UNREADABLE" else ""
     return AuditError(refused.reason, f"{need}{name!r} {what}. {refused.remedy}.")
@@ -233,7 +233,7 @@ SMALL = 2**28  # bytes: below, reading the zeros does no harm
 MOST_PARTS = 100_000  # of written bytes, in what is looked at
 
 
-def is_hollow(file: IO[bytes]) -> bool:
+def is_sparse(file: IO[bytes]) -> bool:
     """Whether more than half of a large file was never written, and reads as zeros.
 
     Args:

@@ -14,7 +14,7 @@ from typing import Any
 
 from audit.core.parent_death import end_with_parent
 from audit.model.files.descriptions import encoded
-from audit.model.files.errors import RefusedError, corrupt, unreadable
+from audit.model.files.errors import CheckpointError, corrupt, unreadable
 from audit.model.files.formats import parse
 
 MEMORY = 2**30  # bytes of address space
@@ -74,7 +74,7 @@ def answer(file: int, unpacked: int, size: int) -> dict[str, Any]:
         with os.fdopen(file, "rb") as opened, os.fdopen(unpacked, "r+b") as target:
             found = parse(opened, size, target)
         return {"kind": found.kind, "value": encoded(found.value, [MOST_PARTS])}
-    except RefusedError as refused:
+    except CheckpointError as refused:
         error = refused
     except OverflowError:
         error = corrupt("it holds hundreds of thousands of values, which no checkpoint does")

@@ -9,10 +9,10 @@ Standard library only.
 import json
 from typing import Any
 
-from audit.model.files.descriptions import ITEM_BYTES, Other, Record, Storage, Stored
-from audit.model.files.errors import RefusedError, corrupt, unreadable, unsupported
+from audit.model.files.descriptions import ITEM_BYTES, OpaqueValue, Record, Storage, TensorEntry
+from audit.model.files.errors import CheckpointError, corrupt, unreadable, unsupported
 from audit.model.files.pickle_machine import read_pickle
-from audit.model.files.pickle_values import Bytes, Inert, tensor
+from audit.model.files.pickle_values import Bytes, PickleValues, tensor
 from audit.model.files.zip_archive import Archive
 
 MAX_PICKLE = 2**26  # bytes of a data.pkl: it holds names and shapes, not weights
@@ -85,17 +85,17 @@ def saved_value(archive: Archive, scripted: bool = False) -> Any:
             "Save `model.state_dict()`, whose values are tensors",
         )
     with archive.zip.open(record.info) as file:
-        return read_pickle(file, Inert(find, scripted), record.size)
+        return read_pickle(file, PickleValues(find, scripted), record.size)
 
 
-def script_weights(archive: Archive) -> dict[str, Stored]:
+def script_weights(archive: Archive) -> dict[str, TensorEntry]:
     """All tensors of a TorchScript module by their dotted names, buffers of any kind among them.
 
     Raises:
-        RefusedError: MODEL_DTYPE if it is quantised, MODEL_NO_WEIGHTS if it holds no module.
+        CheckpointError: MODEL_DTYPE if it is quantised, MODEL_NO_WEIGHTS if it holds no module.
     """
     root = saved_value(archive, scripted=True)
-    found: dict[str, Stored] = {}
+    found: dict[str, TensorEntry] = {}
     pending: list[tuple[str, Any, int]] = [("", root, 0)]
     while pending:
         prefix, module, depth = pending.pop()
@@ -104,13 +104,13 @@ def script_weights(archive: Archive) -> dict[str, Stored]:
         if ".torch.classes.quantized" in module.kind:
             raise unsupported("is a quantised TorchScript module")
         for name, value in module.values.items():
-            if isinstance(value, Stored):
+            if isinstance(value, TensorEntry):
                 found[f"{prefix}{name}"] = value
             else:
                 pending.append((f"{prefix}{name}.", value, depth + 1))
     if not found:
         what = "is a TorchScript archive without named weights (frozen, or no module)"
-        raise RefusedError("MODEL_NO_WEIGHTS", what, "Save `model.state_dict()` instead")
+        raise CheckpointError("MODEL_NO_WEIGHTS", what, "Save `model.state_dict()` instead")
     return found
 
 
@@ -118,7 +118,7 @@ def exported_weights(archive: Archive) -> Any:
     """The state dict of a torch.export archive.
 
     Raises:
-        RefusedError: MODEL_CORRUPT, MODEL_DTYPE, or MODEL_NO_WEIGHTS if it holds compiled code
+        CheckpointError: MODEL_CORRUPT, MODEL_DTYPE, or MODEL_NO_WEIGHTS if it holds compiled code
             alone or several models.
     """
     if OLD_WEIGHTS in archive.records:
@@ -130,7 +130,7 @@ def exported_weights(archive: Archive) -> Any:
     tables = [n for n in archive.records if n.startswith(TABLES) and n.endswith(TABLE_END)]
     if len(tables) != 1:
         what = "holds several models" if tables else "holds compiled code, and no weights by name"
-        raise RefusedError("MODEL_NO_WEIGHTS", what, "Save `model.state_dict()` instead")
+        raise CheckpointError("MODEL_NO_WEIGHTS", what, "Save `model.state_dict()` instead")
     try:
         entries = json.loads(archive.read(tables[0], MAX_TABLE))["config"]
         return {name: _exported(archive, entry) for name, entry in entries.items()}
@@ -138,12 +138,12 @@ def exported_weights(archive: Archive) -> Any:
         raise corrupt("its table of weights contradicts itself") from None
 
 
-def _exported(archive: Archive, entry: Any) -> Stored | Other:
+def _exported(archive: Archive, entry: Any) -> TensorEntry | OpaqueValue:
     meta = entry["tensor_meta"]
     dtype = DTYPES[meta["dtype"]]
     shape = [size["as_int"] for size in meta["sizes"]]
     if entry["use_pickle"] or meta["layout"] != STRIDED:
-        return Stored(dtype, tuple(shape), odd="is of a special class or layout")
+        return TensorEntry(dtype, tuple(shape), odd="is of a special class or layout")
     place = archive.storage(f"data/weights/{entry['path_name']}")
     stride = [step["as_int"] for step in meta["strides"]]
     return tensor(Bytes(dtype, place), meta["storage_offset"]["as_int"], shape, stride)

@@ -131,7 +131,7 @@ class Archive:
         size: Of the archive.
 
     Raises:
-        RefusedError: MODEL_UNREADABLE, MODEL_CORRUPT or MODEL_UNSAFE.
+        CheckpointError: MODEL_UNREADABLE, MODEL_CORRUPT or MODEL_UNSAFE.
     """
 
     def __init__(self, file: IO[bytes], unpacked: Unpacked, start: int, size: int):
@@ -156,7 +156,7 @@ class Archive:
         """The content of a record that is small.
 
         Raises:
-            RefusedError: MODEL_CORRUPT if there is none or it is larger than `most` bytes.
+            CheckpointError: MODEL_CORRUPT if there is none or it is larger than `most` bytes.
         """
         record = self.records.get(name)
         if record is None:
@@ -169,7 +169,7 @@ class Archive:
         """Where the bytes of a record are.
 
         Raises:
-            RefusedError: MODEL_CORRUPT if there is none.
+            CheckpointError: MODEL_CORRUPT if there is none.
         """
         record = self.records.get(name)
         if record is None:

@@ -1,34 +1,49 @@
 """What an audit writes down. Imports nothing of this project except the report's words."""
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import Field
 
-from audit.baselines import CONTROLS, TITLES
+from audit import baselines
 from audit.reports.document import Document, FrozenModel, Role, Severity, Verdict
-
-if TYPE_CHECKING:
-    pass
 
 
 def title_of(name: str) -> str:
     """What a model is called in a report: "bagnet-9" -> "BagNet-9", "subject" -> "this model"."""
     if name == "subject":
         return "this model"
-    kind, _, q = name.partition("-")
-    return TITLES[kind].format(q=q) if kind in TITLES else name
+    null, q = baselines.read_name(name)
+    return name if null is None else null.title.format(q=q)
 
 
 def role_of(name: str) -> Role:
     """Colour and kind of a model in every chart."""
     if name == "subject":
         return "subject"
-    return "control" if name.partition("-")[0] in CONTROLS else "null"
+    null, _ = baselines.read_name(name)
+    return "null" if null is None else null.role
 
 
 SCHEMA_VERSION = 1
 
 Unit = Literal["fraction", "gain", "points", "dimensions", "ratio", "nats", "count", "images"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a check says of one of its measurements.
+
+    Attributes:
+        about: What it is, in words.
+        of_class: Whether its names end in a class, so that a limit may ask for one class.
+        single: Whether there is one value under each name, and another run on the same images has
+            it, too, so that a limit may be relative to a reference run.
+    """
+
+    about: str
+    of_class: bool = False
+    single: bool = True
 
 
 class Measurement(FrozenModel):

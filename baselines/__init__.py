@@ -1,37 +1,199 @@
 """Null hypotheses: deliberately limited models, and the controls that keep them honest.
 
-A leaf: it knows torch, timm and scikit-learn, and nothing of audits. Adding a null is one file here
-and one name below.
+Adding one is one record in `NULLS`: the ladder, the headline, the policy, the plan and the report
+read what they must know of it there. A leaf: it knows torch, timm and scikit-learn, and nothing of
+audits; this file loads none of them.
 """
 
-TRIVIAL = ("prior", "colour", "moments", "pixels")  # a linear model on a few numbers per image
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-LOCAL = ("bagnet", "coordconv")  # trained networks that see q x q pixels at a time
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-CONTROLS = ("circular", "sighted")  # trained by the same recipe, to separate the causes of a gap
+    Features = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 QS = (5, 9, 17, 33)  # receptive fields, in pixels of the null's input
 
-BLIND_TO = {
-    "prior": "the image",
-    "colour": "all arrangement of colours",
-    "moments": "all but where brightness lies",
-    "pixels": "anything that is not the same pixel in every image: it has no invariance",
-    "bagnet": "any arrangement beyond {q} x {q} pixels",
-    "coordconv": "any arrangement beyond {q} x {q} pixels, but told where each patch is",
-    "circular": "any arrangement beyond {q} x {q} pixels, and position",
-    "sighted": "nothing (control: same recipe and size, sees the whole image)",
-    "stack": "what all the nulls together are blind to",
-}
 
-TITLES = {
-    "prior": "prior",
-    "colour": "colour",
-    "moments": "moments",
-    "pixels": "pixels",
-    "bagnet": "BagNet-{q}",
-    "coordconv": "CoordConv-{q}",
-    "circular": "circular twin-{q}",
-    "sighted": "sighted twin-{q}",
-    "stack": "stack of nulls",
-}
+@dataclass(frozen=True)
+class NullHypothesis:
+    """One limited model, or a control that is not limited.
+
+    Attributes:
+        kind: Name that machines read ("bagnet"); a network's ends in its q ("bagnet-9").
+        title: Name that people read; `{q}` stands for the receptive field in pixels.
+        blind_to: What it cannot use, as a noun phrase.
+        sentence: What it does, as the end of "a model that …".
+        model: How it is made: "linear" is a logistic regression on `features`, "network" a
+            `baselines.patch_net.PatchNet` of this kind for each receptive field, "stack" a logistic
+            regression on the outputs of all other nulls.
+        cost: Of training, per image seen (or per training image of a linear model), in units of a
+            step of BagNet.
+        vote_cost: Of evaluating one image, in the same unit, as a multiple of `cost`.
+        role: "null", or "control" for what separates blindness from recipe and budget.
+        features: Imports and returns the function from images (N, C, H, W) uint8 to features (N, D)
+            float32; only for "linear".
+        drawn: Whether receptive fields too large to gate are trained, too, to be drawn.
+        contains: Kinds that it can do at least as well as at the same receptive field: one that
+            falls short of these was not trained properly. Its own kind stands for smaller fields.
+    """
+
+    kind: str
+    title: str
+    blind_to: str
+    sentence: str
+    model: Literal["linear", "network", "stack"]
+    cost: float = 1.0
+    vote_cost: float = 0.8
+    role: Literal["null", "control"] = "null"
+    features: "Callable[[], Features] | None" = None
+    drawn: bool = False
+    contains: tuple[str, ...] = ()
+
+    def name(self, q: int | None = None) -> str:
+        """Name of the null with a receptive field of q pixels ("bagnet-9")."""
+        return self.kind if q is None else f"{self.kind}-{q}"
+
+
+def _prior() -> "Features":
+    from audit.baselines.trivial import nothing
+
+    return nothing
+
+
+def _colour() -> "Features":
+    from audit.baselines.trivial import colour
+
+    return colour
+
+
+def _moments() -> "Features":
+    from audit.baselines.trivial import moments
+
+    return moments
+
+
+def _pixels() -> "Features":
+    from audit.baselines.trivial import pixels
+
+    return pixels
+
+
+NULLS: tuple[NullHypothesis, ...] = (
+    NullHypothesis(
+        kind="prior",
+        title="prior",
+        blind_to="the image",
+        sentence="guesses by class frequency, without looking",
+        model="linear",
+        cost=0.01,
+        features=_prior,
+    ),
+    NullHypothesis(
+        kind="colour",
+        title="colour",
+        blind_to="all arrangement of colours",
+        sentence="sees only how often each colour occurs",
+        model="linear",
+        cost=0.7,
+        features=_colour,
+        contains=("prior",),
+    ),
+    NullHypothesis(
+        kind="moments",
+        title="moments",
+        blind_to="all but where brightness lies",
+        sentence="sees only where brightness lies",
+        model="linear",
+        cost=0.2,
+        features=_moments,
+    ),
+    NullHypothesis(
+        kind="pixels",
+        title="pixels",
+        blind_to="anything that is not the same pixel in every image: it has no invariance",
+        sentence="compares small copies of the images pixel by pixel",
+        model="linear",
+        features=_pixels,
+    ),
+    NullHypothesis(
+        kind="bagnet",
+        title="BagNet-{q}",
+        blind_to="any arrangement beyond {q} x {q} pixels",
+        sentence="sees only {q}×{q}-pixel patches",
+        model="network",
+        vote_cost=1.6,  # by mirrored patches, too
+        drawn=True,
+        contains=("prior", "colour", "bagnet"),
+    ),
+    NullHypothesis(
+        kind="coordconv",
+        title="CoordConv-{q}",
+        blind_to="any arrangement beyond {q} x {q} pixels, but told where each patch is",
+        sentence="sees only {q}×{q}-pixel patches and is told where each lies",
+        model="network",
+        cost=1.4,
+        contains=("prior", "colour", "circular"),
+    ),
+    NullHypothesis(
+        kind="circular",
+        title="circular twin-{q}",
+        blind_to="any arrangement beyond {q} x {q} pixels, and position",
+        sentence="sees only {q}×{q}-pixel patches of an image without borders",
+        model="network",
+        cost=1.3,
+        role="control",
+        contains=("prior", "colour"),
+    ),
+    NullHypothesis(
+        kind="sighted",
+        title="sighted twin-{q}",
+        blind_to="nothing (control: same recipe and size, sees the whole image)",
+        sentence="sees the whole image",
+        model="network",
+        cost=1.1,
+        vote_cost=0.6,
+        role="control",
+        contains=("prior", "colour", "bagnet"),
+    ),
+    NullHypothesis(
+        kind="stack",
+        title="stack of nulls",
+        blind_to="what all the nulls together are blind to",
+        sentence="combines all the models that cannot see objects",
+        model="stack",
+    ),
+)
+
+
+def null_kind(kind: str) -> NullHypothesis | None:
+    """The record of a kind; None if there is no such kind."""
+    return next((null for null in NULLS if null.kind == kind), None)
+
+
+def read_name(name: str) -> tuple[NullHypothesis | None, int | None]:
+    """The record and the receptive field of a null by its name ("bagnet-9")."""
+    kind, _, q = name.partition("-")
+    found = null_kind(kind)
+    if found is None or (found.model == "network") != q.isdecimal():
+        return None, None
+    return found, int(q) if q else None
+
+
+def is_linear(kind: str) -> bool:
+    """Whether a kind is a linear model of a few numbers per image, without a seed."""
+    found = null_kind(kind)
+    return found is not None and found.model == "linear"
+
+
+def network_names() -> tuple[str, ...]:
+    """Names of all networks that may be trained, nulls and controls."""
+    return tuple(null.name(q) for null in NULLS if null.model == "network" for q in QS)
+
+
+def all_names() -> tuple[str, ...]:
+    """Names of all nulls and controls that an audit may have."""
+    return (*(null.kind for null in NULLS if null.model != "network"), *network_names())

@@ -11,7 +11,6 @@ The linear model is scikit-learn's logistic regression on standardised features;
 regularisation is chosen on held-out training images.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,11 +92,9 @@ def pixels(images: NDArray[np.uint8]) -> Floats:
     return (torch.cat(parts) / 255).flatten(1).numpy()
 
 
-FEATURES: dict[str, Callable[[NDArray[np.uint8]], Floats]] = {
-    "colour": colour,
-    "moments": moments,
-    "pixels": pixels,
-}
+def nothing(images: NDArray[np.uint8]) -> Floats:
+    """No number of an image, so that class frequencies are all there is: (N, C, H, W) -> (N, 0)."""
+    return np.zeros((len(images), 0), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -149,7 +146,8 @@ def fit_linear(
 
     Args:
         features: (N, D).
-        labels: (N,) in 0..K-1; classes that do not occur get a bias of -30.
+        labels: (N,) in 0..K-1; classes that do not occur get a bias of -30. Without features
+            (D = 0) the model is that of the class frequencies.
         num_classes: K.
         strength: C for 1,000 images; scaled by 1,000 / N, it means the same for all N.
         max_iter: Of the solver; reaching it is no error, the model is used as it is.
@@ -160,6 +158,8 @@ def fit_linear(
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
+    if features.shape[1] == 0:
+        return fit_prior(labels, num_classes)
     if len(np.unique(labels)) < 2:
         flat = np.zeros((num_classes, features.shape[1]), dtype=np.float32)
         prior = fit_prior(labels, num_classes)
@@ -187,7 +187,8 @@ def choose_strength(
     fit: tuple[Floats, NDArray[np.int64]], heldout: tuple[Floats, NDArray[np.int64]], classes: int
 ) -> tuple[Linear, float]:
     """Fit at each strength; return the best on the held-out images and its accuracy there."""
-    models = [fit_linear(*fit, classes, strength) for strength in STRENGTHS]
+    strengths = STRENGTHS if fit[0].shape[1] else STRENGTHS[:1]  # there is nothing to regularise
+    models = [fit_linear(*fit, classes, strength) for strength in strengths]
     scores = [
         float((m.log_probabilities(heldout[0]).argmax(axis=1) == heldout[1]).mean()) for m in models
     ]

@@ -12,6 +12,7 @@ import os
 import time
 from pathlib import Path
 
+from audit import checks
 from audit.core.progress import Progress
 from audit.core.threads import set_threads
 from audit.data.load import load_dataset
@@ -53,7 +54,9 @@ def main() -> None:
         null = next(null for null in setup.nulls if null.name == name)
         job, started = choose(setup, null), time.process_time()
         context = JobContext(dataset, None, setup)
-        done = execute(merged((job,)), context, Store(options.cache), Progress(quiet=False))
+        done = execute(
+            merged((job,)), context, Store(options.cache), Progress(quiet=False), checks.kinds()
+        )
         if job.key not in done.outcomes:
             raise SystemExit(done.failures[job.key])
         found = done.outcomes[job.key].values

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from audit import checks
 from audit.checks.dimension import profile as id_profile
 from audit.checks.dimension import profile_report as id_words
 from audit.checks.dimension.jobs import TWIN, profiles
@@ -40,7 +41,7 @@ def measured(path: Path, dataset: Dataset, images: int) -> list[Measurement]:
     setup, cuts = set_up(subject, dataset, wanted, seed=0)
     context = JobContext(dataset, subject, setup, all_cuts=cuts)
     jobs = list(profiles(setup).values())
-    done = execute(jobs, context, Store(None), Progress(quiet=True))
+    done = execute(jobs, context, Store(None), Progress(quiet=True), checks.kinds())
     labels = dataset.eval.labels
     return id_profile.measure(
         Case(setup, labels, np.arange(len(labels)), done.outcomes, done.failures)

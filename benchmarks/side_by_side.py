@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audit.checks.transfer.own import KINDS, networks
+from audit import checks
+from audit.checks.transfer.own import MODES, networks
 from audit.core.progress import Progress
 from audit.core.threads import free_cores
 from audit.data.embedded import load_embedded
@@ -29,7 +30,8 @@ from audit.evidence.profile import profile
 from audit.evidence.shared_jobs import train_facts
 from audit.inputs.fitted_nulls import null_jobs
 from audit.jobs.execute import execute
-from audit.jobs.job import BASELINE_KINDS, RETRAINING_KINDS, Job, merged
+from audit.jobs.job import Job, merged
+from audit.jobs.kind import kinds_in
 from audit.jobs.store import Outcome, Store
 from audit.model.checkpoint import load_subject
 
@@ -52,14 +54,16 @@ def compare(
     context: JobContext, jobs: list[Job], given: Mapping[str, Outcome], threads: int
 ) -> None:
     """One table; what the jobs read should be decoded already, for it is not compared."""
-    trained = [job.key for job in jobs if job.kind in BASELINE_KINDS + RETRAINING_KINDS]
+    kinds = checks.kinds()
+    apart = kinds_in(kinds, "baseline") | kinds_in(kinds, "retraining")
+    trained = [job.key for job in jobs if job.kind in apart]
     print("| processes | threads each | seconds | processor seconds | faster by |")
     print("|---|---|---|---|---|")
     found, first = [], 0.0
     for size, each in ((1, 1), (1, threads), (threads, 1)):
         torch.set_num_threads(each)
         began, spent = time.perf_counter(), processor()
-        done = execute(jobs, context, Store(None), QUIET, given, size=size)
+        done = execute(jobs, context, Store(None), QUIET, checks.kinds(), given, size)
         seconds, spent = time.perf_counter() - began, processor() - spent
         assert not done.failures, done.failures
         found.append(done.outcomes)
@@ -78,7 +82,7 @@ def compare_nulls(name: str, seen: int, threads: int) -> None:
     )
     jobs, context = null_jobs(setup), JobContext(dataset, None, setup)
     context.pixels("train", setup.side)
-    number = sum(job.kind in BASELINE_KINDS for job in jobs)
+    number = sum(job.kind in kinds_in(checks.kinds(), "baseline") for job in jobs)
     print(f"{number} jobs of nulls, {seen:,} images seen by a fit\n")
     compare(context, jobs, {}, threads)
 
@@ -89,9 +93,9 @@ def compare_copies(model: Path, data: Path, name: str, seen: int, threads: int) 
     wanted = profile(name, transfer_seen=seen, transfer_images=min(seen, 2000))
     setup, cuts = set_up(subject, dataset, wanted, 0)
     context = JobContext(dataset, subject, setup, cuts, all_cuts=cuts)
-    jobs = [job for cut in setup.cuts for kind in KINDS for job in networks(setup, cut, kind)]
+    jobs = [job for cut in setup.cuts for kind in MODES for job in networks(setup, cut, kind)]
     context.keep_evaluation()
-    before = execute([train_facts(setup)], context, Store(None), QUIET).outcomes
+    before = execute([train_facts(setup)], context, Store(None), QUIET, checks.kinds()).outcomes
     print(
         f"{setup.architecture}: {len(jobs)} networks of its transfer curve, {seen:,} images seen\n"
     )

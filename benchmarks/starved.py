@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from audit import checks
 from audit.baselines.patch_net import PatchNet
 from audit.core.threads import set_threads
 from audit.data.dataset import Dataset
@@ -29,7 +30,7 @@ from audit.evidence.setup import Null
 from audit.jobs.store import Store
 from audit.model.checkpoint import Subject, load_subject
 from audit.pipeline.audit import AuditResult, audit
-from audit.policy.limits import load_policy
+from audit.policy.limits import default_policy
 from audit.record import title_of
 from audit.reports.text import interval, number
 
@@ -77,7 +78,7 @@ def audits(
     subjects: Sequence[Subject], dataset: Dataset, chosen: Profile, decoded: PixelCache
 ) -> list[AuditResult]:
     """One audit a model, with the nulls trained once."""
-    store, policy = Store(None), load_policy()
+    store, policy = Store(None), default_policy(checks.vocabulary())
     return [audit(s, dataset, chosen, policy, store=store, decoded=decoded) for s in subjects]
 
 

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from timm.data import create_dataset, create_transform
 from torch.utils.data import default_collate
 
+from audit import checks
 from audit.baselines.train import Images, statistics
 from audit.checks.transfer import split as split_transfer
 from audit.checks.transfer.retrain import (
@@ -396,7 +397,7 @@ def print_speed(name: str, depth: float, ways: Sequence[str], done: Sequence[Tim
 def study(name: str, setup: Any, context: JobContext, jobs: list[Job], store: Store) -> list[Any]:
     """The four curves of one split, as the check measures them."""
     began = time.monotonic()
-    done = execute(jobs, context, store, QUIET)
+    done = execute(jobs, context, store, QUIET, checks.kinds())
     found = split_transfer.measure(make_case(setup, done))
     told = split_transfer.section(found, ())
     print(f"\n{name}: {told.summary}\n\n| network | depth | value | 95 % interval | note |")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from audit import checks
 from audit.commands.options import path_option
 from audit.core.errors import AuditError
 from audit.jobs.cache import clear as empty
@@ -29,7 +30,7 @@ def ls(cache: Path | None, as_json: bool) -> int:
     root = place(cache)
     if not root.exists():
         click.echo(f"{visible(str(root))} does not exist: nothing is kept there yet", err=True)
-    found = held(root)
+    found = held(root, checks.kinds())
     if as_json:
         print(json.dumps([kind.model_dump() for kind in found]))
         return 0
@@ -45,7 +46,7 @@ def ls(cache: Path | None, as_json: bool) -> int:
 def verify(cache: Path | None) -> int:
     """Read every entry and compare its checksums."""
     root = place(cache)
-    broken = damaged(root)
+    broken = damaged(root, checks.kinds())
     if broken:
         raise AuditError(
             "CACHE_DAMAGED",
@@ -53,7 +54,8 @@ def verify(cache: Path | None) -> int:
             f"{visible(str(root))} are damaged, such as {broken[0]}. The next audit sets them "
             "aside and does them again; `audit cache clear` removes all.",
         )
-    click.echo(f"{sum(kind.entries for kind in held(root))} entries are as they were written")
+    count = sum(kind.entries for kind in held(root, checks.kinds()))
+    click.echo(f"{count} entries are as they were written")
     return 0
 
 
@@ -63,11 +65,11 @@ def verify(cache: Path | None) -> int:
 def clear(cache: Path | None, yes: bool) -> int:
     """Remove every entry; nulls will have to be trained again."""
     root = place(cache)
-    count = sum(kind.entries for kind in held(root))
+    count = sum(kind.entries for kind in held(root, checks.kinds()))
     if not yes:
         click.confirm(f"remove {count} entries of {visible(str(root))}?", abort=True, err=True)
     try:
-        freed = empty(root)
+        freed = empty(root, checks.kinds())
     except OSError as error:
         raise AuditError(
             "CACHE_UNUSABLE",

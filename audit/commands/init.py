@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
+from audit import baselines, checks
 from audit.core.errors import AuditError
 from audit.inputs.settings import Settings
-from audit.policy.limits import Limit, load_policy
-from audit.policy.measurement_names import NAMES, NULLS
+from audit.policy.limits import Limit, default_policy
 from audit.policy.waivers import today_utc
 from audit.reports import yaml
 from audit.reports.files import write_atomic
@@ -118,17 +118,19 @@ def comment(words: str, indent: str = "") -> str:
 
 def limits() -> str:
     """The policy's limits: the default ones, examples, and all that can be asked for."""
+    known = checks.vocabulary()
     lines = [comment(LIMITS), "limits:"]
-    for limit in load_policy().limits:
+    for limit in default_policy(known).limits:
         words = limit.statement.replace("{limit}", f"{limit.bound:g}")
         lines += [comment(words, "  "), f"  # {limit.name}: {flow(limit)}"]
     for words, line in EXAMPLES.items():
         lines += [comment(words, "  "), f"  # {line}"]
     lines.append(comment("What can be measured (not every profile measures all):", "  "))
-    lines += [f"  #   {name:<42} {words}" for name, words in NAMES.items()]
-    words = f"<null> is one of {', '.join(NULLS)}; <trained> is one of those with a number; "
-    words += "<model> is subject or a null; <network> is subject or a trained null; <profiled> is "
-    words += "one of these or untrained; <point> is that, a dot and the name of a cut."
+    lines += [f"  #   {name:<42} {known.quantities[name].about}" for name in known.quantities]
+    names = ", ".join(baselines.all_names())
+    words = f"<null> is one of {names}; <trained> is one of those with a number; <model> is "
+    words += "subject or a null; <network> is subject or a trained null; <profiled> is one of "
+    words += "these or untrained; <point> is that, a dot and the name of a cut."
     return "\n".join([*lines, comment(words, "  ")])
 
 

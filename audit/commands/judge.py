@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from audit import checks
 from audit.commands.options import EXIT_ZERO, JSON, path_option
 from audit.commands.showing import show
 from audit.core.errors import AuditError
@@ -34,7 +35,7 @@ def judge(
 
     What RUN was once compared with is kept, unless another reference run is named.
     """
-    limits, report = load_policy(policy), load_report(run)
+    limits, report = load_policy(policy, vocabulary=checks.vocabulary()), load_report(run)
     before = chosen_reference(reference, limits)
     if before is not None:
         report = with_reference(load_run(run), before)

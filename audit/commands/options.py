@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import click
 
+from audit import checks
 from audit.core.errors import AuditError
 from audit.core.sizes import MAX_RATIO, MAX_SIDE, Size, is_size, parsed
 from audit.evidence.profile import PROFILES
@@ -244,4 +245,6 @@ def resolve(flags: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
     for key in ("policy", "no_cache", "cache", "threads", "device"):
         flags.setdefault(key, None)
     given = {key: flags[key] for key in SETTINGS if key in flags}
-    return load_settings(config, given), {k: v for k, v in flags.items() if k not in SETTINGS}
+    return load_settings(config, given, checks.vocabulary()), {
+        k: v for k, v in flags.items() if k not in SETTINGS
+    }

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from audit import checks
 from audit.checks.transfer.jobs import STEP
 from audit.commands.options import (
     DATA,
@@ -25,7 +26,7 @@ from audit.inputs.classes import read_class_map
 from audit.inputs.data import load_data, names_of, words
 from audit.inputs.data import others as beside_of
 from audit.inputs.model import load_model
-from audit.jobs.job import RETRAINING_KINDS
+from audit.jobs.kind import kinds_in
 from audit.pipeline.plan import Plan
 from audit.pipeline.profile_choice import fixed_profile, plan_for, profile_named
 from audit.pipeline.session import data_for, open_batch
@@ -101,7 +102,8 @@ def write(made: Plan, others: Mapping[str, float], speed: Speed, *, with_subject
         first, *rest = (cell for cell in row)
         numbers = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
         click.echo("  ".join([first.ljust(widths[0]), *numbers]))
-    copies = " and of the transfer curves" if set(RETRAINING_KINDS) & set(made.aside) else ""
+    retrained = kinds_in(checks.kinds(), "retraining").intersection(made.aside)
+    copies = " and of the transfer curves" if retrained else ""
     where = f", jobs of nulls{copies} in {made.size} processes side by side"
     beside = where if made.size > 1 else ""
     click.echo(f"{visible(made.profile)} profile: about {duration(made.seconds)} in all{beside}")

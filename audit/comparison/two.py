@@ -10,7 +10,7 @@ from audit.comparison.record import Result
 from audit.comparison.significance import more_than_noise, p_value
 from audit.comparison.words import noise_words, quantity, row
 from audit.policy.gain_verdict import holm
-from audit.policy.measurement_names import REFERENCE, is_crash
+from audit.policy.vocabulary import REFERENCE, is_crash
 from audit.record import Finding, role_of
 from audit.reports.comparison.document import Compared, Comparison
 from audit.reports.document import Cell, Chart, Section, dot

@@ -21,13 +21,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from audit.baselines import TRIVIAL
+from audit import baselines
 from audit.baselines.patch_net import SPACINGS, STRIDE, PatchNet, PatchSampling
 from audit.baselines.train import Diverged, Images, Recipe, accuracy, predict, train
-from audit.baselines.trivial import FEATURES, choose_strength, fit_prior
+from audit.baselines.trivial import choose_strength
 from audit.data.splits import heldout_indices
 from audit.evidence.context import JobContext
-from audit.evidence.fit_null import build, null_of
+from audit.evidence.fit_null import build, features_of, null_of
 from audit.evidence.setup import Null
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
@@ -66,7 +66,7 @@ def choose(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: 
     groups = results[job.after[0].key].arrays["train_groups"]
     labels = context.split("train").labels
     fit_index, held = heldout_indices(labels, groups, job.whole("seed"))
-    if null.kind in TRIVIAL:
+    if baselines.is_linear(null.kind):
         return choose_trivial(null, context, fit_index, held)
     images = context.images("train", null)
     fit, heldout = (images.subset(torch.from_numpy(i)) for i in (fit_index, held))
@@ -80,12 +80,9 @@ def choose_trivial(
 ) -> Outcome:
     """Choose the regularisation of a trivial rung."""
     labels, classes = context.split("train").labels, len(context.setup.classes)
-    if null.kind == "prior":
-        model, features = fit_prior(labels[fit_index], classes), np.zeros((len(held), 0), "f4")
-    else:
-        all_features = FEATURES[null.kind](context.pixels("train", null.side))
-        fit, features = all_features[fit_index], all_features[held]
-        model, _ = choose_strength((fit, labels[fit_index]), (features, labels[held]), classes)
+    all_features = features_of(null, context, "train")
+    fit, features = all_features[fit_index], all_features[held]
+    model, _ = choose_strength((fit, labels[fit_index]), (features, labels[held]), classes)
     logits = model.log_probabilities(features)
     reached = float((logits.argmax(axis=1) == labels[held]).mean())
     return Outcome(

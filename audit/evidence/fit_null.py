@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from audit.baselines import TRIVIAL
+from audit import baselines
 from audit.baselines.device import PROCESSOR
 from audit.baselines.patch_net import TORUS, PatchNet, PatchSampling, width_and_depth
 from audit.baselines.receptive_field import prove_local, prove_position_blind
 from audit.baselines.train import Diverged, Images, Recipe, accuracy, train
-from audit.baselines.trivial import FEATURES, Linear, fit_linear, fit_prior
+from audit.baselines.trivial import Linear, fit_linear
 from audit.evidence.context import JobContext
 from audit.evidence.setup import Null
 from audit.jobs.job import Job, Tick, counter
@@ -50,7 +51,7 @@ def fit(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tic
         Values: status, proofs, parameters, training accuracy, speed. Arrays: the weights.
     """
     null, chosen = null_of(job, context), results[job.after[0].key]
-    if null.kind in TRIVIAL:
+    if baselines.is_linear(null.kind):
         return fit_trivial(null, context, chosen)
     if "recipe" not in chosen.values:
         return Outcome(dict(chosen.values))
@@ -104,21 +105,34 @@ def prove(network: PatchNet, null: Null, images: Images) -> dict[str, dict[str, 
 def fit_trivial(null: Null, context: JobContext, chosen: Outcome) -> Outcome:
     """Refit a trivial rung on all training images."""
     labels, classes = context.split("train").labels, len(context.setup.classes)
-    if null.kind == "prior":
-        model = fit_prior(labels, classes)
-    else:
-        features = FEATURES[null.kind](context.pixels("train", null.side))
-        model = fit_linear(features, labels, classes, chosen.values["strength"])
+    features = features_of(null, context, "train")
+    model = fit_linear(features, labels, classes, chosen.values["strength"])
     arrays = {k: v for k, v in dataclasses.asdict(model).items() if isinstance(v, np.ndarray)}
     return Outcome({"status": "ok", "strength": model.strength, "proofs": {}}, arrays)
+
+
+def features_of(null: Null, context: JobContext, split: str) -> NDArray[np.float32]:
+    """What a linear null reads of the images of a split: (N, D)."""
+    known = baselines.null_kind(null.kind)
+    assert known is not None, "only kinds of the table are asked for"
+    assert known.features is not None, "only linear nulls have features"
+    return known.features()(context.pixels(split, null.side))
 
 
 def restore(job: Job, outcome: Outcome, context: JobContext) -> "Linear | PatchNet":
     """The model that a `fit` job trained."""
     null = null_of(job, context)
-    if null.kind in TRIVIAL:
+    if baselines.is_linear(null.kind):
         return Linear(**outcome.arrays, strength=outcome.values["strength"])
     network = build(null, context, 0)
     network.load_state_dict({k: torch.from_numpy(v) for k, v in outcome.arrays.items()})
     network.sampling(PatchSampling(*outcome.values["vote"]))
     return network.eval().to(memory_format=torch.channels_last)
+
+
+def prepare(job: Job, context: JobContext, results: Mapping[str, Outcome]) -> None:
+    """Decode the images that nulls learn from or are judged by."""
+    null = null_of(job, context)
+    if baselines.is_linear(null.kind):
+        import sklearn.linear_model  # noqa: F401
+    context.pixels("eval" if job.kind == "null_outputs" else "train", null.side)

@@ -1,8 +1,11 @@
 """Which nulls an audit trains: the rungs, their q, and which of them the verdict rests on."""
 
-from audit.baselines import BLIND_TO, CONTROLS, LOCAL, QS, TITLES, TRIVIAL
+from audit import baselines
+from audit.baselines import QS, NullHypothesis
 from audit.evidence.profile import Profile
 from audit.evidence.setup import Null
+
+MODELS = ("linear", "network", "stack")
 
 LARGEST_SIDE = 64  # nulls see no more pixels than that a side: larger images are reduced
 
@@ -30,11 +33,12 @@ def ladder(side: int, profile: Profile) -> tuple[Null, ...]:
     """
     gating = gating_qs(side)[-profile.gating :]
     drawn = drawn_qs(side) if profile.drawn else ()
-    nulls = [make_null(kind, None, side, claim=bool(gating)) for kind in TRIVIAL]
+    of = {model: [n for n in baselines.NULLS if n.model == model] for model in MODELS}
+    nulls = [describe(null, None, side, claim=bool(gating)) for null in of["linear"]]
     for q in (*gating, *drawn):
-        kinds = LOCAL if q in gating else LOCAL[:1]
-        nulls += [make_null(kind, q, side, claim=q in gating) for kind in kinds]
-    nulls.append(make_null("stack", None, side, claim=bool(gating)))
+        local = [n for n in of["network"] if n.role == "null" and (q in gating or n.drawn)]
+        nulls += [describe(null, q, side, claim=q in gating) for null in local]
+    nulls += [describe(null, None, side, claim=bool(gating)) for null in of["stack"]]
     if profile.circular:
         circular = gating if profile.twins_each else gating[-1:]
         nulls += [make_null("circular", q, side, claim=False) for q in circular]
@@ -44,16 +48,28 @@ def ladder(side: int, profile: Profile) -> tuple[Null, ...]:
 
 
 def make_null(kind: str, q: int | None, side: int, *, claim: bool) -> Null:
-    """Describe one null; `q` is None for those without a receptive field."""
-    from audit.baselines.patch_net import input_side
+    """Describe one null by its kind; `q` is None for those without a receptive field.
+
+    Raises:
+        ValueError: If there is no such kind.
+    """
+    found = baselines.null_kind(kind)
+    if found is None:
+        raise ValueError(f"no null is called {kind!r}")
+    return describe(found, q, side, claim=claim)
+
+
+def describe(null: NullHypothesis, q: int | None, side: int, *, claim: bool) -> Null:
+    """A null as checks know it."""
+    from audit.baselines.patch_net import input_side  # torch: not at import
 
     return Null(
-        name=kind if q is None else f"{kind}-{q}",
-        kind=kind,
-        title=TITLES[kind].format(q=q),
-        role="control" if kind in CONTROLS else "null",
-        blind_to=BLIND_TO[kind].format(q=q),
+        name=null.name(q),
+        kind=null.kind,
+        title=null.title.format(q=q),
+        role=null.role,
+        blind_to=null.blind_to.format(q=q),
         q=q,
         claim=claim,
-        side=side if q is None else input_side(kind, side),  # type: ignore[arg-type]
+        side=side if q is None else input_side(null.kind, side),  # type: ignore[arg-type]
     )

@@ -5,12 +5,11 @@ trained well enough to be believed, and the pairs that the verdict rests on.
 """
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.baselines import TRIVIAL
+from audit import baselines
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import Null, Setup
@@ -23,8 +22,6 @@ from audit.stats.paired import Pair, missing_pair, pair, pooled_seed_variance
 UNLIKE = 0.05  # accuracy that a null may lose from held-out training images to evaluation images
 
 Errors = NDArray[np.float64]
-
-TRIVIAL_NESTING = [("prior", "colour")]  # without seeds
 
 
 def seeds(setup: Setup, null: Null) -> range:
@@ -111,7 +108,8 @@ def read_ladder(case: Case) -> Ladder:
     known = {
         n.name: measured_adequacy(case, n, seed_variance) for n in case.setup.nulls if n.trained
     }
-    for order, spread in ((TRIVIAL_NESTING, 0.0), (nesting(case.setup), seed_variance)):
+    for seeded, spread in ((False, 0.0), (True, seed_variance)):
+        order = nesting(case.setup, trained=seeded)
         for violation in nesting_violations(order, errors, case.groups, seed_variance=spread):
             unusable.setdefault(
                 violation.upper,
@@ -166,7 +164,7 @@ def learned_nothing(case: Case, null: Null, errors: dict[str, Errors], seed_vari
     Returns:
         Why, or nothing.
     """
-    rungs = [n for n in case.setup.nulls if n.kind in TRIVIAL and n.name in errors]
+    rungs = [n for n in case.setup.nulls if baselines.is_linear(n.kind) and n.name in errors]
     twins = [n for n in case.setup.nulls if n.kind == "sighted" and n.name in errors]
     if not null.claim or not rungs:
         return ""  # a missing rung lets nothing pass by itself
@@ -231,18 +229,30 @@ def measured_adequacy(case: Case, null: Null, seed_variance: float) -> Adequacy:
     return adequacy(quarter, half, full, discordance, n, seed_variance, seeds)
 
 
-def nesting(setup: Setup) -> list[tuple[str, str]]:
+def nesting(setup: Setup, *, trained: bool) -> list[tuple[str, str]]:
     """(blinder, less blind): BagNet-q <= larger q <= sighted twin, and so on.
 
-    Every trained null can add up the evidence of single pixels, which is what colour does.
+    Args:
+        setup: Whose nulls.
+        trained: Whether the less blind one is a network with seeds, or a linear model.
     """
-    bagnets = sorted((n for n in setup.nulls if n.kind == "bagnet"), key=lambda n: n.q or 0)
-    order = [(low, n.name) for n in setup.nulls if n.trained for low in ("prior", "colour")]
-    order += [(a.name, b.name) for a, b in pairwise(bagnets)]
-    for sighted in (n for n in setup.nulls if n.kind == "sighted"):
-        order += [(b.name, sighted.name) for b in bagnets if b.q == sighted.q]
-    circular = [n for n in setup.nulls if n.kind == "circular"]
-    return order + [(n.name, f"coordconv-{n.q}") for n in circular]
+    order = []
+    for null in setup.nulls:
+        known = baselines.null_kind(null.kind)
+        if known is None or null.trained != trained:
+            continue
+        for kind in known.contains:
+            order += [(low, null.name) for low in blinder(setup, null, kind)]
+    return order
+
+
+def blinder(setup: Setup, null: Null, kind: str) -> list[str]:
+    """Names of the nulls of a kind that a null can do at least as well as."""
+    same = [n for n in setup.nulls if n.kind == kind and n.name != null.name]
+    if kind == null.kind:
+        smaller = [n for n in same if (n.q or 0) < (null.q or 0)]
+        return [max(smaller, key=lambda n: n.q or 0).name] if smaller else []
+    return [n.name for n in same if n.q in (None, null.q)]
 
 
 def stacked(case: Case, null: Null, *, relocated: bool) -> Errors:

@@ -11,13 +11,13 @@ from audit.baselines.device import PROCESSOR
 from audit.baselines.patch_net import STRIDE, PatchSampling
 from audit.baselines.train import Images
 from audit.baselines.train import statistics as channel_statistics
-from audit.baselines.trivial import FEATURES, Linear, choose_strength, fit_linear, log_softmax
+from audit.baselines.trivial import Linear, choose_strength, fit_linear, log_softmax
 from audit.core.errors import AuditError
 from audit.core.sizes import Size, height_width
 from audit.data.duplicates import Known, facts_of, groups_of
 from audit.data.fingerprints import Prints, fingerprints
 from audit.evidence.context import JobContext
-from audit.evidence.fit_null import build, null_of, restore
+from audit.evidence.fit_null import build, features_of, null_of, restore
 from audit.jobs.job import Job, Tick, counter, merged
 from audit.jobs.resume import ResumeState, RowBuffer
 from audit.jobs.store import Outcome
@@ -185,7 +185,8 @@ def null_outputs(
             return Outcome(dict(fitted.values))
         restored = restore(job.after[0], fitted, context)
         if isinstance(restored, Linear):
-            return linear_outputs(null.kind, restored, context, null.side)
+            features = features_of(null, context, "eval")
+            return Outcome({"status": "ok"}, {"logits": restored.log_probabilities(features)})
         network = restored
 
     def model(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -195,17 +196,6 @@ def null_outputs(
     shift = quarter(null.side) if job.params["relocated"] else (0, 0)
     images = context.evaluation(null, results[needed(job, "statistics").key])
     return forward(model, [images], len(images), shift, tick, keep=bool(job.params["features"]))
-
-
-def linear_outputs(kind: str, model: Linear, context: JobContext, side: int) -> Outcome:
-    """A trivial rung on the evaluation images."""
-    n = len(context.split("eval"))
-    features = (
-        np.zeros((n, 0), dtype=np.float32)
-        if kind == "prior"
-        else FEATURES[kind](context.pixels("eval", side))
-    )
-    return Outcome({"status": "ok"}, {"logits": model.log_probabilities(features)})
 
 
 def stack(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:

@@ -73,6 +73,16 @@ class Profile(FrozenModel):
         return {k: v for k, v in found.items() if (k, v) != ("precision", "float32")}
 
 
+LEFT_OUT = {  # what a smaller value leaves out, in words; checks say it of their own fields
+    "gating": "gating receptive fields (the largest {})",
+    "drawn": "larger receptive fields, drawn",
+    "circular": "the circular twin",
+    "twins_each": "twins for every q",
+    "seeds": "{} seeds of each null",
+    "images_seen": "{:,} training images seen per fit",
+    "doublings": "up to {} doublings of the budget",
+}
+
 PROFILES: dict[str, Profile] = {
     "quick": Profile(
         name="quick",

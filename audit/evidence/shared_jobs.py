@@ -5,33 +5,62 @@ evaluation images, so that the audit of another model, or on other evaluation im
 the store. One exception: the nulls see colour if any image of either split has colour.
 """
 
+from audit import baselines
 from audit.evidence.profile import Profile
 from audit.evidence.setup import Null, Setup
 from audit.jobs.job import Job, Plain
+from audit.jobs.kind import Executor, Kind, Prepare, by_name
 
-COSTS = {  # per image seen, or per training image of a trivial rung
-    "bagnet": 1.0,
-    "coordconv": 1.4,
-    "circular": 1.3,
-    "sighted": 1.1,
-    "prior": 0.01,
-    "colour": 0.7,
-    "moments": 0.2,
-    "pixels": 1.0,
-}
 
-VOTED = {  # likewise, of an image that it votes on, at most: by closer or by mirrored patches
-    "bagnet": 1.6,
-    "sighted": 0.6,
-}
+def _executor(name: str) -> Executor:
+    from audit.evidence import choose_recipe, fit_null, outputs
 
-VOTED_ELSE = 0.8
+    known: dict[str, Executor] = {
+        "train_facts": outputs.train_facts,
+        "facts": outputs.facts,
+        "statistics": outputs.statistics,
+        "choose": choose_recipe.choose,
+        "fit": fit_null.fit,
+        "null_outputs": outputs.null_outputs,
+        "stack": outputs.stack,
+        "subject_outputs": outputs.subject_outputs,
+    }
+    return known[name]
+
+
+def _prepare() -> Prepare:
+    from audit.evidence.fit_null import prepare
+
+    return prepare
+
+
+TRAIN_FACTS = Kind("train_facts", 1, lambda: _executor("train_facts"))
+FACTS = Kind("facts", 3, lambda: _executor("facts"))
+STATISTICS = Kind("statistics", 2, lambda: _executor("statistics"))
+CHOOSE = Kind("choose", 9, lambda: _executor("choose"), "baseline", _prepare)
+FIT = Kind("fit", 5, lambda: _executor("fit"), "baseline", _prepare)
+NULL_OUTPUTS = Kind("null_outputs", 2, lambda: _executor("null_outputs"), "baseline", _prepare)
+STACK = Kind("stack", 3, lambda: _executor("stack"))
+SUBJECT_OUTPUTS = Kind("subject_outputs", 1, lambda: _executor("subject_outputs"))
+KINDS = by_name(TRAIN_FACTS, FACTS, STATISTICS, CHOOSE, FIT, NULL_OUTPUTS, STACK, SUBJECT_OUTPUTS)
+OF_TRAINING = by_name(TRAIN_FACTS, STATISTICS, CHOOSE, FIT)  # all that needs training images
+
+
+def cost_of(kind: str) -> float:
+    """Of a training step of one image, or of one training image of a linear null."""
+    found = baselines.null_kind(kind)
+    return 1.0 if found is None else found.cost
+
+
+def vote_cost_of(kind: str) -> float:
+    """Of an image that a null votes on, at most: by closer or by mirrored patches."""
+    found = baselines.null_kind(kind)
+    return 0.8 if found is None else found.vote_cost
 
 
 def train_facts(setup: Setup) -> Job:
     """What is in the training images: labels, fingerprints, groups of near duplicates."""
-    return Job(
-        kind="train_facts",
+    return TRAIN_FACTS.job(
         label="reading the training images for duplicates",
         params={"data": setup.train_digest, "channels": setup.channels},
         cost=1.5 * setup.n_train,
@@ -40,8 +69,7 @@ def train_facts(setup: Setup) -> Job:
 
 def facts(setup: Setup) -> Job:
     """What is in the evaluation images, and what of it is in the training images too."""
-    return Job(
-        kind="facts",
+    return FACTS.job(
         label="reading the evaluation images for duplicates and leaks",
         params={"data": setup.eval_digest, "channels": setup.channels},
         after=(train_facts(setup),),
@@ -49,41 +77,9 @@ def facts(setup: Setup) -> Job:
     )
 
 
-def listing(setup: Setup) -> Job:
-    """Names of files that leak, repeat, contradict or were left out, and the images' sizes."""
-    return Job(
-        kind="listing",
-        label="naming files",
-        params={"files": setup.files_digest},
-        after=(facts(setup),),
-        cost=0.01 * (setup.n_eval + setup.n_train),
-    )
-
-
-def preprocessing(setup: Setup) -> Job:
-    """The subject on training images under other preprocessing."""
-    n = min(1000, setup.n_train)
-    params: dict[str, Plain] = {
-        "data": setup.train_digest,
-        "subject": setup.subject_digest,
-        "view": setup.view,
-        "order": [float(i) for i in setup.order],
-        "images": n,
-        "seed": setup.seed,
-    }
-    return Job(
-        kind="preprocessing",
-        label="trying other preprocessing on training images",
-        params=params,
-        after=(train_facts(setup),),
-        cost=18.0 * n,
-    )
-
-
 def statistics(setup: Setup, null: Null) -> Job:
     """By what the images are normalised before a null sees them."""
-    return Job(
-        kind="statistics",
+    return STATISTICS.job(
         label=f"measuring the channels of the training images at {null.side} pixels",
         params={
             "data": setup.train_digest,
@@ -111,26 +107,24 @@ def choose(setup: Setup, null: Null) -> Job:
     tried, seeds = len(setup.profile.rates) + 2, setup.profile.seeds
     held = 0.1 * setup.n_train + 1000  # about
     learned = setup.profile.images_seen * (0.125 * tried + 1.4 * seeds)
-    voted = 0.3 * tried + 4 * VOTED.get(null.kind, VOTED_ELSE) * seeds
+    voted = 0.3 * tried + 4 * vote_cost_of(null.kind) * seeds
     seen = learned + held * voted if null.trained else setup.n_train
-    return Job(
-        kind="choose",
+    return CHOOSE.job(
         label=f"choosing the recipe of {null.title}",
         params=params,
         after=(train_facts(setup),),
-        cost=seen * COSTS.get(null.kind, 1.0),
+        cost=seen * cost_of(null.kind),
     )
 
 
 def fit(setup: Setup, null: Null, seed: int = 0) -> Job:
     """Train a null on all training images."""
     seen = setup.profile.images_seen if null.trained else 0.4 * setup.n_train
-    return Job(
-        kind="fit",
+    return FIT.job(
         label=f"training {null.title}" + (f", seed {seed}" if seed else ""),
         params=common(setup, null) | {"seed": setup.seed + seed},
         after=(choose(setup, null),),
-        cost=seen * COSTS.get(null.kind, 1.0),
+        cost=seen * cost_of(null.kind),
     )
 
 
@@ -154,8 +148,7 @@ def null_outputs(
         return stack(setup, seed)
     name = f"{'untrained twin of ' if untrained else ''}{null.title}"
     scale = (statistics(setup, null),) if null.trained else ()
-    return Job(
-        kind="null_outputs",
+    return NULL_OUTPUTS.job(
         label=f"running {name}"
         + (f", seed {seed}" if seed else "")
         + (" on relocated images" if relocated else ""),
@@ -164,7 +157,7 @@ def null_outputs(
         | {"untrained": untrained, "relocated": relocated}
         | {"features": not (seed or relocated)},  # only `dimension` reads them
         after=(choose(setup, null) if untrained else fit(setup, null, seed), *scale),
-        cost=VOTED.get(null.kind, VOTED_ELSE) * setup.n_eval * COSTS.get(null.kind, 1.0),
+        cost=vote_cost_of(null.kind) * setup.n_eval * cost_of(null.kind),
     )
 
 
@@ -181,8 +174,7 @@ def stack(setup: Setup, seed: int = 0) -> Job:
     for null in members:
         own = seed if null.trained else 0
         after += [choose(setup, null), null_outputs(setup, null, own)]
-    return Job(
-        kind="stack",
+    return STACK.job(
         label="stacking the nulls",
         params={"data": setup.eval_digest},
         after=tuple(after),
@@ -201,8 +193,7 @@ def subject_outputs(setup: Setup, *, untrained: bool = False, relocated: bool = 
     }
     if setup.order:
         params["order"] = [float(i) for i in setup.order]
-    return Job(
-        kind="subject_outputs",
+    return SUBJECT_OUTPUTS.job(
         label="running the "
         + ("untrained twin of the model" if untrained else "model")
         + (" on relocated images" if relocated else ""),
@@ -219,37 +210,3 @@ def network(setup: Setup, *, untrained: bool) -> dict[str, Plain]:
     if untrained:
         return {"network": setup.network_digest, "classes": len(setup.classes)}
     return {"subject": setup.subject_digest}
-
-
-def pictures(setup: Setup, null: Null) -> Job:
-    """Example images with the null's evidence, and with what the subject's answer rests on."""
-    after = (subject_outputs(setup), fit(setup, null), null_outputs(setup, null))
-    return Job(
-        kind="pictures",
-        label="drawing example images",
-        params={
-            "data": setup.eval_digest,
-            "subject": setup.subject_digest,
-            "null": null.name,
-            "classes": list(setup.classes),
-            "paths": setup.paths_digest,
-        },
-        after=after,
-        cost=5000,  # 24 images, each with 64 hidden patches
-        fixed=2000,
-    )
-
-
-def dimension(setup: Setup, null: Null | None) -> Job:
-    """Intrinsic dimension of a null's last layer and its untrained twin's; None: the subject's."""
-    if null is None:
-        after = (subject_outputs(setup), subject_outputs(setup, untrained=True))
-    else:
-        after = (null_outputs(setup, null), null_outputs(setup, null, untrained=True))
-    return Job(
-        kind="dimension",
-        label=f"intrinsic dimension of {null.title if null else 'the model'}",
-        params={} if null else {"classes": len(setup.classes)},
-        after=after,
-        cost=2e-5 * min(setup.n_eval, 10_000) ** 2 + 2000,
-    )

@@ -25,8 +25,9 @@ from audit.evidence import null_errors as predictions
 from audit.evidence.decide import Training
 from audit.evidence.profile import Profile
 from audit.evidence.setup import Setup
+from audit.evidence.shared_jobs import OF_TRAINING
 from audit.jobs.folders import dumped, new_folder
-from audit.jobs.job import VERSIONS, Job, merged
+from audit.jobs.job import Job, merged
 from audit.jobs.store import Outcome, read_entry, write_entry
 from audit.reports import yaml as plain_yaml
 from audit.reports.document import FrozenModel
@@ -37,7 +38,6 @@ SCHEMA_VERSION = 1
 
 MOST_BYTES = 16 * 2**20
 
-KINDS = ("train_facts", "statistics", "choose", "fit")  # all that needs training images
 
 PREPROCESSING = (
     "resized (bicubic) to the side below, keeping the image's shape, and the frame below cut from "
@@ -110,7 +110,7 @@ class TrainedNulls:
 
 def null_jobs(setup: Setup) -> list[Job]:
     """All that an audit asks of the training images for its nulls, in order."""
-    return [job for job in merged(predictions.needs(setup)) if job.kind in KINDS]
+    return [job for job in merged(predictions.needs(setup)) if job.kind in OF_TRAINING]
 
 
 def write_nulls(out: Path, setup: Setup, outcomes: Mapping[str, Outcome], side_from: str) -> str:
@@ -141,7 +141,7 @@ def write_nulls(out: Path, setup: Setup, outcomes: Mapping[str, Outcome], side_f
             schema_version=SCHEMA_VERSION,
             tool_version=__version__,
             fitted=time.strftime("%Y-%m-%d"),
-            versions={kind: VERSIONS[kind] for kind in KINDS},
+            versions={name: kind.version for name, kind in OF_TRAINING.items()},
             training=Training(**setup.model_dump(include=set(Training.model_fields))),
             side_from=side_from,
             preprocessing=PREPROCESSING,
@@ -175,7 +175,8 @@ def read_nulls(path: Path) -> TrainedNulls:
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise invalid(name, f"its manifest is damaged at '{visible(where, 80)}'") from None
-    changed = [kind for kind in KINDS if manifest.versions.get(kind) != VERSIONS[kind]]
+    held = manifest.versions
+    changed = [name for name, kind in OF_TRAINING.items() if held.get(name) != kind.version]
     if changed or manifest.preprocessing != PREPROCESSING:
         what = f"'{changed[0]}' is done otherwise now" if changed else "images are prepared so"
         raise other_version(name, f"{what}, it was fitted by {visible(manifest.tool_version, 40)}")

@@ -19,8 +19,9 @@ from pydantic_core import PydanticCustomError
 from audit.core.errors import AuditError
 from audit.core.sizes import Size, is_size, parsed
 from audit.evidence.profile import PROFILES, Precision, Profile, profile
-from audit.policy.limits import MOST_BYTES, Policy, load_policy, parse_policy
+from audit.policy.limits import MOST_BYTES, Policy, default_policy, load_policy, parse_policy
 from audit.policy.location import SourceFile, nearest
+from audit.policy.vocabulary import Vocabulary
 from audit.reports import yaml as plain_yaml
 from audit.reports.document import FrozenModel
 from audit.reports.text import visible
@@ -189,13 +190,16 @@ class Settings(FrozenModel):
 PATHS = tuple(name for name, f in Settings.model_fields.items() if f.annotation == Path | None)
 
 
-def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
+def load_settings(
+    path: Path | None, flags: dict[str, Any], vocabulary: Vocabulary | None = None
+) -> Settings:
     """Read `audit.yaml` and lay the flags that were given over it.
 
     Args:
         path: The file, or None for none. A setting that is null there is not set, and paths in it
             are relative to its folder.
         flags: By name; None means "not given".
+        vocabulary: What the limits of a file can ask for; needed where there is one.
 
     Raises:
         AuditError: CONFIG_INVALID, POLICY_INVALID or POLICY_WAIVER_EXPIRED, naming file, line
@@ -223,7 +227,8 @@ def load_settings(path: Path | None, flags: dict[str, Any]) -> Settings:
         problem = f"cannot use {got} for '{name}': {first['msg'].lower()}."
         raise refusal(place, problem) from None
     if path:
-        parse_policy(policy_of(settings), base=load_policy(), where=where)
+        assert vocabulary is not None, "a file may hold limits, which are checked here"
+        parse_policy(policy_of(settings), vocabulary, base=default_policy(vocabulary), where=where)
     if path is None:
         return settings
     named = [name for name in (*PATHS, "profile") if name in raw and name not in given]
@@ -319,14 +324,15 @@ def policy_of(settings: Settings) -> dict[str, Any]:
     return {"version": 1, "limits": settings.limits, "waivers": settings.waivers}
 
 
-def chosen_policy(settings: Settings, path: Path | None) -> Policy:
+def chosen_policy(settings: Settings, path: Path | None, vocabulary: Vocabulary) -> Policy:
     """The default policy, changed by a policy file or by the configuration, never by both.
 
     Raises:
         AuditError: CONFIG_TWO_POLICIES where both are given; what `load_policy` raises.
     """
     if path is None:
-        return parse_policy(policy_of(settings), base=load_policy(), where=settings._where)
+        base = default_policy(vocabulary)
+        return parse_policy(policy_of(settings), vocabulary, base=base, where=settings._where)
     given = [key for key in ("limits", "waivers") if getattr(settings, key)]
     if given:
         raise AuditError(
@@ -334,7 +340,7 @@ def chosen_policy(settings: Settings, path: Path | None) -> Policy:
             f"the audit needs its limits in one place, but audit.yaml has `{given[0]}` and "
             f"--policy names {visible(str(path))}. Move them into one of the two.",
         )
-    return load_policy(path)
+    return load_policy(path, vocabulary=vocabulary)
 
 
 __all__ = ["PROFILES", "Settings", "chosen_policy", "chosen_profile", "load_settings"]

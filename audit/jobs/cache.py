@@ -2,10 +2,9 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from audit.jobs.job import VERSIONS
 from audit.jobs.resume import UNFINISHED
 from audit.jobs.store import read_entry
 from audit.reports.document import FrozenModel
@@ -31,10 +30,10 @@ class CacheEntries(FrozenModel):
     bytes: int
 
 
-def held(root: Path) -> list[CacheEntries]:
+def held(root: Path, kinds: Collection[str]) -> list[CacheEntries]:
     """What a cache holds, by kind of job, the largest first."""
     found = []
-    for kind in VERSIONS:
+    for kind in kinds:
         own = [size(folder) for folder in entries(root, kind)]
         if own:
             found.append(CacheEntries(kind=kind, entries=len(own), bytes=sum(own)))
@@ -60,10 +59,10 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
-def damaged(root: Path) -> list[str]:
+def damaged(root: Path, kinds: Collection[str]) -> list[str]:
     """Entries that do not read back as they were written, as "kind/key"."""
     found = []
-    for kind in VERSIONS:
+    for kind in kinds:
         for folder in entries(root, kind):
             try:
                 read_entry(folder, folder.name)
@@ -79,7 +78,7 @@ def remove(folder: Path) -> int:
     return freed
 
 
-def clear(root: Path) -> int:
+def clear(root: Path, kinds: Collection[str]) -> int:
     """Remove all entries and what was set aside; nothing that is not of a cache.
 
     Returns:
@@ -89,7 +88,7 @@ def clear(root: Path) -> int:
         OSError: If something cannot be removed.
     """
     freed = 0
-    for kind in VERSIONS:
+    for kind in kinds:
         for pattern in (KEY, LEFT):
             freed += sum(remove(folder) for folder in list(entries(root, kind, pattern)))
     for folder in list(entries(root, UNFINISHED, OPEN)):
@@ -99,6 +98,6 @@ def clear(root: Path) -> int:
     if locks.is_dir() and not locks.is_symlink():
         for path in locks.iterdir():
             kind, _, key = path.name.rpartition("-")
-            if kind in VERSIONS and KEY.fullmatch(key):
+            if kind in kinds and KEY.fullmatch(key):
                 path.unlink()
     return freed

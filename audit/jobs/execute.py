@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 
-from audit.checks.transfer.memory import worker_kinds
 from audit.core.progress import Progress
 from audit.core.workers import WorkerPool
-from audit.evidence.context import JobContext
+from audit.jobs.attempt import Work
 from audit.jobs.job import Job
+from audit.jobs.kind import Context, Kinds, worker_kinds
 from audit.jobs.scheduler import JobResults, Scheduler
 from audit.jobs.store import Outcome, Store
 
 
 def execute(
     jobs: Sequence[Job],
-    context: JobContext,
+    context: Context,
     store: Store,
     progress: Progress,
+    kinds: Kinds,
     given: Mapping[str, Outcome] | None = None,
     size: int = 1,
 ) -> JobResults:
@@ -30,6 +31,7 @@ def execute(
         context: What executors work with.
         store: Where outcomes are looked up and kept.
         progress: Told what happens.
+        kinds: All kinds of jobs.
         given: Outcomes known beforehand by key, as from a folder of nulls.
         size: How many processes may do jobs at once, from `audit.core.workers.worker_count`.
 
@@ -43,11 +45,12 @@ def execute(
             done.outcomes[job.key] = found
             done.reused.add(job.key)
     rest = [job for job in jobs if job.key not in done.outcomes]
-    pool, in_workers = WorkerPool(size), worker_kinds(rest, context, size)
+    pool, in_workers = WorkerPool(size), worker_kinds(rest, kinds, size)
     progress.start(sum(job.cost for job in rest))
     try:
         waiting = {job.key: job for job in rest}
-        Scheduler(waiting, context, store, progress, done, pool, in_workers).do_all()
+        work = Work(context, store, kinds, done.outcomes)
+        Scheduler(waiting, work, progress, done, pool, in_workers).do_all()
     finally:
         pool.close()
         progress.stop()

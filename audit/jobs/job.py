@@ -9,14 +9,10 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from audit.reports.document import FrozenModel
-
-if TYPE_CHECKING:
-    pass
 
 Tick = Callable[[float], None]  # called with the share of the job that is done
 
@@ -33,34 +29,6 @@ def counter(total: float, tick: Tick) -> Callable[[float], None]:
     return count
 
 
-VERSIONS = {  # raise one where a kind's result changes; old entries of the store are then ignored
-    "train_facts": 1,
-    "facts": 3,
-    "listing": 1,
-    "preprocessing": 1,
-    "probes": 3,
-    "statistics": 2,
-    "choose": 9,
-    "fit": 5,
-    "stack": 3,
-    "null_outputs": 2,
-    "subject_outputs": 1,
-    "dimension": 4,
-    "transfer": 2,
-    "split_base": 3,
-    "split_network": 2,
-    "id_profile": 3,
-    "pictures": 3,
-}
-
-BASELINE_KINDS = (
-    "choose",
-    "fit",
-    "null_outputs",
-)  # small networks, which a second thread hardly helps
-
-RETRAINING_KINDS = ("transfer", "split_base", "split_network")  # of the model's kind, trained anew
-
 Plain = str | int | float | bool | None | list[float] | list[str]
 
 
@@ -68,26 +36,31 @@ class Job(FrozenModel):
     """One unit of expensive work.
 
     Attributes:
-        kind: Which executor does it (a key of `VERSIONS`).
+        kind: Name of its kind (`audit.jobs.kind`).
+        version: Version of the kind: raised where its result changes, so that older entries of
+            the store are not used.
         label: For people, in progress bars and messages; no part of the key.
         params: Everything that determines the result, beside `after`.
         after: Jobs whose results it needs.
         cost: Expected work in units of one forward and backward pass of one image through a small
             null; only for the estimate of the remaining time, no part of the key.
         fixed: The part of it that does not depend on the model's size, where the rest does.
+        alone: Whether it may need the memory of the whole machine, so that no worker does it.
     """
 
     kind: str
+    version: int
     label: str
     params: dict[str, Plain] = Field(default_factory=dict)
     after: tuple["Job", ...] = ()
     cost: float = 1.0
     fixed: float = 0.0
+    alone: bool = False
 
     @cached_property
     def key(self) -> str:
         """Digest of all that determines the result, 40 hex digits."""
-        content = [self.kind, VERSIONS[self.kind], self.params, [job.key for job in self.after]]
+        content = [self.kind, self.version, self.params, [job.key for job in self.after]]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:40]
 

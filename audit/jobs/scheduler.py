@@ -5,14 +5,12 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 
-from audit.checks.transfer.memory import prepare
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.core.workers import WorkerChannel, WorkerDiedError, WorkerPool, WorkerResult
-from audit.evidence.context import JobContext
-from audit.jobs.attempt import NO_MEMORY, attempt, why
-from audit.jobs.job import BASELINE_KINDS, RETRAINING_KINDS, Job, longest_chains
-from audit.jobs.store import Outcome, Store
+from audit.jobs.attempt import ONCE_MORE, Work, attempt, why
+from audit.jobs.job import Job, longest_chains
+from audit.jobs.store import Outcome
 
 
 @dataclass
@@ -41,8 +39,7 @@ class Scheduler:
 
     Attributes:
         waiting: Jobs that have not begun, by key, every one behind those that it needs.
-        context: What executors work with.
-        store: Where outcomes are kept.
+        work: What every job is done with.
         progress: Told what happens.
         done: Filled with what becomes of the jobs.
         pool: The workers.
@@ -50,12 +47,11 @@ class Scheduler:
     """
 
     waiting: dict[str, Job]
-    context: JobContext
-    store: Store
+    work: Work
     progress: Progress
     done: JobResults
     pool: WorkerPool
-    in_workers: tuple[str, ...] = BASELINE_KINDS
+    in_workers: frozenset[str] = frozenset()
     running: dict[str, Job] = field(default_factory=dict)
     here: set[str] = field(default_factory=set)  # keys of jobs that no child can do
 
@@ -66,18 +62,14 @@ class Scheduler:
             while self.pool.has_message():
                 self.receive()
             ready = [job for job in self.waiting.values() if self.is_ready(job) and self.fits(job)]
-            in_workers = (
-                [job for job in ready if self.runs_in_worker(job)] if self.pool.has_capacity else []
-            )
-            needed = [job for job in ready if not self.runs_in_worker(job) and self.is_awaited(job)]
-            if needed:
+            apart = [job for job in ready if self.runs_in_worker(job)]
+            here = [job for job in ready if not self.runs_in_worker(job)]
+            if needed := [job for job in here if self.is_awaited(job)]:
                 self.do(needed[0])
-            elif in_workers:
-                self.submit(max(in_workers, key=lambda job: costs[job.key]))
-            elif own := [
-                job for job in ready if not self.runs_in_worker(job) and self.pool.has_capacity
-            ]:
-                self.do(own[0])
+            elif apart and self.pool.has_capacity:
+                self.submit(max(apart, key=lambda job: costs[job.key]))
+            elif here and self.pool.has_capacity:
+                self.do(here[0])
             elif self.running:
                 self.receive()
             else:
@@ -94,7 +86,11 @@ class Scheduler:
 
     def fits(self, job: Job) -> bool:
         """Whether a job may begin beside others: not where one lacked memory for it before."""
-        return not (job.key in self.here and job.kind in RETRAINING_KINDS and self.running)
+        return not (job.key in self.here and self.is_large(job) and self.running)
+
+    def is_large(self, job: Job) -> bool:
+        """Whether a job retrains a network, which takes much memory."""
+        return self.work.kinds[job.kind].worker == "retraining"
 
     def is_awaited(self, job: Job) -> bool:
         """Whether a job for a child waits for this one."""
@@ -118,7 +114,7 @@ class Scheduler:
             return
         tick = partial(self.progress.tick, name=job.key)
         began = time.monotonic()
-        found = attempt(job, self.context, self.store, self.done.outcomes, tick)
+        found = attempt(job, self.work, tick)
         self.end(job, found, time.monotonic() - began)
 
     def submit(self, job: Job) -> None:
@@ -127,15 +123,13 @@ class Scheduler:
             self.done.failures[job.key] = lacking
             return
         with contextlib.suppress(Exception):  # then the child meets it, and says so
-            prepare(job, self.context, self.done.outcomes)
+            self.work.prepare(job)
 
-        def work(channel: WorkerChannel) -> Outcome | AuditError | str:
-            return attempt(
-                job, self.context, self.store, self.done.outcomes, channel.report_progress
-            )
+        def begun(channel: WorkerChannel) -> Outcome | AuditError | str:
+            return attempt(job, self.work, channel.report_progress)
 
         try:
-            self.pool.start(job.key, work)
+            self.pool.start(job.key, begun)
         except OSError:  # the system does not allow another process
             self.requeue(job)
 
@@ -147,19 +141,20 @@ class Scheduler:
 
     def receive(self) -> None:
         """Take the next that a child tells; what lacked memory is done once more, here."""
-        key, has_message = self.pool.wait()
+        key, message = self.pool.wait()
         job = self.running[key]
-        if not isinstance(has_message, WorkerResult):
-            self.progress.tick(has_message, name=key)
+        if not isinstance(message, WorkerResult):
+            self.progress.tick(message, name=key)
             return
-        result = has_message.result
-        if result == NO_MEMORY or (isinstance(result, WorkerDiedError) and result.killed):
+        result = message.result
+        killed = isinstance(result, WorkerDiedError) and result.killed
+        if killed or (isinstance(result, str) and result in ONCE_MORE):
             self.requeue(job)
             return
-        if isinstance(result, Outcome) and not self.store.has(job.kind, key):
-            self.store.put(job.kind, key, result)  # the child has no part in our memory
+        if isinstance(result, Outcome) and not self.work.store.has(job.kind, key):
+            self.work.store.put(job.kind, key, result)  # the child has no part in our memory
         self.end(
-            job, why(result) if isinstance(result, WorkerDiedError) else result, has_message.seconds
+            job, why(result) if isinstance(result, WorkerDiedError) else result, message.seconds
         )
 
     def end(self, job: Job, found: Outcome | AuditError | str, seconds: float) -> None:

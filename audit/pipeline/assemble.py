@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.evidence import shared_jobs as requests
+from audit.checks.accuracy_gap.jobs import pictures as pictures_job
 from audit.evidence.case import NotMeasured
 from audit.inputs.settings import Settings
 from audit.pipeline import first_screen as constant
@@ -94,7 +94,7 @@ def pictures(found: AuditResult) -> tuple[list[str], list[str], list[NDArray[np.
     if null is None:
         return [], [], []
     try:
-        outcome = found.case.result(requests.pictures(found.setup, null))
+        outcome = found.case.result(pictures_job(found.setup, null))
     except NotMeasured:
         return [], [], []
     pixels = [outcome.arrays[name] for name in sorted(outcome.arrays)]

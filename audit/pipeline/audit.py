@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from audit import checks
 from audit.baselines.device import PROCESSOR
-from audit.checks import ALL, Check
+from audit.checks import Check
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.core.workers import worker_count
@@ -140,10 +141,10 @@ def audit(
     jobs = all_jobs(setup)
     given_outcomes = fitted.outcomes if fitted else None
     size = worker_count(context.device, setup.pixels)
-    done = execute(jobs, context, store, progress, given_outcomes, size)
+    done = execute(jobs, context, store, progress, checks.kinds(), given_outcomes, size)
     case = make_case(setup, done)
     measurements, crashed = {}, {}
-    for check in ALL:
+    for check in checks.ALL:
         measurements[check.NAME], reason = measured(check, case)
         if reason:
             crashed[check.NAME] = reason
@@ -161,7 +162,9 @@ def audit(
 
 def all_jobs(setup: Setup) -> list[Job]:
     """What all checks ask for, every job behind those that it needs."""
-    return merged((requests.facts(setup), *(job for check in ALL for job in check.needs(setup))))
+    return merged(
+        (requests.facts(setup), *(job for check in checks.ALL for job in check.needs(setup)))
+    )
 
 
 def make_case(setup: Setup, done: JobResults) -> Case:

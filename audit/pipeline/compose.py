@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from audit.checks import ALL
+from audit import checks
 from audit.evidence.setup import Setup
 from audit.pipeline.first_screen import audited, certainty, key_numbers, watermark
 from audit.policy.headline import headline, waived
@@ -19,10 +19,6 @@ NOT_ESTABLISHED = (
     "Which local cue explains a small gap: colour, texture and local shape look the same here.",
 )
 
-SCOPE: dict[str, tuple[str, ...]] = {  # which limits speak about a check, by measurement prefix
-    check.NAME: (f"{check.NAME}.",) for check in ALL
-}
-
 
 def sections(
     measurements: Mapping[str, Sequence[Measurement]],
@@ -31,11 +27,9 @@ def sections(
 ) -> tuple[Section, ...]:
     """Every check's section, with the worst verdict of the limits that speak about it."""
     made = []
-    for check in ALL:
+    for check in checks.ALL:
         own = list(measurements.get(check.NAME, ()))
-        about = [
-            f for f in findings if any(m.startswith(SCOPE[check.NAME]) for m in f.measurements)
-        ]
+        about = [f for f in findings if any(m.startswith(f"{check.NAME}.") for m in f.measurements)]
         section = check.section(own, about, pictures.get(check.NAME, ()))
         made.append(section.model_copy(update={"verdict": worst(about)}))
     return tuple(made)

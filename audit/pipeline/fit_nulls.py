@@ -43,6 +43,7 @@ def fit_nulls(
             what loading the data raises.
     """
     claim_folder(out)
+    from audit import checks
     from audit.baselines.device import PROCESSOR
     from audit.core.workers import worker_count
     from audit.evidence.context import JobContext
@@ -51,8 +52,8 @@ def fit_nulls(
     from audit.jobs.execute import execute
 
     profile, dataset = chosen_profile(settings), load_training_data(settings)
-    size, said = size_for(settings, dataset)
-    known = training(dataset, size, settings.crop_mode or "center")
+    view, said = size_for(settings, dataset)
+    known = training(dataset, view, settings.crop_mode or "center")
     progress.say(
         f"{known.n_train:,} training images of {len(known.classes)} classes; nulls see "
         f"{known.side} x {known.side} pixels of {in_words(known.frame)}: {said}"
@@ -61,7 +62,8 @@ def fit_nulls(
     jobs = null_jobs(setup)
     context = JobContext(dataset, None, setup, device=device or PROCESSOR)
     context.require_device()
-    done = execute(jobs, context, store, progress, size=worker_count(context.device, setup.pixels))
+    size = worker_count(context.device, setup.pixels)
+    done = execute(jobs, context, store, progress, checks.kinds(), size=size)
     if done.failures:
         raise AuditError(
             "NULLS_NOT_FITTED",

@@ -9,12 +9,13 @@ doubled budgets of inadequate nulls, other processes and slow disks are not in i
 import re
 from collections.abc import Callable, Sequence
 
-from audit.baselines import TRIVIAL
+from audit import baselines, checks
 from audit.core.errors import AuditError
 from audit.core.progress import duration
 from audit.evidence.profile import Profile
 from audit.evidence.setup import Setup
-from audit.jobs.job import BASELINE_KINDS, Job, longest_chains
+from audit.jobs.job import Job, longest_chains
+from audit.jobs.kind import kinds_in
 from audit.pipeline.speed import Speed
 from audit.reports.document import FrozenModel
 from audit.reports.text import visible
@@ -61,7 +62,7 @@ class Plan(FrozenModel):
     rows: tuple[Row, ...]
     seconds: float
     size: int = 1
-    aside: tuple[str, ...] = BASELINE_KINDS
+    aside: tuple[str, ...] = ()
 
 
 def plan(
@@ -71,7 +72,7 @@ def plan(
     speed: Speed,
     models: int = 1,
     size: int = 1,
-    aside: tuple[str, ...] = BASELINE_KINDS,
+    aside: frozenset[str] = frozenset(),
 ) -> Plan:
     """Count jobs and seconds.
 
@@ -103,12 +104,16 @@ def plan(
     others = [job for job in jobs if job.key not in shared]
     saved += (models - 1) * saved_side_by_side(others, speed, size, aside)
     total = sum(row.seconds for row in rows) - saved
-    return Plan(profile=setup.profile.name, rows=tuple(rows), seconds=total, size=size, aside=aside)
+    return Plan(
+        profile=setup.profile.name,
+        rows=tuple(rows),
+        seconds=total,
+        size=size,
+        aside=tuple(sorted(aside)),
+    )
 
 
-def saved_side_by_side(
-    jobs: list[Job], speed: Speed, size: int, kinds: tuple[str, ...] = BASELINE_KINDS
-) -> float:
+def saved_side_by_side(jobs: list[Job], speed: Speed, size: int, kinds: frozenset[str]) -> float:
     """Seconds by which jobs of these kinds end sooner if `size` processes do them."""
 
     def needed(job: Job) -> float:
@@ -120,13 +125,14 @@ def saved_side_by_side(
     return alone - max(longest, alone / size)
 
 
-def seconds(job: Job, speed: Speed, aside: tuple[str, ...] = ()) -> float:
+def seconds(job: Job, speed: Speed, aside: frozenset[str] = frozenset()) -> float:
     """Expected seconds of a job; one of the kinds that are done aside has one thread."""
+    baseline = kinds_in(checks.kinds(), "baseline")
     kind = str(job.params.get("null", "")).partition("-")[0]
     if needs_model(job):
         own = speed.alone if job.kind in aside else None
         return (job.cost - job.fixed) * (own or speed.subject) + job.fixed * speed.other
-    if job.kind in BASELINE_KINDS and kind not in TRIVIAL:
+    if job.kind in baseline and not baselines.is_linear(kind):
         running = speed.running if job.kind == "null_outputs" else None
         return job.cost * (running or speed.null)
     return job.cost * speed.other
@@ -179,23 +185,7 @@ def too_short(name: str, expected: float, limit: float) -> AuditError:
 
 def left_out(taken: Profile, larger: Profile) -> str:
     """What the next larger profile would have done, in words."""
-    words = {
-        "gating": "gating receptive fields (the largest {})",
-        "drawn": "larger receptive fields, drawn",
-        "circular": "the circular twin",
-        "twins_each": "twins for every q",
-        "seeds": "{} seeds of each null",
-        "images_seen": "{:,} training images seen per fit",
-        "doublings": "up to {} doublings of the budget",
-        "cuts": "{} cuts of the transfer curve",
-        "transfer_images": "{:,} images of the transfer curve",
-        "transfer_seen": "{:,} images seen per network of the transfer curve",
-        "transfer_seeds": "{} seeds of the transfer curve",
-        "split_transfer": "transfer between halves of the classes",
-        "probe_cuts": "{} cuts that are read out",
-        "probe_images": "{:,} images for the read-outs",
-        "probe_svm": "the linear SVM beside the linear read-out",
-    }
+    words = checks.left_out()
     said = []
     for field in Profile.model_fields:
         ours, theirs = getattr(taken, field), getattr(larger, field)

@@ -101,14 +101,13 @@ def plan_for(
         profile: How much.
         speed: Empty at first; the calibration is put in, and more of it where it is needed.
     """
-    from audit.checks.transfer.memory import worker_kinds
+    from audit import checks
     from audit.core.workers import worker_count
-    from audit.evidence.context import JobContext
-    from audit.jobs.job import RETRAINING_KINDS
+    from audit.jobs.kind import kinds_in, worker_kinds
     from audit.pipeline.plan import plan
     from audit.pipeline.speed import alone, measure_speed
 
-    setup, jobs, cuts = jobs_for(batch, subject, dataset, classes, profile)
+    setup, jobs, _ = jobs_for(batch, subject, dataset, classes, profile)
     if not speed:
         speed.append(measure_speed(setup, subject, batch.device))
     given = batch.fitted.outcomes if batch.fitted else {}
@@ -117,8 +116,9 @@ def plan_for(
         return job.key in given or batch.store.has(job.kind, job.key)
 
     size, rest = worker_count(batch.device, setup.pixels), [job for job in jobs if not known(job)]
-    aside = worker_kinds(rest, JobContext(dataset, subject, setup, cuts, all_cuts=cuts), size)
-    copies = not set(RETRAINING_KINDS).isdisjoint(aside)
+    kinds = checks.kinds()
+    aside = worker_kinds(rest, kinds, size)
+    copies = not aside.isdisjoint(kinds_in(kinds, "retraining"))
     if copies and subject is not None and speed[0].alone is None:
         speed[0] = speed[0].model_copy(update={"alone": alone(subject)})
     return plan(setup, jobs, known, speed[0], batch.models, size, aside)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audit import checks
 from audit.comparison.change import Change, change, other_classes
 from audit.core.errors import AuditError
 from audit.evidence.case import Case
 from audit.pipeline.run_folder import all_measurements, predictions_table
 from audit.policy.limits import Policy
-from audit.policy.measurement_names import CURVES, REFERENCE, is_crash
+from audit.policy.vocabulary import REFERENCE, is_crash
 from audit.record import Measurement, Report, Unit
 from audit.reports.document import Document
 from audit.reports.text import visible
@@ -187,7 +188,7 @@ def differences(run: FinishedRun, reference: FinishedRun) -> list[Measurement]:
 
 def comparable(name: str) -> bool:
     """Whether a difference of it means something: no curve, no crash, no difference itself."""
-    return not name.startswith((*CURVES, REFERENCE)) and not is_crash(name)
+    return not name.startswith((*checks.vocabulary().several, REFERENCE)) and not is_crash(name)
 
 
 def _difference(known: Measurement, found: Change, against: str) -> Measurement:

@@ -6,13 +6,13 @@ No torch and no data: everything stands in `report.yaml`.
 import shutil
 from pathlib import Path
 
-from audit.checks import ALL
+from audit import checks
 from audit.core.errors import AuditError
 from audit.jobs.folders import dumped, new_folder
 from audit.pipeline.compose import gate, sections, why
 from audit.policy.judge import judge, verdict
 from audit.policy.limits import Policy, resolved
-from audit.policy.measurement_names import is_crash
+from audit.policy.vocabulary import is_crash
 from audit.record import Measurement, Report
 from audit.reports import FORMATS
 from audit.reports.files import write_atomic
@@ -22,7 +22,8 @@ from audit.reports.text import visible
 def by_check(measurements: tuple[Measurement, ...]) -> dict[str, list[Measurement]]:
     """Measurements by the check that made them, which is the first word of their names."""
     return {
-        check.NAME: [m for m in measurements if m.name.split(".")[0] == check.NAME] for check in ALL
+        check.NAME: [m for m in measurements if m.name.split(".")[0] == check.NAME]
+        for check in checks.ALL
     }
 
 

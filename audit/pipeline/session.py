@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audit import checks
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.core.threads import set_threads
@@ -49,7 +50,7 @@ def open_batch(
         AuditError: If policy, reference run, nulls, device or cache cannot be used.
     """
     began = time.time()
-    policy = chosen_policy(settings, options["policy"])
+    policy = chosen_policy(settings, options["policy"], checks.vocabulary())
     reference = needed_reference(settings.reference, policy, settings.location("reference"))
     chosen_profile(settings)
     if settings.max_time is not None:

@@ -5,30 +5,20 @@ evidence explains the accuracy, be it colour, texture or local shape.
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 
+from audit import baselines
 from audit.policy.gain_verdict import solves
 from audit.policy.limits import GAIN_PREFIXES
 from audit.record import Finding, Measurement
 from audit.reports.text import number, visible
 from audit.stats.paired import Pair
 
-PATCH = re.compile(r"(bagnet|coordconv)\D*(\d+)", re.IGNORECASE)
-
 LEAKS = ("data.exact_leaks", "data.near_leaks")
 
 ORDER = "labels.permutation_claimed"
 
 INSIDE = {"It": "this model", "The": "the", "More": "more"}  # of a sentence, for its first word
-
-BLIND = {
-    "prior": "guesses by class frequency, without looking",
-    "colour": "sees only how often each colour occurs",
-    "moments": "sees only where brightness lies",
-    "pixels": "compares small copies of the images pixel by pixel",
-    "stack": "combines all the models that cannot see objects",
-}
 
 
 def headline(findings: Sequence[Finding], measurements: Sequence[Measurement]) -> str:
@@ -83,11 +73,8 @@ def _gain(finding: Finding) -> bool:
 
 def blind_model(null: str) -> str:
     """A null in words that need no paper ("sees only 9×9-pixel patches")."""
-    found = PATCH.search(null)
-    if found:
-        told = " and is told where each lies" if found[1].lower() == "coordconv" else ""
-        return f"sees only {found[2]}×{found[2]}-pixel patches{told}"
-    return BLIND.get(null.lower().split(".")[0].split("-")[0], f"is as blind as the null {null}")
+    known, q = baselines.read_name(null)
+    return f"is as blind as the null {null}" if known is None else known.sentence.format(q=q)
 
 
 def _pair(finding: Finding, known: Mapping[str, Measurement]) -> Pair:

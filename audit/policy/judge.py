@@ -7,7 +7,7 @@ NaN or without an interval is inconclusive, and so is an audit without a gate.
 import math
 from collections.abc import Sequence
 
-from audit.baselines import TRIVIAL
+from audit import baselines
 from audit.policy.gain_verdict import GainVerdict, judge_gain
 from audit.policy.headline import headline
 from audit.policy.limits import (
@@ -20,8 +20,8 @@ from audit.policy.limits import (
     resolved,
 )
 from audit.policy.location import nearest
-from audit.policy.measurement_names import BY_CLASS, REFERENCE
 from audit.policy.reasons import Reason, nulls_reduced
+from audit.policy.vocabulary import REFERENCE
 from audit.record import Finding, Measurement, title_of
 from audit.reports.document import Severity, Verdict
 from audit.reports.text import interval, number, visible
@@ -111,7 +111,7 @@ def _less_training(
     All of it is open where the null failed or its allowance has no bound.
     """
     null = m.name.removeprefix(GAP)
-    if null == m.name or null in TRIVIAL or limit.comparator not in ("at_least", "above"):
+    if null == m.name or baselines.is_linear(null) or limit.comparator not in ("at_least", "above"):
         return m
     detail = next((o.detail for o in measurements if o.name == GAIN_PREFIXES[0] + null), {})
     allowance = math.inf if detail.get("status", 1.0) else detail.get("allowance", math.inf)
@@ -213,7 +213,7 @@ def _explanation(
         words += f" ({interval(low, high, m.unit)})"
     place = "" if m.at is None else f" at {m.at:.2f}"
     bare = m.name.removeprefix(REFERENCE)
-    if bare.startswith(BY_CLASS):
+    if limit.by_class and bare.startswith(limit.by_class):
         place = f" for class '{visible(bare.split('.', 2)[2], 60)}'"
     asked = f"{SIDES[limit.comparator]} {number(limit.bound, m.unit)} asked"
     if m.note and (m.unit == "count" or m.name.startswith(REFERENCE)):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from audit.policy.location import SourceFile, line_of, nearest, suggestion, unknown_key
-from audit.policy.measurement_names import BY_CLASS, NULLS, REFERENCE, fits, is_made, nearest_name
+from audit.policy.vocabulary import REFERENCE, Vocabulary, fits
 from audit.policy.waivers import Waiver, parse_waivers
 from audit.reports import yaml
 from audit.reports.document import FrozenModel, Severity
@@ -31,8 +31,6 @@ GAIN_PREFIXES = ("accuracy_gap.gain.", "accuracy_gap.balanced_gain.")
 
 ACCURACY, GAP = "accuracy_gap.accuracy.subject", "accuracy_gap.gap."
 
-DEFAULT = Path(__file__).with_name("policy.yaml")
-
 
 class Limit(FrozenModel):
     """One limit.
@@ -52,6 +50,7 @@ class Limit(FrozenModel):
         statement: In words; {limit} stands for the bound.
         file: The user's file that sets it; empty for a default one.
         line: Of that file; 0 if it is not known.
+        by_class: Beginnings of the names that end in a class, for messages.
     """
 
     name: str
@@ -65,6 +64,7 @@ class Limit(FrozenModel):
     statement: str = ""
     file: str = ""
     line: int = 0
+    by_class: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -106,18 +106,21 @@ class Policy(FrozenModel):
         return next(relative, "")
 
 
-def load_policy(path: Path | None = None, *, today: date | None = None) -> Policy:
+def load_policy(
+    path: Path | None = None, *, vocabulary: Vocabulary, today: date | None = None
+) -> Policy:
     """Read a policy file; its limits change or extend the default ones.
 
     Args:
         path: YAML with `limits` and, if you like, `waivers`, `reference` (a path relative to the
             file) and `version`. None: the default policy.
+        vocabulary: What a limit can ask for, and the default limits.
         today: The day by which waivers expire; None: today in UTC.
 
     Raises:
         AuditError: POLICY_INVALID or POLICY_WAIVER_EXPIRED, with the file and the line.
     """
-    default = parse_policy(yaml.load(DEFAULT.read_text(encoding="utf-8")), base=None)
+    default = default_policy(vocabulary)
     if path is None:
         return default
     where = SourceFile(source=visible(str(path)))
@@ -134,7 +137,7 @@ def load_policy(path: Path | None = None, *, today: date | None = None) -> Polic
     except ValueError as error:
         raise where.refusal((), f"is not valid: {error}") from None
     where = SourceFile(source=where.source, text=text)
-    policy = parse_policy(raw, base=default, where=where, today=today)
+    policy = parse_policy(raw, vocabulary, base=default, where=where, today=today)
     if not policy.reference:
         return policy
     return policy.model_copy(
@@ -145,8 +148,14 @@ def load_policy(path: Path | None = None, *, today: date | None = None) -> Polic
     )
 
 
+def default_policy(vocabulary: Vocabulary) -> Policy:
+    """The limits that apply unless a user changes them."""
+    return parse_policy(yaml.load(f"limits:\n{vocabulary.limits}"), vocabulary, base=None)
+
+
 def parse_policy(
     raw: Mapping[str, Any],
+    vocabulary: Vocabulary,
     *,
     base: Policy | None,
     where: SourceFile | None = None,
@@ -157,6 +166,7 @@ def parse_policy(
     Args:
         raw: {"version": 1, "limits": {name: {measure, at_least | …, severity, …}}, "waivers":
             {name: {reason, until}}, "reference": path}.
+        vocabulary: What a limit can ask for.
         base: Policy whose limits are changed and extended; None: `raw` stands alone.
         where: File and text, for messages.
         today: The day by which waivers expire; None: today in UTC.
@@ -180,7 +190,11 @@ def parse_policy(
     for name, fields in (given or {}).items():
         line = line_of(where.text, ("limits", name))
         found = _limit(name, fields, limits, where)
-        limits[name] = found.model_copy(update={"file": where.source if line else "", "line": line})
+        key, problem = _contradiction(found, vocabulary)
+        if problem:
+            raise where.refusal(("limits", name, key), problem)
+        place = {"file": where.source if line else "", "line": line}
+        limits[name] = found.model_copy(update={**place, "by_class": vocabulary.by_class})
     return Policy(
         limits=tuple(limits.values()),
         waivers=parse_waivers(raw.get("waivers"), tuple(limits), where, today),
@@ -220,11 +234,7 @@ def _limit(name: object, given: object, known: Mapping[str, Limit], where: Sourc
         problem = _problem(key, value)
         if problem:
             raise where.refusal((*keys, key), f"needs {problem} for `{shown}.{key}`")
-    limit = Limit.model_validate(_merged(name, given, known, where))
-    key, problem = _contradiction(limit)
-    if problem:
-        raise where.refusal((*keys, key), problem)
-    return limit
+    return Limit.model_validate(_merged(name, given, known, where))
 
 
 def _merged(
@@ -274,27 +284,28 @@ def _problem(key: str, value: object) -> str:
     return "" if isinstance(value, str) and value else "some text"
 
 
-def _contradiction(limit: Limit) -> tuple[str, str]:
+def _contradiction(limit: Limit, known: Vocabulary) -> tuple[str, str]:
     """The field in which a limit asks for what no check makes, and why; or two empty words."""
     shown, relative = visible(limit.name, 60), limit.relative_to
-    if relative and relative not in ("reference", *NULLS):
-        hint = suggestion(relative, ("reference", *NULLS), "of them")
+    if relative and relative not in ("reference", *known.nulls):
+        hint = suggestion(relative, ("reference", *known.nulls), "of them")
         return "relative_to", (
             f"sets `{shown}` relative to `{visible(relative, 60)}`, which is neither `reference` "
             f"nor a null; {hint}"
         )
-    if relative in NULLS and limit.measure != ACCURACY:
+    if relative in known.nulls and limit.measure != ACCURACY:
         return "relative_to", f"can set only `{ACCURACY}` relative to a null, for `{shown}`"
-    if not is_made(limit.target):
-        near = nearest_name(limit.target).removeprefix(REFERENCE if relative else "")
+    if not known.is_made(limit.target):
+        near = known.nearest_name(limit.target).removeprefix(REFERENCE if relative else "")
         hint = f"the nearest known name is `{near}`" if near else "`audit init` lists all names"
         return "measure", (
             f"asks in `{shown}` for the measurement `{visible(limit.measure, 80)}`, which no check "
             f"makes{' as one number' if relative else ''}; {hint}"
         )
-    if limit.of_class and limit.measure.removeprefix(REFERENCE) not in [f"{p}*" for p in BY_CLASS]:
-        known = " or ".join(f"`{prefix}*`" for prefix in BY_CLASS)
-        return "class", f"can ask for a class only of {known}, for `{shown}`"
+    by_class = [f"{prefix}*" for prefix in known.by_class]
+    if limit.of_class and limit.measure.removeprefix(REFERENCE) not in by_class:
+        names = " or ".join(f"`{name}`" for name in by_class)
+        return "class", f"can ask for a class only of {names}, for `{shown}`"
     gains = limit.target.startswith(GAIN_PREFIXES)
     if gains and (limit.comparator not in ("at_least", "above") or limit.bound >= 1):
         text = f"needs `at_least` with a number below 1 for the gain in `{shown}`"

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from audit import checks
 from audit.core.errors import AuditError
 from audit.core.workers import WorkerChannel, WorkerDiedError, WorkerPool
 from audit.jobs.store import Store
 from audit.pipeline.audit import audit
-from audit.policy.limits import load_policy
+from audit.policy.limits import default_policy
 from audit.selftest.bench import Fixtures, Scale
 from audit.selftest.cases import Case
 from audit.selftest.expectations import Result
@@ -126,7 +127,12 @@ def tried(case: Case, bench: Fixtures, store: Store) -> Result:
     """Audit one case under the default policy."""
     trial = case.make(bench)
     done = audit(
-        trial.subject, trial.dataset, trial.profile, load_policy(), store=store, seed=bench.seed
+        trial.subject,
+        trial.dataset,
+        trial.profile,
+        default_policy(checks.vocabulary()),
+        store=store,
+        seed=bench.seed,
     )
     measurements = [m for found in done.measurements.values() for m in found]
     return Result.of(done.findings, measurements, done.crashed)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from audit.api import load_policy
 from audit.checks.data import check
+from audit.checks.data.jobs import listing as request_listing
 from audit.checks.data.run import listing
 from audit.data.load import load_dataset
 from audit.evidence.case import Case
@@ -13,9 +15,7 @@ from audit.evidence.decide import set_up_nulls, training
 from audit.evidence.outputs import facts, train_facts
 from audit.evidence.profile import profile
 from audit.evidence.shared_jobs import facts as request_facts
-from audit.evidence.shared_jobs import listing as request_listing
 from audit.policy.judge import judge
-from audit.policy.limits import load_policy
 
 RNG = np.random.default_rng(0)
 

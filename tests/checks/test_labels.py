@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
+from audit.api import load_policy
 from audit.checks.labels import check as labels
 from audit.evidence.case import Case
 from audit.evidence.profile import profile
@@ -13,7 +14,6 @@ from audit.jobs.store import Outcome
 from audit.kernels.assignment import best_permutation, cross_fitted
 from audit.policy.headline import headline
 from audit.policy.judge import judge
-from audit.policy.limits import load_policy
 
 RNG = np.random.default_rng(0)
 

@@ -8,18 +8,18 @@ import pytest
 
 from audit.checks.dimension import last_layer as check
 from audit.checks.dimension.run_last_layer import dimension
-from audit.jobs.job import Job
 from audit.jobs.store import Outcome
+from tests.samples.kinds import job_of
 
 N = 400
 CLASSES = ("line", "cube", "few")
 
 
 def found(labels, features, **params):
-    after = tuple(Job(kind="subject_outputs", label=name) for name in ("trained", "fresh"))
+    after = tuple(job_of("subject_outputs", label=name) for name in ("trained", "fresh"))
     after = (after[0], after[1].model_copy(update={"params": {"untrained": True}}))
     outcome = Outcome({}, {"features": features.astype(np.float32)})
-    job = Job(kind="dimension", label="of the model", after=after, params=params)
+    job = job_of("dimension", label="of the model", after=after, params=params)
     context = SimpleNamespace(split=lambda _: SimpleNamespace(labels=labels))
     return dimension(job, context, {j.key: outcome for j in after}, lambda _: None).values
 

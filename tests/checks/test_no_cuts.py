@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from audit.api import load_policy
 from audit.checks.dimension import jobs as id_requests
 from audit.checks.dimension import profile as id_profile
 from audit.checks.dimension.run_profile import NO_CUTS
@@ -16,7 +17,6 @@ from audit.evidence.case import Case
 from audit.evidence.profile import profile
 from audit.jobs.store import Outcome
 from audit.policy.judge import judge
-from audit.policy.limits import load_policy
 from tests.checks.test_probes import setup_of
 from tests.samples.policy import one_limit
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from audit.api import load_policy
 from audit.checks.preprocessing import check
+from audit.checks.preprocessing.jobs import preprocessing as request
 from audit.checks.preprocessing.run import alternatives, preprocessing
 from audit.core.errors import AuditError
 from audit.data.dataset import Dataset
@@ -16,14 +18,12 @@ from audit.evidence.case import Case
 from audit.evidence.context import JobContext
 from audit.evidence.profile import profile
 from audit.evidence.setup import Setup
-from audit.evidence.shared_jobs import preprocessing as request
 from audit.evidence.shared_jobs import train_facts
 from audit.inputs.model import described, overridden
 from audit.inputs.settings import Settings
 from audit.jobs.store import Outcome
 from audit.model.spec import Preprocessing
 from audit.policy.judge import judge
-from audit.policy.limits import load_policy
 from audit.runs.report import load_report
 from tests.samples.audits import tiny_flags
 

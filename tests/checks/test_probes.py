@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from audit.api import load_policy
 from audit.checks.probes import check
 from audit.checks.probes import jobs as probe_requests
 from audit.checks.probes.run import material, probes
@@ -22,7 +23,6 @@ from audit.jobs.store import Outcome
 from audit.model.checkpoint import load_subject
 from audit.model.network.split import find_cuts
 from audit.policy.judge import judge
-from audit.policy.limits import load_policy
 
 CUTS = tuple(
     CutPoint(name=name, depth=depth, head=name == "head")

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from audit import checks
+from audit.api import load_policy
 from audit.baselines.train import Images, predict, statistics
 from audit.checks.transfer import jobs as transfer_requests
 from audit.checks.transfer import split as split_transfer
@@ -28,7 +30,6 @@ from audit.jobs.store import Outcome, Store
 from audit.model.network.split import outputs
 from audit.model.spec import ModelSpec, Preprocessing
 from audit.policy.judge import judge
-from audit.policy.limits import load_policy
 from tests.samples.audits import KWARGS, picture
 
 CLASSES = ("bright", "dark", "upper", "lower", "striped")
@@ -86,7 +87,7 @@ def opened(dataset, others=None, **more):
 def experiment(dataset):
     setup, context = opened(dataset, transfer_classes=("upper", "bright"))
     jobs = merged(split_transfer.needs(setup))
-    return setup, context, execute(jobs, context, Store(None), Progress(quiet=True))
+    return setup, context, execute(jobs, context, Store(None), Progress(quiet=True), checks.kinds())
 
 
 def test_a_division_is_the_seed_s():
@@ -328,7 +329,7 @@ def test_other_data_are_b_and_the_model_is_a(dataset):
     assert all("subject" in job.params and not job.after for job in of_a)
     assert {job.params["side"] for job in split_transfer.needs(setup) if job.kind == "split_base"
             } == {"b"}  # fmt: skip
-    done = execute([of_a[0]], context, Store(None), Progress(quiet=True))
+    done = execute([of_a[0]], context, Store(None), Progress(quiet=True), checks.kinds())
     assert done.outcomes[of_a[0].key].arrays["errors"].shape == (200,)
 
 
@@ -337,7 +338,7 @@ def test_other_data_bring_groups_and_no_specialisation(dataset):
     twice = replace(dataset, eval=dataset.eval.select(np.arange(400) // 2))
     setup, context = opened(dataset, {"transfer": twice})
     base = transfer_requests.base(setup, "b")
-    done = execute([base], context, Store(None), Progress(quiet=True))
+    done = execute([base], context, Store(None), Progress(quiet=True), checks.kinds())
     groups = done.outcomes[base.key].arrays["groups"]
     assert len(groups) == 400
     assert (groups[::2] == groups[1::2]).all()

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from audit.api import load_policy
 from audit.checks.transfer import own as transfer
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case
@@ -13,7 +14,6 @@ from audit.evidence.profile import PROFILES
 from audit.evidence.setup import CutPoint
 from audit.jobs.store import Outcome
 from audit.policy.judge import judge
-from audit.policy.limits import load_policy
 
 N = 1000
 CUTS = (CutPoint(name="layer2", depth=0.5, head=False), CutPoint(name="head", depth=1, head=True))

@@ -12,7 +12,7 @@ import yaml
 from junitparser import JUnitXml
 from lxml import etree
 
-from audit.policy.limits import load_policy
+from audit.api import load_policy
 from tests.samples.audits import sets
 
 ROOT = Path(__file__).parents[2]

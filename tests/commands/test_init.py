@@ -2,9 +2,11 @@
 
 import re
 
+from audit import checks
+from audit.api import load_policy
 from audit.commands.init import about, text
 from audit.inputs.settings import Settings, chosen_policy, load_settings
-from audit.policy.limits import load_policy, resolved
+from audit.policy.limits import resolved
 from audit.reports import yaml
 
 LIMIT = re.compile(r"^  # (\w+: \{.*\})$", re.MULTILINE)
@@ -12,7 +14,10 @@ LIMIT = re.compile(r"^  # (\w+: \{.*\})$", re.MULTILINE)
 
 def test_the_file_is_written_once_and_changes_nothing(command, tmp_path, capsys):
     assert command("init") == 0
-    assert load_settings(tmp_path / "audit.yaml", {}).model_dump() == Settings().model_dump()
+    assert (
+        load_settings(tmp_path / "audit.yaml", {}, checks.vocabulary()).model_dump()
+        == Settings().model_dump()
+    )
     before = (tmp_path / "audit.yaml").read_bytes()
     assert command("init") == 2
     assert "audit: OUT_EXISTS: init needs a new file" in capsys.readouterr().err
@@ -30,7 +35,8 @@ def test_every_setting_stands_there_with_its_meaning():
 
 def test_the_default_limits_can_be_uncommented(tmp_path):
     (tmp_path / "audit.yaml").write_text(LIMIT.sub(r"  \1", text()))
-    policy = chosen_policy(load_settings(tmp_path / "audit.yaml", {}), None)
+    known = checks.vocabulary()
+    policy = chosen_policy(load_settings(tmp_path / "audit.yaml", {}, known), None, known)
     default = resolved(load_policy())["limits"]
     assert {k: v for k, v in resolved(policy)["limits"].items() if k in default} == default
     assert len(policy.limits) == len(default) + 4

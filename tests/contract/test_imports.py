@@ -33,10 +33,7 @@ FLOORS = {  # of every room: it imports only lower floors, and itself
     "benchmarks": 7,
 }
 STILL = {  # arrows that are left over from before, to be cut
-    "audit.jobs.attempt": {"audit.evidence.context", "audit.checks.executors"},
-    "audit.jobs.execute": {"audit.evidence.context", "audit.checks.transfer.memory"},
-    "audit.jobs.scheduler": {"audit.evidence.context", "audit.checks.transfer.memory"},
-    "audit.selftest.trials": {"audit.pipeline.audit"},
+    "audit.selftest.trials": {"audit.pipeline.audit", "audit.checks"},
 }
 FILES = {  # file -> its name as a module
     path: ".".join(path.relative_to(folder.parent).with_suffix("").parts)

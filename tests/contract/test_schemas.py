@@ -11,10 +11,10 @@ import jsonschema
 import pytest
 
 import audit
+from audit.api import load_policy
 from audit.core.errors import AuditError
 from audit.pipeline import schema
 from audit.pipeline.rejudge import judged_again, write_formats
-from audit.policy.limits import load_policy
 from audit.record import SCHEMA_VERSION
 from audit.reports import FORMATS
 from audit.reports import yaml as plain_yaml

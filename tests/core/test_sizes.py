@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from audit import checks
 from audit.core.errors import AuditError
 from audit.core.sizes import WHOLE, flag, frame_of, framed, parsed, shown
 from audit.data.load import load_dataset
@@ -78,7 +79,7 @@ def test_the_side_of_an_input_that_only_patches_tell_is_said_to_be_a_guess(tmp_p
 
 def test_settings_take_sizes(tmp_path, data, model, command, capsys):
     (tmp_path / "audit.yaml").write_text("img_size: [24, 16]\n")
-    assert load_settings(tmp_path / "audit.yaml", {}).img_size == (24, 16)
+    assert load_settings(tmp_path / "audit.yaml", {}, checks.vocabulary()).img_size == (24, 16)
     assert load_settings(None, {"img_size": "24x16"}).img_size == (24, 16)
     for wrong in ("-3", "[1, 2, 3]", "wide", "0", "32x5000", "400x20"):
         (tmp_path / "wrong.yaml").write_text(f"img_size: {wrong}\n")

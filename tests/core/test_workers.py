@@ -12,18 +12,22 @@ import numpy as np
 import pytest
 import torch
 
-from audit.checks.executors import KINDS
+from audit import checks
 from audit.core import workers as workers
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.core.workers import WorkerDiedError, WorkerPool, WorkerResult, worker_count
+from audit.jobs.attempt import Work
 from audit.jobs.execute import execute
-from audit.jobs.job import BASELINE_KINDS, Job, longest_chains
+from audit.jobs.job import longest_chains
+from audit.jobs.kind import kinds_in
 from audit.jobs.scheduler import JobResults, Scheduler
 from audit.jobs.store import Outcome, Store
 from tests.samples.audits import TINY, invoked, sets
+from tests.samples.kinds import job_of, patch
 
 SHOP = SimpleNamespace(device="cpu")
+BASELINES = kinds_in(checks.kinds(), "baseline")
 
 
 def messages(*works, size=2):
@@ -176,7 +180,7 @@ def test_the_error_of_an_input_comes_back_as_it_was():
 
 
 def chain(kind, n, after=(), cost=1.0):
-    return Job(kind=kind, label=f"{kind} {n}", params={"n": n}, after=after, cost=cost)
+    return job_of(kind, label=f"{kind} {n}", params={"n": n}, after=after, cost=cost)
 
 
 def test_the_longest_chain_begins_first():
@@ -196,8 +200,7 @@ def adding(monkeypatch):
         total = 1 + sum(results[needed.key].arrays["n"] for needed in job.after)
         return Outcome({"pid": os.getpid()}, {"n": np.array(total)})
 
-    for kind in KINDS:
-        monkeypatch.setitem(KINDS, kind, add)
+    patch(monkeypatch, **dict.fromkeys(checks.kinds(), add))
 
 
 def diamond():
@@ -210,16 +213,21 @@ def diamond():
     return [facts, *chosen, *fits, *shown, chain("stack", 0, tuple(shown)), chain("dimension", 0)]
 
 
+def work(done):
+    """What every job is done with."""
+    return Work(SHOP, Store(None), checks.kinds(), done.outcomes)
+
+
 @pytest.mark.parametrize("stored", [False, True])
 def test_side_by_side_gives_what_one_by_one_gives(adding, tmp_path, stored):
     jobs = diamond()
-    alone = execute(jobs, SHOP, Store(None), Progress(quiet=True))
+    alone = execute(jobs, SHOP, Store(None), Progress(quiet=True), checks.kinds())
     store = Store(tmp_path if stored else None)
-    done = execute(jobs, SHOP, store, Progress(quiet=True), size=2)
+    done = execute(jobs, SHOP, store, Progress(quiet=True), checks.kinds(), size=2)
     for job in jobs:
         assert done.outcomes[job.key].arrays == alone.outcomes[job.key].arrays
         in_workers = done.outcomes[job.key].values["pid"] != os.getpid()
-        assert in_workers == (job.kind in BASELINE_KINDS)
+        assert in_workers == (job.kind in BASELINES)
         assert store.has(job.kind, job.key)
     assert done.seconds.keys() == alone.seconds.keys()
 
@@ -234,11 +242,10 @@ def test_a_child_that_ends_is_noticed_between_the_jobs_that_are_done_here(adding
             time.sleep(0.01)
         return Outcome({})
 
-    monkeypatch.setitem(KINDS, "dimension", wait)
+    patch(monkeypatch, dimension=wait)
     progress = Progress(quiet=True)
-    Scheduler(
-        {job.key: job for job in jobs}, SHOP, Store(None), progress, JobResults(), pool
-    ).do_all()
+    done, waiting = JobResults(), {job.key: job for job in jobs}
+    Scheduler(waiting, work(done), progress, done, pool, BASELINES).do_all()
     begun = [line.split(" ", 1)[1] for line in progress.lines]
     assert begun[:2] == ["choose 0", "dimension 0"]
     assert begun.index("fit 0") < begun.index("dimension 2")
@@ -259,12 +266,11 @@ def test_a_copy_that_lacked_memory_is_done_once_more_when_no_other_runs(why, add
         time.sleep(0.5)
         return Outcome({}, {"n": np.array(2)})
 
-    monkeypatch.setitem(KINDS, "transfer", learn)
+    patch(monkeypatch, transfer=learn)
     jobs = {job.key: job for job in (chain("transfer", n, cost=3.0 - n) for n in range(3))}
     done, pool = JobResults(), WorkerPool(2)
-    scheduler = Scheduler(
-        dict(jobs), SHOP, Store(None), Progress(quiet=True), done, pool, ("transfer",)
-    )
+    apart = frozenset(["transfer"])
+    scheduler = Scheduler(dict(jobs), work(done), Progress(quiet=True), done, pool, apart)
     scheduler.do_all()
     assert not done.failures
     assert [int(done.outcomes[key].arrays["n"]) for key in jobs] == [1, 2, 2]
@@ -273,13 +279,10 @@ def test_a_copy_that_lacked_memory_is_done_once_more_when_no_other_runs(why, add
 
 def failed_where(monkeypatch, choose):
     """Labels that failed where `choose 1` does what is given, and those that began, in order."""
-    monkeypatch.setitem(
-        KINDS,
-        "choose",
-        lambda job, *_: choose() if job.params["n"] == 1 else Outcome({}, {"n": np.array(0)}),
-    )
+    other = Outcome({}, {"n": np.array(0)})
+    patch(monkeypatch, choose=lambda job, *_: choose() if job.params["n"] == 1 else other)
     jobs, progress = diamond(), Progress(quiet=True)
-    done = execute(jobs, SHOP, Store(None), progress, size=2)
+    done = execute(jobs, SHOP, Store(None), progress, checks.kinds(), size=2)
     failed = [job for job in jobs if job.key in done.failures]
     return [(job.kind, job.params["n"]) for job in failed], done.failures.get(jobs[2].key, "")
 
@@ -304,7 +307,7 @@ def test_a_job_whose_child_was_killed_is_done_once_more_here(adding, monkeypatch
 def test_where_no_child_can_be_started_all_is_done_here(adding, monkeypatch):
     monkeypatch.setattr(os, "fork", lambda: (_ for _ in ()).throw(BlockingIOError("no more")))
     jobs = diamond()
-    done = execute(jobs, SHOP, Store(None), Progress(quiet=True), size=2)
+    done = execute(jobs, SHOP, Store(None), Progress(quiet=True), checks.kinds(), size=2)
     assert {outcome.values["pid"] for outcome in done.outcomes.values()} == {os.getpid()}
     assert not done.failures
 
@@ -315,9 +318,9 @@ def test_a_job_that_refuses_its_input_ends_all_and_leaves_no_child(adding, monke
             raise AuditError("DATA_ODD", "one sentence.")
         time.sleep(60)
 
-    monkeypatch.setitem(KINDS, "choose", refuses)
+    patch(monkeypatch, choose=refuses)
     with pytest.raises(AuditError, match="one sentence"):
-        execute(diamond(), SHOP, Store(None), Progress(quiet=True), size=2)
+        execute(diamond(), SHOP, Store(None), Progress(quiet=True), checks.kinds(), size=2)
     assert not multiprocessing.active_children()
 
 

@@ -9,14 +9,14 @@ from audit.baselines.train import Diverged
 from audit.evidence import choose_recipe as choosing
 from audit.evidence.choose_recipe import RecipeSearch, choose_network
 from audit.evidence.ladder import make_null
-from audit.jobs.job import Job
 from audit.jobs.resume import ResumeState
 from audit.pipeline.provenance import after_diverging
 from tests.baselines.test_train import images
+from tests.samples.kinds import job_of
 
 BUDGET = 800
 GIVEN = {"images_seen": BUDGET, "seed": 0, "rehearsals": 2, "doublings": 1}
-JOB = Job(kind="choose", label="x", params=GIVEN | {"rates": [0.05, 0.1, 0.2]})
+JOB = job_of("choose", label="x", params=GIVEN | {"rates": [0.05, 0.1, 0.2]})
 
 
 shares = []  # of the choice that are done, as they were told

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from audit import checks
 from audit.baselines import train as loop
 from audit.baselines.device import device_of, moved
 from audit.baselines.train import Recipe, accuracy, is_memory, predict, train
 from audit.checks.dimension import jobs as id_requests
-from audit.checks.executors import KINDS
 from audit.checks.transfer.retrain import Curve, Start, learn
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
@@ -109,8 +109,11 @@ def test_the_model_runs_there(data, model):
     with accelerator() as there:
         away = replace(here, device=AWAY)
         away.require_device()
+        kinds = checks.kinds()
         for job in jobs:
-            one, other = (KINDS[job.kind](job, context, {}, quiet) for context in (here, away))
+            one, other = (
+                kinds[job.kind].executor()(job, context, {}, quiet) for context in (here, away)
+            )
             for name, values in one.arrays.items():
                 np.testing.assert_allclose(other.arrays[name], values, rtol=1e-3, atol=1e-4)
     assert there.operations

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from audit.api import load_policy
 from audit.checks import ALL
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case
@@ -13,7 +14,6 @@ from audit.evidence.setup import CutPoint, Setup
 from audit.jobs.job import merged
 from audit.jobs.store import Outcome
 from audit.policy.judge import judge, verdict
-from audit.policy.limits import load_policy
 from audit.record import Measurement
 
 N, CLASSES = 2000, 10
@@ -236,7 +236,7 @@ def test_a_crashed_check_is_never_a_pass():
 
 def test_a_local_null_below_colour_was_not_trained():
     """Starved at chance its learning curve is flat, and looks as if it had finished."""
-    order = nesting(setup())
+    order = nesting(setup(), trained=True)
     assert {("colour", n.name) for n in setup().nulls if n.trained} <= set(order)
     assert ("prior", "stack") not in order
 

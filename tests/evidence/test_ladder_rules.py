@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from audit.api import load_policy
 from audit.checks.accuracy_gap import check as accuracy_gap
 from audit.checks.accuracy_gap.breakdown import halves, per_class, together
 from audit.evidence import shared_jobs as requests
@@ -15,7 +16,6 @@ from audit.evidence.null_errors import nesting, read_ladder
 from audit.evidence.profile import PROFILES
 from audit.jobs.store import Outcome
 from audit.policy.judge import judge
-from audit.policy.limits import load_policy
 from audit.stats.paired import pair
 from tests.evidence import test_ladder
 from tests.evidence.test_ladder import CLASSES, N, case, setup
@@ -95,7 +95,9 @@ def test_one_failed_seed_of_two_breaks_a_null(monkeypatch):
 
 
 def test_who_sees_more_must_not_be_worse():
-    order = set(nesting(setup().model_copy(update={"nulls": ladder(32, PROFILES["default"])})))
+    order = set(
+        nesting(setup().model_copy(update={"nulls": ladder(32, PROFILES["default"])}), trained=True)
+    )
     wanted = {("bagnet-5", "bagnet-9"), ("bagnet-9", "sighted-9"), ("circular-9", "coordconv-9")}
     assert wanted <= order
     assert not {(b, a) for a, b in wanted} & order

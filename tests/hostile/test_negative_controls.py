@@ -14,6 +14,7 @@ import torch
 import yaml as careless
 from PIL import Image, PngImagePlugin
 
+from audit import checks
 from audit.core.errors import AuditError
 from audit.data import idx, scan
 from audit.data.images import ImageProblemError, decode_bytes
@@ -96,9 +97,9 @@ def test_without_the_check_of_its_fields_a_limit_may_be_nan(monkeypatch):
     raw = {"limits": {"gain": {"measure": "accuracy_gap.gain.*", "severity": "gate"}}}
     raw["limits"]["gain"] |= yaml.load(LIMIT.format(".nan"))["limits"]["gain"]
     with pytest.raises(AuditError, match="needs a finite number"):
-        parse_policy(raw, base=None)
+        parse_policy(raw, checks.vocabulary(), base=None)
     monkeypatch.setattr(limits, "_problem", lambda key, value: "")
-    (limit,) = parse_policy(raw, base=None).limits
+    (limit,) = parse_policy(raw, checks.vocabulary(), base=None).limits
     assert limit.bound != limit.bound
 
 

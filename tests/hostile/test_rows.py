@@ -15,15 +15,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from audit.checks.executors import KINDS
 from audit.cli import ignore_broken_pipe
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.jobs.execute import execute
-from audit.jobs.job import Job
 from audit.jobs.store import Outcome, Store
 from tests.hostile.test_checkpoints import assert_refused
 from tests.samples.images import cats_and_dogs
+from tests.samples.kinds import job_of, kinds_with
 
 STORED = Path(__file__).parents[1] / "samples/report-v1"
 
@@ -190,12 +189,12 @@ def worked(root, log, locked):
         time.sleep(0.05)
         return OUTCOME
 
-    KINDS["fit"] = slow
     store = Store(root)
     if not locked:
         store.lock = lambda *_: nullcontext()
-    jobs = [Job(kind="fit", label=str(i), params={"i": i}) for i in range(8)]
-    done = execute(jobs, SimpleNamespace(device="cpu"), store, Progress(quiet=True))
+    jobs = [job_of("fit", label=str(i), params={"i": i}) for i in range(8)]
+    context, kinds = SimpleNamespace(device="cpu"), kinds_with(fit=slow)
+    done = execute(jobs, context, store, Progress(quiet=True), kinds)
     assert all((o.arrays["x"] == OUTCOME.arrays["x"]).all() for o in done.outcomes.values())
     assert len(done.outcomes) == 8
 

@@ -9,26 +9,26 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from audit import checks
+from audit.api import load_policy
 from audit.baselines.train import Diverged, Recipe, predict, train
-from audit.checks.executors import KINDS
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.data import decoder_pool as apart
 from audit.inputs.model import file_digest, require_unchanged
 from audit.inputs.settings import Settings
 from audit.jobs.execute import execute
-from audit.jobs.job import Job
 from audit.jobs.store import Store
 from audit.pipeline import provenance as assemble
 from audit.pipeline.batch import Batch
 from audit.pipeline.run_folder import write_run
 from audit.pipeline.session import audit_one
-from audit.policy.limits import load_policy
 from audit.runs.report import load_report
 from tests.baselines.test_train import images, network
 from tests.data.test_decoder_pool import PLAIN, SMALL, boot, packed  # noqa: F401 - a fixture
 from tests.reports.test_text import files_at_most
 from tests.samples.images import noise
+from tests.samples.kinds import job_of, patch
 
 # Input changes during the run
 
@@ -105,9 +105,11 @@ def test_what_fails_is_not_measured_in_words_that_are_safe(error, words, monkeyp
     def full(*_):
         raise error
 
-    monkeypatch.setitem(KINDS, "fit", full)
-    job = Job(kind="fit", label="training x")
-    done = execute([job], SimpleNamespace(device="cpu"), Store(None), Progress(quiet=False))
+    patch(monkeypatch, fit=full)
+    job = job_of("fit", label="training x")
+    done = execute(
+        [job], SimpleNamespace(device="cpu"), Store(None), Progress(quiet=False), checks.kinds()
+    )
     said = done.failures[job.key] + capsys.readouterr().err.replace("\n", "")
     assert job.key not in done.outcomes
     assert said.isprintable()

@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from audit.checks.executors import KINDS
+from audit import checks
 from audit.commands.init import text
 from audit.core.errors import AuditError
 from audit.data.load import load_dataset
@@ -20,6 +20,7 @@ from audit.inputs.settings import load_settings
 from audit.jobs.store import Outcome, read_entry, write_entry
 from audit.runs.report import load_report
 from tests.samples.audits import TINY, invoked, make_folder, refused, sets
+from tests.samples.kinds import patch
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +28,9 @@ def folder(tmp_path_factory, data, cache, finished):
     """Exported from the cache of a finished audit: nothing is trained."""
     out = tmp_path_factory.mktemp("nulls") / "nulls"
     words = ["--data", data, "-o", out, "--cache", cache, "--quick", *sets(TINY), "-q"]
-    with pytest.MonkeyPatch.context() as patch:
-        for kind in ("choose", "fit", "train_facts"):
-            patch.setitem(KINDS, kind, lambda *_: pytest.fail("it was in the cache"))
+    with pytest.MonkeyPatch.context() as monkey:
+        trained = ("choose", "fit", "train_facts")
+        patch(monkey, **dict.fromkeys(trained, lambda *_: pytest.fail("it was in the cache")))
         invoked("nulls", "fit", *words)
     return out
 
@@ -39,9 +40,12 @@ def audited(tmp_path_factory, data, model, folder):
     """An audit with the folder, an empty cache, and evaluation images alone."""
     out, done = tmp_path_factory.mktemp("ci") / "run", []
     words = [model, "--eval-data", data / "val", "--nulls", folder, "--no-cache", "--out", out]
-    with pytest.MonkeyPatch.context() as patch:
-        for kind, executor in list(KINDS.items()):
-            patch.setitem(KINDS, kind, lambda *a, k=kind, e=executor: done.append(k) or e(*a))
+    with pytest.MonkeyPatch.context() as monkey:
+        noted = {
+            name: lambda *a, k=kind: done.append(k.name) or k.executor()(*a)
+            for name, kind in checks.kinds().items()
+        }
+        patch(monkey, **noted)
         invoked(*words, "-q", "--threads", "1", "--pretrained-on", "none")
     return out, done
 
@@ -156,13 +160,16 @@ def test_a_folder_decides_the_precision_unless_it_is_asked_for(folder):
 
 def test_what_init_writes_leaves_profile_and_seed_to_the_folder(folder, tmp_path):
     (tmp_path / "audit.yaml").write_text(text())
-    fitted, settings = read_nulls(folder), load_settings(tmp_path / "audit.yaml", {})
+    fitted, settings = (
+        read_nulls(folder),
+        load_settings(tmp_path / "audit.yaml", {}, checks.vocabulary()),
+    )
     assert profile_with(fitted, settings) == fitted.manifest.profile
     assert settings.model_fields_set.isdisjoint(("profile", "seed"))
     for line in ("profile: default", "seed: 4"):
         (tmp_path / "audit.yaml").write_text(line)
         with pytest.raises(AuditError, match=r"NULLS_(LACKING|OTHER_SEED): .*in audit.yaml: "):
-            profile_with(fitted, load_settings(tmp_path / "audit.yaml", {}))
+            profile_with(fitted, load_settings(tmp_path / "audit.yaml", {}, checks.vocabulary()))
 
 
 @pytest.mark.parametrize("name", ["values.json", "arrays.safetensors", "manifest.json"])

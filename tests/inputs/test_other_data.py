@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from audit import checks
 from audit.core.errors import AuditError
 from audit.inputs.data import load_others, names_of, others, words
 from audit.inputs.settings import Settings
@@ -104,7 +105,7 @@ def test_the_configuration_name_it(beside, monkeypatch, tmp_path):
     from audit.inputs.settings import load_settings
 
     (tmp_path / "audit.yaml").write_text(f"probe_data: {beside}")
-    settings = load_settings(tmp_path / "audit.yaml", {})
+    settings = load_settings(tmp_path / "audit.yaml", {}, checks.vocabulary())
     words = repeat_command("m.pt", settings, {"config": None, "policy": None})
     assert words == f"audit m.pt --probe-data {beside}"
 

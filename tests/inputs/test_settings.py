@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from audit import checks
 from audit.core.errors import AuditError
 from audit.inputs.data import load_data
 from audit.inputs.settings import PATHS, Settings, chosen_policy, chosen_profile, load_settings
@@ -24,7 +25,7 @@ def test_settings_name_file_and_line(tmp_path):
     for written, message in cases.items():
         (tmp_path / "audit.yaml").write_text(written)
         with pytest.raises(AuditError, match=message):
-            load_settings(tmp_path / "audit.yaml", {})
+            load_settings(tmp_path / "audit.yaml", {}, checks.vocabulary())
 
 
 @pytest.mark.parametrize(("written", "use", "message"), [
@@ -35,10 +36,16 @@ def test_settings_name_file_and_line(tmp_path):
 def test_what_is_noticed_later_names_the_line_too(written, use, message, tmp_path):
     (tmp_path / "audit.yaml").write_text(written)
     with pytest.raises(AuditError, match=message):
-        use(load_settings(tmp_path / "audit.yaml", {}))
+        use(load_settings(tmp_path / "audit.yaml", {}, checks.vocabulary()))
     name = written.rpartition("\n")[2].partition(":")[0]
     with pytest.raises(AuditError, match=r"^\w+: the "):  # a flag has no line
-        use(load_settings(tmp_path / "audit.yaml", {name: Path("y") if name != "profile" else "y"}))
+        use(
+            load_settings(
+                tmp_path / "audit.yaml",
+                {name: Path("y") if name != "profile" else "y"},
+                checks.vocabulary(),
+            )
+        )
 
 
 @pytest.mark.parametrize(("changes", "message"), [
@@ -56,13 +63,17 @@ def test_what_is_wrong_with_a_change_of_the_profile(changes, message):
 
 def test_null_is_not_set_and_flags_come_first(tmp_path):
     (tmp_path / "audit.yaml").write_text("seed: null\nimg_size: 8")
-    settings = load_settings(tmp_path / "audit.yaml", {"img_size": 9, "data": None})
+    settings = load_settings(
+        tmp_path / "audit.yaml", {"img_size": 9, "data": None}, checks.vocabulary()
+    )
     assert (settings.seed, settings.img_size, settings.data) == (0, 9, None)
 
 
 def test_paths_are_relative_to_the_file_that_names_them(tmp_path):
     (tmp_path / "audit.yaml").write_text("".join(f"{name}: in/{name}\n" for name in PATHS))
-    settings = load_settings(tmp_path / "audit.yaml", {"nulls": Path("here"), "data": None})
+    settings = load_settings(
+        tmp_path / "audit.yaml", {"nulls": Path("here"), "data": None}, checks.vocabulary()
+    )
     assert settings.nulls == Path("here")
     for name in set(PATHS) - {"nulls"}:
         assert getattr(settings, name) == tmp_path / "in" / name
@@ -72,11 +83,11 @@ def test_paths_are_relative_to_the_file_that_names_them(tmp_path):
 
 def test_an_absolute_path_stays(tmp_path):
     (tmp_path / "audit.yaml").write_text("data: /images")
-    assert load_settings(tmp_path / "audit.yaml", {}).data == Path("/images")
+    assert load_settings(tmp_path / "audit.yaml", {}, checks.vocabulary()).data == Path("/images")
 
 
 def test_limits_stand_in_one_place(tmp_path):
     settings = Settings(limits={"gain": {"at_least": 0.2}})
-    assert chosen_policy(settings, None).limits[0].bound == 0.2
+    assert chosen_policy(settings, None, checks.vocabulary()).limits[0].bound == 0.2
     with pytest.raises(AuditError, match=r"CONFIG_TWO_POLICIES: .*`limits` and --policy names"):
-        chosen_policy(settings, tmp_path / "policy.yaml")
+        chosen_policy(settings, tmp_path / "policy.yaml", checks.vocabulary())

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from audit import checks
 from audit.baselines.patch_net import PatchNet, PatchSampling
 from audit.baselines.train import Images, Recipe, predict
 from audit.checks.accuracy_gap.pictures import map_of
-from audit.checks.executors import KINDS
 from audit.checks.transfer.retrain import Features
 from audit.core.progress import Progress, duration
 from audit.evidence.choose_recipe import (
@@ -24,25 +24,26 @@ from audit.evidence.decide import spread
 from audit.evidence.ladder import make_null
 from audit.evidence.outputs import quarter
 from audit.jobs.execute import execute
-from audit.jobs.job import VERSIONS, Job
 from audit.jobs.store import Outcome, Store
+from tests.samples.kinds import job_of, patch
 
 
 def test_every_kind_has_an_executor_and_a_version():
-    assert set(KINDS) == set(VERSIONS)
+    for kind in checks.kinds().values():
+        assert callable(kind.executor())
+        assert kind.version > 0
 
 
 def test_a_job_that_raises_takes_only_those_that_need_it(monkeypatch):
     def raising(*_):
         raise RuntimeError("as planted")
 
-    monkeypatch.setitem(KINDS, "fit", raising)
-    monkeypatch.setitem(KINDS, "stack", lambda *_: Outcome({"done": 1}))
-    bad = Job(kind="fit", label="training x")
-    needy, other = Job(kind="facts", label="f", after=(bad,)), Job(kind="stack", label="s")
-    done = execute(
-        [bad, needy, other], SimpleNamespace(device="cpu"), Store(None), Progress(quiet=True)
-    )
+    patch(monkeypatch, fit=raising)
+    patch(monkeypatch, stack=lambda *_: Outcome({"done": 1}))
+    bad = job_of("fit", label="training x")
+    needy, other = job_of("facts", label="f", after=(bad,)), job_of("stack", label="s")
+    context, progress = SimpleNamespace(device="cpu"), Progress(quiet=True)
+    done = execute([bad, needy, other], context, Store(None), progress, checks.kinds())
     assert "as planted" in done.failures[bad.key]
     assert "needs what failed" in done.failures[needy.key]
     assert done.outcomes[other.key].values == {"done": 1}
@@ -50,10 +51,11 @@ def test_a_job_that_raises_takes_only_those_that_need_it(monkeypatch):
 
 def test_stored_jobs_are_not_done_again(monkeypatch):
     store, calls = Store(None), []
-    monkeypatch.setitem(KINDS, "fit", lambda *_: calls.append(1) or Outcome({"n": 1}))
-    job = Job(kind="fit", label="x")
-    execute([job], SimpleNamespace(device="cpu"), store, Progress(quiet=True))
-    again = execute([job], SimpleNamespace(device="cpu"), store, Progress(quiet=True))
+    patch(monkeypatch, fit=lambda *_: calls.append(1) or Outcome({"n": 1}))
+    job = job_of("fit", label="x")
+    context, kinds = SimpleNamespace(device="cpu"), checks.kinds()
+    execute([job], context, store, Progress(quiet=True), kinds)
+    again = execute([job], context, store, Progress(quiet=True), kinds)
     assert calls == [1]
     assert again.reused == {job.key}
 

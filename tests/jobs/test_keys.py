@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from audit.baselines import TRIVIAL
+from audit.baselines import is_linear
 from audit.data.dataset import evaluation_only
 from audit.evidence import shared_jobs as requests
 from audit.evidence.decide import Training, agree, set_up_nulls
@@ -46,11 +46,7 @@ def test_precision_names_what_nulls_learn_and_32_bits_is_no_name():
 
 def trivial():
     """Keys of the nulls that are no networks."""
-    return {
-        job.key
-        for job in null_jobs(setup())
-        if str(job.params.get("null")).partition("-")[0] in TRIVIAL
-    }
+    return {job.key for job in null_jobs(setup()) if is_linear(str(job.params.get("null")))}
 
 
 def test_facts_are_of_both_splits():

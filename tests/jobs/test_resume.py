@@ -7,25 +7,25 @@ import numpy as np
 import pytest
 import torch
 
+from audit import checks
 from audit.baselines.train import Recipe, train
-from audit.checks.executors import KINDS
 from audit.checks.transfer.retrain import Curve, Start, learn
 from audit.core.progress import Progress
 from audit.evidence.context import JobContext
 from audit.evidence.outputs import NotFinite, forward
 from audit.jobs import resume as states
 from audit.jobs.execute import execute
-from audit.jobs.job import Job
 from audit.jobs.resume import ResumeState, RowBuffer
 from audit.jobs.store import Outcome, Store
 from tests.baselines.test_train import images, sibling
 from tests.checks import test_retrain as test_retraining
 from tests.checks.test_retrain import SPEC, cut_at
 from tests.hostile.test_faults import full, killed_at
+from tests.samples.kinds import job_of, kinds_with, patch
 
 X = {"x": torch.arange(6.0).view(2, 3), "half": torch.ones(2).bfloat16()}
 RECIPE = Recipe(images_seen=6400, batch=64, rate=0.01)
-JOB = Job(kind="fit", label="training x")
+JOB = job_of("fit", label="training x")
 
 
 @pytest.fixture
@@ -128,12 +128,12 @@ def work(root, stop=None):
         train(network, images(side=16), RECIPE, seed=0, progress=progress, keeper=keeper)
         return Outcome({}, {"w": network.fc.weight.detach().numpy()})
 
-    KINDS["fit"] = fit
-    return execute([JOB], JobContext(None, None, None), Store(root), Progress(quiet=True))
+    context, kinds = JobContext(None, None, None), kinds_with(fit=fit)
+    return execute([JOB], context, Store(root), Progress(quiet=True), kinds)
 
 
 def test_a_training_that_was_stopped_goes_on(tmp_path, eager, monkeypatch):
-    monkeypatch.setitem(KINDS, "fit", None)
+    patch(monkeypatch, fit=None)
     root = tmp_path / "cache"
     with pytest.raises(KeyboardInterrupt):
         work(root, 60)
@@ -201,9 +201,9 @@ def test_what_may_be_at_fault_is_not_kept(tmp_path, eager, monkeypatch):
         context.resume_state.save("a", X)
         raise RuntimeError("as planted")
 
-    monkeypatch.setitem(KINDS, "fit", failing)
+    patch(monkeypatch, fit=failing)
     context = JobContext(None, None, None)
-    execute([JOB], context, Store(tmp_path), Progress(quiet=True))
+    execute([JOB], context, Store(tmp_path), Progress(quiet=True), checks.kinds())
     assert list((tmp_path / "unfinished").iterdir()) == []
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from audit.core.errors import AuditError
-from audit.jobs.job import Job, merged
+from audit.jobs.job import merged
 from audit.jobs.store import Outcome, Store
+from tests.samples.kinds import job_of
 
 OUTCOME = Outcome({"a": [1, float("nan")], "b": {"c": "d"}}, {"x": np.arange(6.0).reshape(2, 3)})
 
@@ -79,14 +80,14 @@ def test_cache_that_cannot_be_written(tmp_path):
 
 
 def test_job_key_is_of_what_determines_the_result():
-    job = Job(kind="fit", label="a", params={"seed": 0})
-    assert job.key == Job(kind="fit", label="other words", params={"seed": 0}, cost=9).key
-    assert job.key != Job(kind="fit", label="a", params={"seed": 1}).key
-    assert job.key != Job(kind="fit", label="a", params={"seed": 0}, after=(job,)).key
+    job = job_of("fit", label="a", params={"seed": 0})
+    assert job.key == job_of("fit", label="other words", params={"seed": 0}, cost=9).key
+    assert job.key != job_of("fit", label="a", params={"seed": 1}).key
+    assert job.key != job_of("fit", label="a", params={"seed": 0}, after=(job,)).key
 
 
 def test_equal_jobs_are_merged_and_needs_come_first():
-    first = Job(kind="choose", label="c")
-    second = Job(kind="fit", label="f", after=(first,))
-    again = Job(kind="fit", label="f2", after=(Job(kind="choose", label="c2"),))
+    first = job_of("choose", label="c")
+    second = job_of("fit", label="f", after=(first,))
+    again = job_of("fit", label="f2", after=(job_of("choose", label="c2"),))
     assert merged((second, first, again)) == [first, second]

@@ -9,8 +9,8 @@ from time import sleep
 import numpy as np
 import pytest
 
+from audit.api import load_policy
 from audit.inputs.data import load_data
-from audit.policy.limits import load_policy
 from audit.runs.report import load_report
 from tests.samples.audits import CLASSES, make_folder, refused, tiny_flags
 

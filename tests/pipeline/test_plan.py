@@ -7,17 +7,18 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from audit import checks
 from audit.baselines.train import Recipe
-from audit.checks.executors import KINDS
 from audit.checks.transfer.jobs import costs
 from audit.core.errors import AuditError
 from audit.evidence.decide import Training, set_up_nulls
 from audit.evidence.profile import PROFILES
 from audit.evidence.setup import CutPoint
-from audit.jobs.job import Job
+from audit.jobs.kind import kinds_in
 from audit.pipeline.plan import choose_profile, parse_time, plan, seconds, without_subject
 from audit.pipeline.speed import Speed, images_learned, noise, timed
 from tests.samples.audits import TINY, sets, tiny_flags
+from tests.samples.kinds import job_of, patch
 
 KNOWN = Training(classes=("a", "b"), train_digest="t", n_train=100, channels=1, side=28)
 BY_SIZE = [PROFILES[name] for name in ("full", "default", "quick")]
@@ -61,10 +62,10 @@ def test_times_that_are_none(text):
 
 def test_seconds_are_cost_times_speed_of_what_is_not_cached():
     setup = set_up_nulls(KNOWN, PROFILES["quick"], 0, None)
-    jobs = [Job(kind="fit", label="a", params={"null": "bagnet-9"}, cost=10),
-            Job(kind="fit", label="b", params={"null": "colour"}, cost=10),
-            Job(kind="fit", label="c", params={"null": "sighted-9"}, cost=10),
-            Job(kind="subject_outputs", label="d", params={"subject": "x"}, cost=10)]  # fmt: skip
+    jobs = [job_of("fit", label="a", params={"null": "bagnet-9"}, cost=10),
+            job_of("fit", label="b", params={"null": "colour"}, cost=10),
+            job_of("fit", label="c", params={"null": "sighted-9"}, cost=10),
+            job_of("subject_outputs", label="d", params={"subject": "x"}, cost=10)]  # fmt: skip
     speed = Speed(null=1.0, subject=3.0, other=0.1)
     made = plan(setup, jobs, lambda job: job.label == "a", speed, models=2)
     rows = {row.kind: row for row in made.rows}
@@ -78,20 +79,21 @@ def test_seconds_are_cost_times_speed_of_what_is_not_cached():
 def test_jobs_of_nulls_side_by_side_take_the_longest_chain_or_their_share(size, seconds):
     """Ten seconds of nulls, of which a chain takes four."""
     setup = set_up_nulls(KNOWN, PROFILES["quick"], 0, None)
-    first = Job(kind="choose", label="a", params={"null": "bagnet-9"}, cost=3)
-    jobs = [first, Job(kind="fit", label="b", params={"null": "bagnet-9"}, after=(first,), cost=1),
-            *(Job(kind="choose", label="c", params={"null": "sighted-9", "seed": i}, cost=3)
+    first = job_of("choose", label="a", params={"null": "bagnet-9"}, cost=3)
+    jobs = [first, job_of("fit", label="b", params={"null": "bagnet-9"}, after=(first,), cost=1),
+            *(job_of("choose", label="c", params={"null": "sighted-9", "seed": i}, cost=3)
               for i in range(2)),
-            Job(kind="stack", label="d", cost=70)]  # fmt: skip
+            job_of("stack", label="d", cost=70)]  # fmt: skip
     speed = Speed(null=1.0, subject=3.0, other=0.1)
-    assert plan(setup, jobs, lambda _: False, speed, size=size).seconds == pytest.approx(seconds)
+    found = plan(setup, jobs, lambda _: False, speed, 1, size, kinds_in(checks.kinds(), "baseline"))
+    assert found.seconds == pytest.approx(seconds)
 
 
 def test_networks_of_every_model_are_trained_side_by_side():
     setup = set_up_nulls(KNOWN, PROFILES["quick"], 0, None)
-    jobs = [Job(kind="transfer", label=str(i), params={"subject": "x", "i": i}, cost=10)
+    jobs = [job_of("transfer", label=str(i), params={"subject": "x", "i": i}, cost=10)
             for i in range(6)]  # fmt: skip
-    speed, kinds = Speed(null=1.0, subject=1.0, alone=1.5), ("transfer",)
+    speed, kinds = Speed(null=1.0, subject=1.0, alone=1.5), frozenset(["transfer"])
     found = [
         plan(setup, jobs, lambda _: False, speed, models, 2, kinds).seconds for models in (1, 3)
     ]
@@ -99,7 +101,7 @@ def test_networks_of_every_model_are_trained_side_by_side():
 
 
 def test_learned_nulls_run_in_32_bits_and_take_what_that_takes():
-    outputs = Job(kind="null_outputs", label="o", params={"null": "bagnet-9"}, cost=10)
+    outputs = job_of("null_outputs", label="o", params={"null": "bagnet-9"}, cost=10)
     fit = outputs.model_copy(update={"kind": "fit"})
     speed = Speed(null=1.0, subject=1.0, running=2.0)
     assert [seconds(job, speed) for job in (outputs, fit)] == [20.0, 10.0]
@@ -119,9 +121,9 @@ def test_the_cost_of_a_network_of_half_of_the_classes():
 
 
 def test_jobs_that_build_on_the_subject_need_it():
-    of_subject = Job(kind="subject_outputs", label="s", params={"subject": "x"})
-    drawn = Job(kind="pictures", label="p", after=(of_subject,))
-    null = Job(kind="fit", label="n")
+    of_subject = job_of("subject_outputs", label="s", params={"subject": "x"})
+    drawn = job_of("pictures", label="p", after=(of_subject,))
+    null = job_of("fit", label="n")
     assert without_subject([of_subject, drawn, null]) == [null]
 
 
@@ -154,8 +156,8 @@ def test_every_image_of_a_round_is_counted():
 @pytest.fixture
 def idle(monkeypatch):
     """No job may run."""
-    for kind in KINDS:
-        monkeypatch.setitem(KINDS, kind, lambda *_: pytest.fail("a plan runs nothing"))
+    kinds = checks.kinds()
+    patch(monkeypatch, **dict.fromkeys(kinds, lambda *_: pytest.fail("a plan runs nothing")))
     monkeypatch.setattr("audit.pipeline.speed.MOMENT", 0.01)
 
 

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
+from audit.api import load_policy
 from audit.core.errors import AuditError
 from audit.jobs.folders import dumped, new_folder
 from audit.pipeline.rejudge import judged_again
-from audit.policy.limits import load_policy
 from audit.runs.report import load_report
 from tests.samples.runs import report, wrong
 

@@ -48,7 +48,7 @@ def test_wheel_holds_everything_and_runs_elsewhere(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as opened:
         names = set(opened.namelist())
         opened.extractall(tmp_path / "site")
-    data = {"policy.yaml", "data/embedded/fashion-mnist.npz", "data/embedded/LICENSE-fashion-mnist"}
+    data = {"data/embedded/fashion-mnist.npz", "data/embedded/LICENSE-fashion-mnist"}
     assert {f"audit/{name}" for name in data} | {"reports/templates/report.html"} <= names
     site = str(tmp_path / "site")
     code = f"import sys; sys.path.insert(0, {site!r}); import audit; print(audit.__file__)"

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from audit.api import load_policy
 from audit.policy.headline import headline
 from audit.policy.judge import judge
-from audit.policy.limits import load_policy
 from tests.samples.policy import bet, measured, one_limit
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from audit import checks
+from audit.api import load_policy
 from audit.core.errors import AuditError
-from audit.policy.limits import DEFAULT, load_policy, parse_policy, resolved
+from audit.policy.limits import parse_policy, resolved
 from audit.reports import yaml
 from tests.samples.policy import read, write
 
@@ -23,7 +25,10 @@ def test_the_default_policy_is_the_designed_one():
 
 def test_a_resolved_policy_reads_back():
     policy = load_policy()
-    assert parse_policy(yaml.load(yaml.dump(resolved(policy))), base=None) == policy
+    assert (
+        parse_policy(yaml.load(yaml.dump(resolved(policy))), checks.vocabulary(), base=None)
+        == policy
+    )
 
 
 def test_a_file_changes_single_limits(tmp_path):
@@ -58,8 +63,11 @@ def test_a_full_policy_reads_back():
         },
         "waivers": {"drop": {"reason": "known", "until": "2999-01-01", "by": "A"}},
     }
-    policy = parse_policy(raw, base=None)
-    assert parse_policy(yaml.load(yaml.dump(resolved(policy))), base=None) == policy
+    policy = parse_policy(raw, checks.vocabulary(), base=None)
+    assert (
+        parse_policy(yaml.load(yaml.dump(resolved(policy))), checks.vocabulary(), base=None)
+        == policy
+    )
     assert policy.needs_reference == "drop"
 
 
@@ -151,4 +159,4 @@ def test_hidden_characters_of_a_name_are_shown(tmp_path):
 def test_every_default_limit_says_what_it_asks_for():
     for limit in load_policy().limits:
         assert limit.statement
-    assert DEFAULT.read_text(encoding="utf-8").isascii()
+    assert checks.vocabulary().limits.isascii()

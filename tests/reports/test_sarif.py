@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from audit.api import load_policy
 from audit.policy.judge import judge
-from audit.policy.limits import load_policy
 from audit.reports.document import Document, Gate
 from audit.reports.sarif import location, plain, write_sarif
 from tests.samples.report import sample_document

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from audit import checks
 from audit.policy.judge import judge
 from audit.policy.limits import Limit, Policy, load_policy
 from audit.record import Finding, Measurement
@@ -22,14 +23,14 @@ def write(tmp_path, text):
 
 
 def read(tmp_path, text, **more):
-    return load_policy(write(tmp_path, text), **more)
+    return load_policy(write(tmp_path, text), vocabulary=checks.vocabulary(), **more)
 
 
 def one_limit(measure="x", severity="gate", **more):
     """A policy with one limit, on any name: what a file may ask for is tested elsewhere."""
     side = next(key for key in COMPARATORS if key in more)
     limit = Limit(name="it", measure=measure, severity=severity, comparator=side,
-                  bound=more.pop(side), **more)  # fmt: skip
+                  bound=more.pop(side), by_class=checks.vocabulary().by_class, **more)  # fmt: skip
     return Policy(limits=(limit,))
 
 

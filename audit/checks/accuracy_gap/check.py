@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.checks.accuracy_gap.breakdown import halves, per_class, together
+from audit.checks.accuracy_gap.jobs import PICTURES, pictures
 from audit.checks.accuracy_gap.report import NAME, section
 from audit.evidence import null_errors as predictions
 from audit.evidence import shared_jobs as requests
@@ -38,7 +39,8 @@ from audit.evidence.case import Case
 from audit.evidence.null_errors import Ladder, read_ladder
 from audit.evidence.setup import Null, Setup
 from audit.jobs.job import Job
-from audit.record import Measurement, Unit, title_of
+from audit.jobs.kind import by_name
+from audit.record import Measurement, Quantity, Unit, title_of
 from audit.stats.gain import freedom, gain_interval, gap_interval
 from audit.stats.intervals import (
     block_jackknife,
@@ -50,7 +52,7 @@ from audit.stats.intervals import (
 )
 from audit.stats.paired import Pair, balanced_weights, needs_balanced, pair
 
-__all__ = ["NAME", "measure", "needs", "section"]
+__all__ = ["KINDS", "LEFT_OUT", "LIMITS", "NAME", "NAMES", "measure", "needs", "section"]
 
 COMPARED: dict[str, Unit] = {
     "accuracy": "fraction",
@@ -61,11 +63,55 @@ COMPARED: dict[str, Unit] = {
     "allowance": "points",
 }
 
+KINDS = by_name(PICTURES)
+NAMES = {
+    "accuracy.<model>": Quantity("share of the evaluation images that a model gets right"),
+    "gap.<null>": Quantity("accuracy of the subject minus that of a null, on the same images"),
+    "gain.<null>": Quantity("share of a null's errors that the subject removes"),
+    "balanced_gain.<null>": Quantity("the same in balanced accuracy, for uneven classes"),
+    "twin_gain.<null>": Quantity("the same of the sighted twin in the subject's place"),
+    "twin_minus_null": Quantity("accuracy of the sighted twin minus that of the best null"),
+    "kappa.<null>": Quantity("error consistency of the subject and a null"),
+    "mcnemar.<null>": Quantity("exact p of McNemar's test against a null"),
+    "allowance.<trained>": Quantity("accuracy that more training might add to a null"),
+    "heldout.<trained>": Quantity("accuracy of a null on held-out images, by budget", single=False),
+    "both_right.<null>": Quantity("share of images that both it and the best null get right"),
+    "only_subject_right.<null>": Quantity("share of images that only the subject gets right"),
+    "only_null_right.<null>": Quantity("share of images that only the best null gets right"),
+    "both_wrong.<null>": Quantity("share of images that neither gets right"),
+    "null_wrong.subject": Quantity("accuracy of the subject where the best null is wrong"),
+    "null_right.subject": Quantity("accuracy of the subject where the best null is right"),
+    "class_accuracy.<class>": Quantity("accuracy of the subject on one class", of_class=True),
+    "class_gap.<class>": Quantity("gap over the best null on one class", of_class=True),
+}
+LIMITS = """
+  # The accuracy gap. A gain is the share of a null's errors that the subject removes. Judged by
+  # its own rules: against the null plus what more training might add to it, with a correction
+  # for several nulls, and only where the null makes enough errors to tell.
+  gain:
+    measure: "accuracy_gap.gain.*"
+    at_least: 0.10
+    severity: gate
+    statement: "removes at least {limit} of the errors of every model that cannot see objects"
+  prior_gap:
+    measure: "accuracy_gap.gap.prior"
+    above: 0
+    severity: gate
+    statement: "is more accurate than guessing by class frequency"
+  twin:
+    measure: "accuracy_gap.twin_minus_null"
+    above: 0
+    severity: warn
+    optional: true
+    statement: "a sighted network trained by the same recipe beats the best null"
+"""
+LEFT_OUT: dict[str, str] = {}
+
 
 def needs(setup: Setup) -> tuple[Job, ...]:
     """Predictions of all models, and example pictures where a local null has them."""
     null = setup.null("bagnet", setup.gating_q)
-    drawn = (requests.pictures(setup, null),) if null else ()
+    drawn = (pictures(setup, null),) if null else ()
     return (*predictions.needs(setup), *drawn)
 
 

@@ -23,27 +23,88 @@ from typing import Any
 
 import numpy as np
 
+from audit.checks.data.jobs import LISTING, listing
 from audit.checks.data.report import NAME, SIZES, SPLITS, section
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
-from audit.record import Measurement
+from audit.jobs.kind import by_name
+from audit.record import Measurement, Quantity
 from audit.reports.text import number
 from audit.stats.intervals import proportion_interval
 
-__all__ = ["NAME", "measure", "needs", "section"]
+__all__ = ["KINDS", "LEFT_OUT", "LIMITS", "NAME", "NAMES", "measure", "needs", "section"]
+
+KINDS = by_name(LISTING)
+NAMES = {
+    "exact_leaks": Quantity("evaluation images that are training images"),
+    "near_leaks": Quantity("share of evaluation images with a copy or near duplicate in training"),
+    "label_conflicts": Quantity("pairs of equal or nearly equal images under two labels"),
+    "unreadable": Quantity("images that cannot be read"),
+    "skipped": Quantity("files that are no images and were left out"),
+    "eval_copies": Quantity("evaluation images that repeat another one exactly"),
+    "train_copies": Quantity("training images that repeat another one exactly"),
+    "eval_duplicates": Quantity("share of evaluation images that repeat another one or nearly"),
+    "train_duplicates": Quantity("share of training images that repeat another one or nearly"),
+    "groups": Quantity("evaluation images, near duplicates counted as one"),
+    "smallest_class": Quantity("evaluation images of the smallest class"),
+    "largest_class": Quantity("evaluation images of the largest class"),
+    "eval_images.<class>": Quantity("evaluation images of one class"),
+    "train_images.<class>": Quantity("training images of one class"),
+    "eval_width.<size>": Quantity("width of the evaluation images in pixels"),
+    "eval_height.<size>": Quantity("height of the evaluation images in pixels"),
+    "train_width.<size>": Quantity("width of the training images in pixels"),
+    "train_height.<size>": Quantity("height of the training images in pixels"),
+    "file.<kind>": Quantity("one for each file that is named", single=False),
+}
+LIMITS = """
+  # The data. Counts over the images that were given: they have no interval.
+  exact_leaks:
+    measure: "data.exact_leaks"
+    at_most: 0
+    severity: gate
+    statement: "no more than {limit} training images in the evaluation set"
+  near_leaks:
+    measure: "data.near_leaks"
+    at_most: 0.001
+    severity: gate
+    statement: "at most {limit} of the evaluation images are near duplicates of training images"
+  label_conflicts:
+    measure: "data.label_conflicts"
+    at_most: 0
+    severity: warn
+    statement: "no more than {limit} images stand under two labels"
+  eval_duplicates:
+    measure: "data.eval_duplicates"
+    at_most: 0.01
+    severity: warn
+    optional: true
+    statement: "at most {limit} of the evaluation images repeat another one"
+  train_duplicates:
+    measure: "data.train_duplicates"
+    at_most: 0.05
+    severity: warn
+    optional: true
+    statement: "at most {limit} of the training images repeat another one"
+  unreadable:
+    measure: "data.unreadable"
+    at_most: 0
+    severity: warn
+    statement: "no more than {limit} images cannot be read"
+"""
+LEFT_OUT: dict[str, str] = {}
 
 
 def needs(setup: Setup) -> tuple[Job, ...]:
     """The search for duplicates, and the names of files."""
-    return (requests.facts(setup), requests.listing(setup))
+    return (requests.facts(setup), listing(setup))
 
 
 def measure(case: Case) -> list[Measurement]:
     """Counts over all images that were given; a count of all has no interval."""
     facts = case.result(requests.facts(case.setup)).values
-    listed = case.result(requests.listing(case.setup)).values
+    listed = case.result(listing(case.setup)).values
     return [
         *counts(case, facts, int(listed["skipped"])),
         *shares(case, facts),

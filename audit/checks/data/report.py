@@ -12,7 +12,7 @@ SPLITS = {"eval": "evaluation", "train": "training"}
 
 SIZES = ("smallest", "median", "largest")
 
-KINDS = {  # of files that are named, and the measurement that counts them all
+FILE_KINDS = {  # of files that are named, and the measurement that counts them all
     "leak": ("copy in training", "exact_leaks"),
     "near_leak": ("near duplicate in training", "near_leaks"),
     "conflict": ("one picture, two labels", "label_conflicts"),
@@ -94,7 +94,7 @@ def file_rows(
 ) -> list[dict[str, Cell]]:
     """The files that are named, and how many there are beside them."""
     found = []
-    for kind, (title, counted) in KINDS.items():
+    for kind, (title, counted) in FILE_KINDS.items():
         named = [m for m in measurements if m.name == f"{NAME}.file.{kind}"]
         found += [line(f"{title}: {m.note}", "", m.n) for m in named]
         total = by_name.get(counted)

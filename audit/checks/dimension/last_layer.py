@@ -29,18 +29,42 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from audit.evidence import shared_jobs as requests
+from audit.checks.dimension.jobs import DIMENSION, dimension
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
+from audit.jobs.kind import by_name
 from audit.kernels.bias import bias_note
-from audit.record import Finding, Measurement, Unit, role_of, title_of
+from audit.record import Finding, Measurement, Quantity, Unit, role_of, title_of
 from audit.reports.document import Cell, Chart, Picture, Role, Section, Series, dot
 from audit.reports.text import fixed, interval, number
 
 NAME = "intrinsic_dimension"
 
 MOST_CLASSES = 30  # in a chart
+
+KINDS = by_name(DIMENSION)
+NAMES = {
+    "last_layer.<network>": Quantity("dimension of the last hidden layer"),
+    "untrained.<network>": Quantity("the same of the untrained twin"),
+    "scale.<network>": Quantity("the same of fewer images", single=False),
+    "class.<class>": Quantity(
+        "dimension of the subject's last layer within one class", of_class=True
+    ),
+    "log_ratio.<network>": Quantity("log ratio of the two dimensions"),
+}
+LIMITS = """
+  # Intrinsic dimension. It has no side that is good by itself (nulls that cannot see
+  # objects fall, too), so it informs, with a bound that only a network far from a trained one
+  # misses: the log of the last layer's dimension over that of an untrained twin; 0.7 is twice it.
+  id_ratio:
+    measure: "intrinsic_dimension.log_ratio.subject"
+    at_most: 0.7
+    severity: info
+    optional: true
+    statement: "the last layer has at most about twice the dimension of an untrained twin's"
+"""
+LEFT_OUT: dict[str, str] = {}
 
 
 def needs(setup: Setup) -> tuple[Job, ...]:
@@ -51,8 +75,8 @@ def needs(setup: Setup) -> tuple[Job, ...]:
 def jobs(setup: Setup) -> dict[str, Job]:
     """By model."""
     trained = [null for null in setup.nulls if null.trained]
-    found = {"subject": requests.dimension(setup, None)}
-    return found | {null.name: requests.dimension(setup, null) for null in trained}
+    found = {"subject": dimension(setup, None)}
+    return found | {null.name: dimension(setup, null) for null in trained}
 
 
 def measure(case: Case) -> list[Measurement]:

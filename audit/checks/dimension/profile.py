@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.checks.dimension.jobs import TWIN, profiles
+from audit.checks.dimension.jobs import ID_PROFILE, TWIN, profiles
 from audit.checks.dimension.profile_report import (
     CAVEATS,
     MEANING,
@@ -53,16 +53,38 @@ from audit.checks.dimension.profile_report import (
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
+from audit.jobs.kind import by_name
 from audit.kernels.bias import bias_note
-from audit.record import Finding, Measurement
+from audit.record import Finding, Measurement, Quantity
 from audit.reports.document import Picture, Section
 from audit.stats.curve_shape import FEWEST, Ratio, shape_of
 
-__all__ = ["NAME", "measure", "needs", "section"]
+__all__ = ["KINDS", "LEFT_OUT", "LIMITS", "NAME", "NAMES", "measure", "needs", "section"]
 
 NAN = float("nan")
 
 ALL_TOGETHER = "the interval holds for all points of the curve together"
+
+KINDS = by_name(ID_PROFILE)
+NAMES = {
+    "dimension.<point>": Quantity("dimension at one depth of a network, or of its untrained twin"),
+    "pca.<point>": Quantity("components for 90 % of the variance there"),
+    "peak_depth.<profiled>": Quantity("relative depth at which the dimension is largest"),
+    "first_over_peak.<profiled>": Quantity("dimension of the input over the largest"),
+    "last_over_peak.<profiled>": Quantity("dimension of the last layer over the largest"),
+    "hunchback.<profiled>": Quantity("1 if it was shown to rise and fall with depth, else 0"),
+    "flat.<profiled>": Quantity("1 if it was shown to stay nearly the same, else 0"),
+}
+LIMITS = """
+  # The last layer beside the largest dimension of any depth. It informs.
+  id_last_over_peak:
+    measure: "id_profile.last_over_peak.subject"
+    at_most: 0.9
+    severity: info
+    optional: true
+    statement: "the last layer has at most {limit} times the largest dimension of any depth"
+"""
+LEFT_OUT: dict[str, str] = {}
 
 
 def needs(setup: Setup) -> tuple[Job, ...]:

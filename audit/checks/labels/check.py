@@ -33,7 +33,8 @@ from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
-from audit.record import Finding, Measurement
+from audit.jobs.kind import Kind
+from audit.record import Finding, Measurement, Quantity
 from audit.reports.document import Cell, Picture, Section
 from audit.reports.text import interval, number
 from audit.stats.intervals import paired_difference, proportion_interval
@@ -47,6 +48,24 @@ CLEAR = 0.01  # one point beyond what else could explain it
 SHOWN = 20  # moved outputs that are named; the rest is counted
 
 Integers = NDArray[np.int64]
+
+KINDS: dict[str, Kind] = {}
+NAMES = {
+    "accuracy_permuted": Quantity("accuracy with the outputs in the order that fits best"),
+    "permutation_claimed": Quantity("1 if another order of the outputs was shown to fit, else 0"),
+    "moved.<class>": Quantity("share of the images called <class> that are of another one"),
+}
+LIMITS = """
+  # The order of the outputs: 1 if another one was shown to fit the classes, else 0. A wrong order
+  # makes all other numbers meaningless, so it gates.
+  label_order:
+    measure: "labels.permutation_claimed"
+    at_most: 0
+    severity: gate
+    optional: true
+    statement: "no other order of the outputs is shown to fit the classes better"
+"""
+LEFT_OUT: dict[str, str] = {}
 
 
 def needs(setup: Setup) -> tuple[Job, ...]:

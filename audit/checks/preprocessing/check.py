@@ -27,11 +27,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.evidence import shared_jobs as requests
+from audit.checks.preprocessing.jobs import PREPROCESSING, preprocessing
 from audit.evidence.case import Case
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
-from audit.record import Finding, Measurement
+from audit.jobs.kind import by_name
+from audit.record import Finding, Measurement, Quantity
 from audit.reports.document import Chart, Picture, Section, dot
 from audit.reports.text import interval, number
 from audit.stats.intervals import paired_difference, simultaneous_quantile
@@ -46,11 +47,29 @@ NO_TRAINING = "it needs the training images, which were not given"
 
 Errors = NDArray[np.float64]
 
+KINDS = by_name(PREPROCESSING)
+NAMES = {
+    "better": Quantity("alternatives of preprocessing that are clearly better"),
+    "accuracy.<view>": Quantity("accuracy on training images under an alternative"),
+    "gain.<view>": Quantity("what an alternative gains there"),
+}
+LIMITS = """
+  # Preprocessing: how many usual alternatives are clearly better on training images; asked for by
+  # --check-preprocessing.
+  preprocessing:
+    measure: "preprocessing.better"
+    at_most: 0
+    severity: warn
+    optional: true
+    statement: "no usual alternative of preprocessing is clearly better than the model's own"
+"""
+LEFT_OUT: dict[str, str] = {}
+
 
 def needs(setup: Setup) -> tuple[Job, ...]:
     """The model on training images, if it was asked for."""
     wanted = setup.check_preprocessing and setup.training_images
-    return (requests.preprocessing(setup),) if wanted else ()
+    return (preprocessing(setup),) if wanted else ()
 
 
 def measure(case: Case) -> list[Measurement]:
@@ -58,7 +77,7 @@ def measure(case: Case) -> list[Measurement]:
     if not case.setup.check_preprocessing or not case.setup.training_images:
         asked = case.setup.check_preprocessing
         return [count(float("nan"), 0, NO_TRAINING if asked else NOT_ASKED)]
-    outcome = case.result(requests.preprocessing(case.setup))
+    outcome = case.result(preprocessing(case.setup))
     words = dict(zip(outcome.values["names"], outcome.values["words"], strict=True))
     groups = outcome.arrays["groups"]
     own, *others = 1.0 - outcome.arrays["right"].astype(np.float64)

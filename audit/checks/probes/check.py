@@ -37,10 +37,12 @@ from numpy.typing import NDArray
 
 from audit.checks.probes import jobs as probe_requests
 from audit.checks.probes import report as probe_words
+from audit.checks.probes.jobs import PROBES
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import CutPoint, ExtraDataset, Setup
 from audit.jobs.job import Job
-from audit.record import Finding, Measurement, Unit
+from audit.jobs.kind import by_name
+from audit.record import Finding, Measurement, Quantity, Unit
 from audit.reports.document import Picture, Section
 from audit.stats.intervals import paired_difference
 
@@ -83,6 +85,39 @@ Errors = NDArray[np.float64]
 Groups = NDArray[np.int64]
 
 Key = tuple[str, ...]  # network, cut, loss
+
+KINDS = by_name(PROBES)
+NAMES = {
+    "linear.<cut>": Quantity("accuracy of a linear model that reads a cut off"),
+    "svm.<cut>": Quantity("the same of a linear SVM"),
+    "untrained.<cut>": Quantity("the same of a linear model, of the untrained twin"),
+    "gain.<cut>": Quantity("linear read-out of a cut minus that of the untrained twin"),
+    "pixels": Quantity("accuracy of a linear model of the pixels"),
+    "last_minus_middle": Quantity("linear read-out of the last cut minus that of the middle ones"),
+    "other_linear.<cut>": Quantity("the same on other data (--probe-data)", single=False),
+    "other_svm.<cut>": Quantity("likewise", single=False),
+    "other_untrained.<cut>": Quantity("likewise", single=False),
+    "other_gain.<cut>": Quantity("likewise", single=False),
+    "other_pixels": Quantity("likewise", single=False),
+    "other_last_minus_middle": Quantity("likewise", single=False),
+}
+LIMITS = """
+  # Probes: what a linear model reads off the last cut, beside the cuts in the middle. Below 0 the
+  # last layers lose what was there, which is common where a network has learned its training
+  # images by heart. It informs.
+  probe_gain:
+    measure: "probes.last_minus_middle"
+    at_least: 0
+    severity: info
+    optional: true
+    statement: >-
+      the classes are read off the last layers at least {limit} better than off the middle
+"""
+LEFT_OUT = {
+    "probe_cuts": "{} cuts that are read out",
+    "probe_images": "{:,} images for the read-outs",
+    "probe_svm": "the linear SVM beside the linear read-out",
+}
 
 
 def needs(setup: Setup) -> tuple[Job, ...]:

@@ -3,7 +3,16 @@
 from audit.evidence.setup import CutPoint, ExtraDataset, Setup
 from audit.evidence.shared_jobs import train_facts
 from audit.jobs.job import Job, Plain
+from audit.jobs.kind import Executor, Kind
 
+
+def _executor() -> Executor:
+    from audit.checks.probes.run import probes
+
+    return probes
+
+
+PROBES = Kind("probes", 3, _executor)
 AUDITED = "audited"
 
 FORWARD = 2.0  # cost of one image through the model
@@ -47,8 +56,7 @@ def probes(setup: Setup, other: ExtraDataset | None = None) -> Job:
     fixed = SOLVING * max(1.0, classes / 10) * n_train * readouts + (
         1.5 * (n_train + n_eval) if other else 0.0
     )
-    return Job(
-        kind="probes",
+    return PROBES.job(
         label="reading out the layers" + (" on other data" if other else ""),
         params=params,
         after=() if other else (train_facts(setup),),

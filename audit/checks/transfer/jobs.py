@@ -9,7 +9,42 @@ all of this in the store. Or B is another data set and the model itself is A.
 from audit.evidence import shared_jobs as requests
 from audit.evidence.setup import CutPoint, Setup
 from audit.jobs.job import Job, Plain
+from audit.jobs.kind import Executor, Kind, Prepare
 
+
+def _transfer() -> Executor:
+    from audit.checks.transfer.run_own import transfer
+
+    return transfer
+
+
+def _split_base() -> Executor:
+    from audit.checks.transfer.run_split import split_base
+
+    return split_base
+
+
+def _split_network() -> Executor:
+    from audit.checks.transfer.run_split import split_network
+
+    return split_network
+
+
+def _prepare_own() -> Prepare:
+    from audit.checks.transfer.run_own import prepare
+
+    return prepare
+
+
+def _prepare_split() -> Prepare:
+    from audit.checks.transfer.run_split import prepare
+
+    return prepare
+
+
+TRANSFER = Kind("transfer", 2, _transfer, "retraining", _prepare_own)
+SPLIT_BASE = Kind("split_base", 3, _split_base, "retraining", _prepare_split)
+SPLIT_NETWORK = Kind("split_network", 2, _split_network, "retraining", _prepare_split)
 FROZEN = ("frozen", "bnb", "anb", "untrained")
 
 STEP, IMAGE = 6.0, 2.0  # cost of an image through the model: learned from, and only run
@@ -21,6 +56,8 @@ LOOKED_AT = 1.5  # cost of looking for near duplicates of an image
 TRIAL, HELD_OUT = 0.25, 0.2  # of a rate: share of the budget, and of the images that judge it
 
 NORMS = 2000  # images at most that the statistics of batch norms are estimated on after a training
+
+LARGEST = 64  # pixels a side up to which a step of most networks fits in a worker's memory
 
 LEAST = 0.05  # share of a step that learning the classifier alone costs
 
@@ -36,14 +73,14 @@ def own_network(setup: Setup, cut: CutPoint, mode: str, seed: int = 0) -> Job:
         "seed": setup.seed + seed,
     }
     images = min(setup.profile.transfer_images, setup.n_train)
-    return Job(
-        kind="transfer",
+    return TRANSFER.job(
         label=f"transfer: {mode} up to {cut.name}" + numbered(seed),
         params=params | budget(setup) | requests.network(setup, untrained=mode == "untrained"),
         after=(requests.train_facts(setup),),
         fixed=DECODED * images,
         cost=network_cost(setup, cut, frozen=mode in FROZEN, images=images, evaluated=setup.n_eval)
         + DECODED * images,
+        alone=setup.subject_sides[1] > LARGEST,
     )
 
 
@@ -80,13 +117,13 @@ def shared(setup: Setup) -> dict[str, Plain]:
 def base(setup: Setup, side: str, seed: int = 0) -> Job:
     """The base network of side "a" or "b"."""
     cost, fixed = costs(setup, side, None, frozen=False)
-    return Job(
-        kind="split_base",
+    return SPLIT_BASE.job(
         label=f"transfer: base network {side.upper()}" + numbered(seed),
         params=shared(setup) | {"side": side, "seed": setup.seed + seed},
         after=ties(setup),
         cost=cost,
         fixed=fixed,
+        alone=setup.subject_sides[1] > LARGEST,
     )
 
 
@@ -101,13 +138,13 @@ def network(setup: Setup, cut: CutPoint, curve: str, seed: int = 0) -> Job:
     elif curve in ("anb", "anb_plus"):
         params["subject"] = setup.subject_digest
     cost, fixed = costs(setup, "b", cut, frozen=curve in FROZEN)
-    return Job(
-        kind="split_network",
+    return SPLIT_NETWORK.job(
         label=f"transfer: {curve.replace('_plus', '+')} up to {cut.name}" + numbered(seed),
         params=params,
         after=after,
         cost=cost,
         fixed=fixed,
+        alone=setup.subject_sides[1] > LARGEST,
     )
 
 

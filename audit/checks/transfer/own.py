@@ -33,18 +33,20 @@ import numpy as np
 from audit.checks.transfer import jobs as transfer_requests
 from audit.checks.transfer.controls import failed_controls, still_learning
 from audit.checks.transfer.curves import effects, not_cut, point, rows, series, training_note
+from audit.checks.transfer.jobs import TRANSFER
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import CutPoint, Setup
 from audit.jobs.job import Job
-from audit.record import Finding, Measurement
+from audit.jobs.kind import by_name
+from audit.record import Finding, Measurement, Quantity
 from audit.reports.document import Chart, Picture, Role, Section
 from audit.reports.text import interval, number
 from audit.stats.effects import Table, seed_noise
 
 NAME = "transfer"
 
-KINDS: dict[str, tuple[str, Role]] = {
+MODES: dict[str, tuple[str, Role]] = {
     "frozen": ("BnB: frozen", "subject"),
     "tuned": ("BnB+: all learn", "control"),
     "untrained": ("fresh, frozen", "untrained"),
@@ -54,10 +56,34 @@ NO_TRAINING = "it needs the training images, which a folder of nulls does not ho
 
 NO_CUTS = "the network could not be cut at any place behind which the rest can be learned anew"
 
+KINDS = by_name(TRANSFER)
+NAMES = {
+    "base": Quantity("accuracy of the subject as it is"),
+    "frozen.<cut>": Quantity("accuracy with the layers before a cut frozen"),
+    "tuned.<cut>": Quantity("accuracy with all layers learning"),
+    "untrained.<cut>": Quantity("accuracy with a frozen prefix of fresh weights"),
+    "coadaptation.<cut>": Quantity("what freezing the layers before a cut costs"),
+}
+LIMITS = """
+  # Transfer: what re-training the later layers on frozen earlier ones loses, at every cut.
+  coadaptation:
+    measure: "transfer.coadaptation.*"
+    at_most: 0.05
+    severity: warn
+    optional: true
+    statement: "freezing the earlier layers costs at most {limit} at every cut"
+"""
+LEFT_OUT = {
+    "cuts": "{} cuts of the transfer curve",
+    "transfer_images": "{:,} images of the transfer curve",
+    "transfer_seen": "{:,} images seen per network of the transfer curve",
+    "transfer_seeds": "{} seeds of the transfer curve",
+}
+
 
 def needs(setup: Setup) -> tuple[Job, ...]:
     """Three networks a cut and seed, and the model itself."""
-    jobs = [job for cut in setup.cuts for mode in KINDS for job in networks(setup, cut, mode)]
+    jobs = [job for cut in setup.cuts for mode in MODES for job in networks(setup, cut, mode)]
     return (requests.facts(setup), requests.subject_outputs(setup), *jobs) if jobs else ()
 
 
@@ -79,11 +105,11 @@ def measure(case: Case) -> list[Measurement]:
     found = [point(f"{NAME}.base", base, base, groups, at=0.0, noise=none, note=why)]
     if why:
         return [*found, not_cut(f"{NAME}.coadaptation.", why)]
-    reached: dict[str, dict[str, Table]] = {mode: {} for mode in KINDS}
+    reached: dict[str, dict[str, Table]] = {mode: {} for mode in MODES}
     notes: dict[tuple[str, str], str] = {}
     missing: dict[str, str] = {}
     for cut in cuts:
-        for mode, (title, _) in KINDS.items():
+        for mode, (title, _) in MODES.items():
             try:
                 reached[mode][cut.name], notes[mode, cut.name] = trained(case, cut, mode)
             except NotMeasured as reason:
@@ -124,7 +150,7 @@ def section(
     pictures: Sequence[Picture] = (),
 ) -> Section:
     """Put the curve into words; see `audit.checks.Check`."""
-    curve = [m for m in measurements if m.name.split(".")[1] in KINDS]
+    curve = [m for m in measurements if m.name.split(".")[1] in MODES]
     drops = [m for m in measurements if m.name.startswith(f"{NAME}.coadaptation.")]
     measured = [m for m in drops if m.value == m.value]
     left_out = [m for m in drops if m.value != m.value]
@@ -181,7 +207,7 @@ def curve_chart(curve: Sequence[Measurement], measurements: Sequence[Measurement
         kind="line",
         x_label="depth of the cut (share of multiply-adds before it)",
         y_label="accuracy",
-        series=series(curve, KINDS),
+        series=series(curve, MODES),
         limits=((base.value, "the model as it is"),) if base else (),
         percent=True,
     )

@@ -74,3 +74,11 @@ def facts(learned: Learned, curve: Curve) -> dict[str, Any]:
 def shares_of(job: Job) -> tuple[float, ...]:
     """The shares of the recipe's rate that are tried."""
     return tuple(float(share) for share in job.params["shares"])  # type: ignore[union-attr]
+
+
+def prepare(job: Job, context: JobContext, results: Mapping[str, Outcome]) -> None:
+    """Decode what all networks of the curve learn from and are judged by, if it fits in memory."""
+    index = chosen(job, context)
+    if context.fits(len(index)):
+        context.retraining_images(index)
+    context.keep_evaluation()

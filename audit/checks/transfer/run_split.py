@@ -161,3 +161,13 @@ def restored(base: Outcome, spec: ModelSpec, classes: int) -> nn.Module:
         }
     )
     return network.eval()
+
+
+def prepare(job: Job, context: JobContext, results: Mapping[str, Outcome]) -> None:
+    """Decode what the networks of one side learn from, if it fits, and look for its copies once."""
+    side = str(job.params.get("side", "b"))
+    own = half(job, context, side)
+    if context.fits(min(job.whole("images"), len(own.positions(context, "train")))):
+        curve_of(job, context, results, side)
+    if "side" in job.params and own.of in context.others:
+        groups(context, own.of, "eval", own.positions(context, "eval"))

@@ -43,12 +43,13 @@ from numpy.typing import NDArray
 from audit.checks.transfer import jobs as ask
 from audit.checks.transfer.controls import failed_controls, still_learning
 from audit.checks.transfer.curves import effects, not_cut, point, rows, training_note
+from audit.checks.transfer.jobs import SPLIT_BASE, SPLIT_NETWORK
 from audit.checks.transfer.split_report import (
     CAVEATS,
+    CURVES,
     GIVEN,
-    KINDS,
-    LEFT_OUT,
     NO_PREMISE,
+    NOT_IN_PROFILE,
     UNFINISHED,
     chart,
     sides,
@@ -58,7 +59,8 @@ from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import CutPoint, Setup
 from audit.jobs.job import Job
-from audit.record import Finding, Measurement
+from audit.jobs.kind import by_name
+from audit.record import Finding, Measurement, Quantity
 from audit.reports.document import Picture, Section
 from audit.reports.text import number
 from audit.stats.effects import Table, difference, seed_noise
@@ -77,6 +79,33 @@ EFFECTS = (f"{NAME}.coadaptation.", f"{NAME}.specialisation.", f"{NAME}.gain.")
 
 OF_A = ("anb", "anb_plus")
 
+KINDS = by_name(SPLIT_BASE, SPLIT_NETWORK)
+NAMES = {
+    "base": Quantity("accuracy on B of a network that learned B from scratch"),
+    "bnb.<cut>": Quantity("the same behind frozen layers of such a network"),
+    "bnb_plus.<cut>": Quantity("the same where those layers learn on"),
+    "anb.<cut>": Quantity("the same behind frozen layers of a network that learned A"),
+    "anb_plus.<cut>": Quantity("the same where those layers learn on"),
+    "untrained.<cut>": Quantity("the same behind a frozen prefix of fresh weights"),
+    "coadaptation.<cut>": Quantity("what freezing B's own layers costs B"),
+    "specialisation.<cut>": Quantity("what layers of A cost B, beside its own"),
+    "gain.<cut>": Quantity("what B gains by beginning with layers of A"),
+}
+LIMITS = """
+  # Transfer between halves of the classes: what layers of A cost B, beside its own, at every cut.
+  # Layers just before the classifier are special in every good network, so it informs. With other
+  # data as B (--transfer-data) A is the model as it was given, and this is not measured.
+  specialisation:
+    measure: "split_transfer.specialisation.*"
+    at_most: 0.10
+    severity: info
+    optional: true
+    statement: "frozen layers of another task cost at most {limit} more than its own at every cut"
+"""
+LEFT_OUT = {
+    "split_transfer": "transfer between halves of the classes",
+}
+
 
 def needs(setup: Setup) -> tuple[Job, ...]:
     """The bases and five networks a cut, for every seed."""
@@ -85,7 +114,7 @@ def needs(setup: Setup) -> tuple[Job, ...]:
     found = [requests.facts(setup), *bases(setup, "b")]
     found += [] if setup.transfer else bases(setup, "a")
     for cut in setup.cuts:
-        found += [job for kind in KINDS for job in networks(setup, cut, kind)]
+        found += [job for kind in CURVES for job in networks(setup, cut, kind)]
     return tuple(found)
 
 
@@ -103,7 +132,7 @@ def measure(case: Case) -> list[Measurement]:
     """Accuracy on B of every network, and the three effects at every cut."""
     setup = case.setup
     why = lacking(setup)
-    if why == LEFT_OUT:
+    if why == NOT_IN_PROFILE:
         return []
     try:
         if why:
@@ -131,7 +160,7 @@ def lacking(setup: Setup) -> str:
     if setup.transfer is None and not setup.transfer_classes:
         return (
             "a division of the classes needs four or more" if setup.profile.split_transfer else ""
-        ) or LEFT_OUT
+        ) or NOT_IN_PROFILE
     if setup.transfer is None and not setup.training_images:
         return "it needs the training images, which a folder of nulls does not hold"
     return "" if setup.cuts else "the model could not be cut, or the profile has no cuts"
@@ -189,9 +218,9 @@ Reached = dict[str, dict[str, tuple[Table, str]]]
 
 def curves(case: Case) -> tuple[Reached, dict[str, dict[str, str]]]:
     """Errors and notes by kind and cut, and why some are missing, likewise."""
-    reached: Reached = {kind: {} for kind in KINDS}
-    missing: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
-    for kind, (title, _) in KINDS.items():
+    reached: Reached = {kind: {} for kind in CURVES}
+    missing: dict[str, dict[str, str]] = {kind: {} for kind in CURVES}
+    for kind, (title, _) in CURVES.items():
         for cut in case.setup.cuts:
             try:
                 reached[kind][cut.name] = trained(case, networks(case.setup, cut, kind))
@@ -259,7 +288,7 @@ def section(
 ) -> Section:
     """Put the four curves into words; see `audit.checks.Check`."""
     base = next((m for m in measurements if m.name == f"{NAME}.base"), None)
-    curve = [m for m in measurements if m.name.split(".")[1] in KINDS]
+    curve = [m for m in measurements if m.name.split(".")[1] in CURVES]
     return Section(
         name=NAME,
         title="What are the layers worth on another task?",

@@ -8,7 +8,7 @@ from audit.record import Measurement
 from audit.reports.document import Chart, Role
 from audit.reports.text import interval, number, visible
 
-KINDS: dict[str, tuple[str, Role]] = {
+CURVES: dict[str, tuple[str, Role]] = {
     "bnb": ("BnB: own, frozen", "subject"),
     "bnb_plus": ("BnB+: own, all learn", "subject"),
     "anb": ("AnB: other, frozen", "control"),
@@ -22,7 +22,7 @@ EFFECTS = {
     "split_transfer.gain.": "letting layers of A learn on gains at most",
 }
 
-LEFT_OUT = (
+NOT_IN_PROFILE = (
     "it was not asked for (--transfer-classes, --transfer-data, or --set split_transfer=true)"
 )
 
@@ -75,7 +75,7 @@ def listed(names: Sequence[str]) -> str:
 def summary(measurements: Sequence[Measurement], base: Measurement | None) -> str:
     """What was transferred, and the largest of each effect."""
     if base is None:
-        crashed = next((m.note for m in measurements if m.note), LEFT_OUT)
+        crashed = next((m.note for m in measurements if m.note), NOT_IN_PROFILE)
         return f"Not measured: {crashed}."
     if base.value != base.value:
         return f"Not measured: {base.note}."
@@ -109,7 +109,7 @@ def chart(curve: Sequence[Measurement], base: Measurement) -> Chart:
         kind="line",
         x_label="depth of the cut (share of multiply-adds before it)",
         y_label="accuracy on B",
-        series=series(curve, KINDS),
+        series=series(curve, CURVES),
         limits=((base.value, "baseB"),),
         percent=True,
     )

@@ -136,30 +136,23 @@ def floor_variance(count: float) -> float:
 
 
 def crossing(excess: Callable[[float], float], inside: float, outside: float) -> float:
-    """The place between two where a function becomes positive; `outside` if it is not, there.
-
-    Regula falsi, where the weight of an end that stays is halved (the Illinois algorithm).
+    """Find the place between two where a function becomes positive.
 
     Args:
-        excess: Continuous, and not positive at `inside`.
-        inside: One end.
-        outside: The other; may be the lesser.
+        excess: Continuous function, not positive at `inside`.
+        inside: One end of the search.
+        outside: The other end; may be the smaller one.
+
+    Returns:
+        The root; `outside` if the function is not positive there, and `inside` if it is positive
+        there already.
     """
-    a, below, b, above = inside, excess(inside), outside, excess(outside)
+    from scipy.optimize import brentq
+
+    below, above = excess(inside), excess(outside)
     if not (above > 0 and math.isfinite(above - below)):
         return outside
-    place, stayed = outside, 0
-    for _ in range(100):
-        last, place = place, (above * a - below * b) / (above - below)
-        value = excess(place)
-        if value == 0 or abs(place - last) <= 1e-14 * (1 + abs(place)):
-            break
-        if value > 0:
-            b, above, below = place, value, below / 2 if stayed == 1 else below
-        else:
-            a, below, above = place, value, above / 2 if stayed == -1 else above
-        stayed = 1 if value > 0 else -1
-    return place
+    return inside if below >= 0 else float(brentq(excess, inside, outside, xtol=1e-15))
 
 
 def proportion_interval(k: float, n: int, level: float = 0.95) -> tuple[float, float]:

@@ -119,3 +119,5 @@ def test_crossing_finds_a_root_from_either_side():
     assert crossing(lambda x: x**3 - 2, 0, 5) == pytest.approx(2 ** (1 / 3), abs=1e-13)
     assert crossing(lambda x: 1 - x, 3, -9) == pytest.approx(1, abs=1e-13)
     assert crossing(lambda x: -1.0, 0, 5) == 5  # it never becomes positive
+    assert crossing(lambda x: 1.0, 0, 5) == 0  # it is so from the beginning
+    assert crossing(lambda x: math.nan, 0, 5) == 5

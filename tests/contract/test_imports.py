@@ -30,6 +30,7 @@ FLOORS = {  # of every room: it imports only lower floors, and itself
     "audit.commands": 6,
     "audit.cli": 6,
     "audit.__main__": 7,
+    "null_audit": 7,
     "benchmarks": 7,
 }
 STILL = {  # arrows that are left over from before, to be cut
@@ -45,6 +46,7 @@ FILES = {  # file -> its name as a module
     for folder in ("baselines", "reports")
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
+FILES[ROOT / "null_audit.py"] = "null_audit"
 LIGHT = (
     "audit",
     "audit.cli",

@@ -3,6 +3,7 @@
 import math
 
 from audit.reports.charts.axes import finite, text_width, wrap
+from audit.reports.charts.frame import LEADING, SMALL
 from audit.reports.charts.marks import (
     BOLD,
     GRID,
@@ -23,13 +24,9 @@ from audit.reports.text import cell
 
 _GAP = 6.0
 
-_LEADING = 17.0
-
 _TALL = 74.0  # of one field
 
 _WIDE = 190.0  # at most
-
-_STACKED_BELOW = 520.0  # narrower charts put the rows' names above the fields
 
 _DEEPEST = 0.45  # opacity: text on it stays readable
 
@@ -39,16 +36,16 @@ _PALEST = 0.06
 def draw(root: Element, chart: Chart, width: float) -> float:
     """Draw the chart into `root` and return its height in pixels."""
     columns = list(dict.fromkeys(cell(x) for series in chart.series for x in series.x))
-    stacked = width < _STACKED_BELOW
+    stacked = width < SMALL
     longest = max(text_width(series.name, BOLD) for series in chart.series)
     left = 0.0 if stacked else min(longest, width * 0.28) + 12
     field = min(_WIDE, (width - left + _GAP) / len(columns) - _GAP)
     top = _draw_head(root, columns, left, field)
-    step = _TALL + _GAP + (_LEADING + 6 if stacked else 0.0)
+    step = _TALL + _GAP + (LEADING + 6 if stacked else 0.0)
     largest = max(finite(v for series in chart.series for v in series.y), default=0.0)
     for number, series in enumerate(chart.series):
         y = top + (number + 1) * step - _TALL - _GAP
-        middle = y - _LEADING / 2 - 3 if stacked else y + _TALL / 2
+        middle = y - LEADING / 2 - 3 if stacked else y + _TALL / 2
         _lines(root, series.name, (0.0, middle), width if stacked else left - 12, STRONG)
         for index, x in enumerate(series.x):
             at = (left + columns.index(cell(x)) * (field + _GAP), y)
@@ -60,9 +57,9 @@ def _draw_head(root: Element, columns: list[str], left: float, field: float) -> 
     """Names of the columns; return where the fields begin."""
     lines = max(len(wrap(name, field, BOLD)) for name in columns)
     for number, name in enumerate(columns):
-        middle = lines * _LEADING / 2
+        middle = lines * LEADING / 2
         _lines(root, name, (left + number * (field + _GAP), middle), field, STRONG)
-    return lines * _LEADING + 8
+    return lines * LEADING + 8
 
 
 def _draw_field(
@@ -93,5 +90,5 @@ def _lines(parent: Element, text: str, at: tuple[float, float], width: float, st
     """Write a text in as many lines as it needs, their middle at `at`."""
     words = wrap(text, width, BOLD)
     for number, line in enumerate(words):
-        y = at[1] + (number - (len(words) - 1) / 2) * _LEADING + 4.5
+        y = at[1] + (number - (len(words) - 1) / 2) * LEADING + 4.5
         add(parent, "text", line, x=at[0], y=y, style=style)

@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from audit.reports.charts.axes import finite, fit, scale, text_width, tick_labels, ticks
+from audit.reports.charts.axes import fit, scale, text_width
+from audit.reports.charts.frame import SMALL, centred, value_ticks
 from audit.reports.charts.marks import (
     BOLD,
     GRID,
@@ -29,8 +30,6 @@ from audit.reports.text import cell
 
 _SHELF = 18.0  # height of one limit's label
 
-_STACKED_BELOW = 520.0  # narrower charts put the words above the dot
-
 
 @dataclass(frozen=True)
 class Row:
@@ -52,7 +51,7 @@ class Frame:
         top: Of the rows; labels of limits stand above.
         step: Height of a row.
         bottom: Of the rows; the axis stands below.
-        marks: Values of the ticks.
+        marks: Values and labels of the ticks.
         place: From a value to its x.
         mixed: Whether models of several roles are shown.
     """
@@ -63,7 +62,7 @@ class Frame:
     top: float
     step: float
     bottom: float
-    marks: list[float]
+    marks: list[tuple[float, str]]
     place: Callable[[float], float]
     mixed: bool
 
@@ -74,7 +73,7 @@ class Frame:
     @property
     def stacked(self) -> bool:
         """Whether label and figures stand above the dot."""
-        return self.width < _STACKED_BELOW
+        return self.width < SMALL
 
 
 def rows_of(chart: Chart) -> list[Row]:
@@ -115,19 +114,18 @@ def draw(root: Element, chart: Chart, width: float) -> float:
 
 def _frame(chart: Chart, rows: list[Row], width: float, figures: Figures) -> Frame:
     """Give each column the room that its longest text needs."""
-    stacked = width < _STACKED_BELOW
+    stacked = width < SMALL
     labels = max((text_width(row.label, BOLD) for row in rows if row.series), default=0)
     widest = max((text_width(_figures(row, figures), BOLD) for row in rows), default=0)
     left = 0.0 if stacked else min(labels, width * 0.32) + 14
     right = width if stacked else width - min(widest, width * 0.36) - 14
-    seen = [v for r in rows if r.series for v in (r.series.y[r.index], *ends(r.series, r.index))]
-    marks = ticks(finite([*seen, *(value for value, _ in chart.limits)]), 4 if stacked else 6)
+    values, labels_below = value_ticks(chart, 4 if stacked else 6)
     step = 46.0 if stacked else 27.0
     top = 4 + _SHELF * len(chart.limits)
-    labels_below = tick_labels(marks, chart.percent, chart.points)
     margin = max((text_width(text, SIZE) / 2 for text in labels_below), default=0)
-    place = scale(marks, left + margin, right - margin)
+    place = scale(values, left + margin, right - margin)
     mixed = len({series.role for series in chart.series}) > 1
+    marks = list(zip(values, labels_below, strict=True))
     return Frame(width, left, right, top, step, top + step * len(rows), marks, place, mixed)
 
 
@@ -144,22 +142,16 @@ def _figures(row: Row, figures: Figures) -> str:
 
 def _draw_axis(root: Element, chart: Chart, frame: Frame) -> None:
     """Grid, ticks, the axis's name, and a thin line with a label for each limit."""
-    labels = tick_labels(frame.marks, chart.percent, chart.points)
-    for mark, label in zip(frame.marks, labels, strict=True):
+    for mark, label in frame.marks:
         x = frame.place(mark)
         line(root, (x, frame.top), (x, frame.bottom), GRID)
         add(root, "text", label, x=x, y=frame.bottom + 17, text_anchor="middle", style=MUTED)
     for number, (value, words) in enumerate(chart.limits):
         x, y = frame.place(value), _SHELF * (number + 1) - 5
         line(root, (x, y + 5), (x, frame.bottom), LIMIT)
-        label = fit(words, frame.right - frame.left, SIZE)
-        half = text_width(label, SIZE) / 2
-        middle = min(max(x, frame.left + half), frame.right - half)
-        add(root, "text", label, x=middle, y=y, text_anchor="middle", style=INK)
-    label = fit(chart.x_label, frame.width, SIZE)
-    half = text_width(label, SIZE) / 2
-    middle = min(max((frame.left + frame.right) / 2, half), frame.width - half)
-    add(root, "text", label, x=middle, y=frame.bottom + 37, text_anchor="middle", style=MUTED)
+        centred(root, words, x, y, (frame.left, frame.right), INK)
+    middle = (frame.left + frame.right) / 2
+    centred(root, chart.x_label, middle, frame.bottom + 37, (0, frame.width), MUTED)
 
 
 def _draw_words(

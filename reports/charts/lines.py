@@ -2,24 +2,32 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from audit.reports.charts.axes import (
     finite,
     fit,
-    scale,
     spread,
     text_width,
     tick_labels,
     ticks,
     wrap,
 )
+from audit.reports.charts.frame import (
+    LEADING,
+    SMALL,
+    TOP,
+    WIDEST,
+    Frame,
+    Marks,
+    draw_axes,
+    draw_notes,
+    draw_whisker,
+    frame_of,
+)
 from audit.reports.charts.marks import (
     BOLD,
     GRID,
     INK,
-    LIMIT,
-    MUTED,
     SIZE,
     STRONG,
     Element,
@@ -27,62 +35,28 @@ from audit.reports.charts.marks import (
     dot,
     ends,
     figures_of,
-    line,
     point,
     stroke,
 )
 from audit.reports.document import Chart, Series
 from audit.reports.text import NOT_MEASURED, cell, fixed
 
-_LEADING = 17.0  # least distance of two labels
-
 _NAMES_BEGIN = 38.0  # behind the right edge of the plot
 
 _MOST_LINES = 2  # of a name there
-
-_WIDEST = 150.0  # of a label below the axis
-
-_TOP = 30.0  # the value axis's name stands above the plot
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Where things go, in pixels.
-
-    Attributes:
-        width: Of the whole chart.
-        left: Of the plot.
-        right: Of the plot; the names of the curves stand behind it.
-        bottom: Of the plot.
-        x: From a coordinate to its place.
-        y: From a value to its place.
-        x_marks: Places and labels of the ticks below.
-        y_marks: Likewise, on the left.
-    """
-
-    width: float
-    left: float
-    right: float
-    bottom: float
-    x: Callable[[float], float]
-    y: Callable[[float], float]
-    x_marks: list[tuple[float, str]]
-    y_marks: list[tuple[float, str]]
 
 
 def draw(root: Element, chart: Chart, width: float) -> float:
     """Draw the chart into `root` and return its height in pixels."""
     axis = _axis(chart)
     frame = _frame(chart, axis, width)
-    _draw_axes(root, chart, frame)
-    for value, _ in chart.limits:
-        line(root, (frame.left, frame.y(value)), (frame.right, frame.y(value)), LIMIT)
+    draw_axes(root, chart, frame, _x_marks(chart, axis, frame.x, 8))
     order = sorted(range(len(chart.series)), key=lambda i: chart.series[i].role == "subject")
     tails: list[tuple[float, float] | None] = [None] * len(chart.series)
     for number in order:  # the subject last, on top
         tails[number] = _draw_curve(root, chart, number, axis[number], frame)
     _draw_labels(root, chart, tails, frame)
-    return _draw_missing(root, chart, frame)
+    return draw_notes(root, frame, _lacking(chart))
 
 
 def _axis(chart: Chart) -> list[list[float]]:
@@ -94,28 +68,19 @@ def _axis(chart: Chart) -> list[list[float]]:
 
 
 def _frame(chart: Chart, axis: list[list[float]], width: float) -> Frame:
-    narrow = width < 520
-    seen = [v for s in chart.series for i in range(len(s.y)) for v in (s.y[i], *ends(s, i))]
-    values = ticks(finite([*seen, *(value for value, _ in chart.limits)]))
-    labels = tick_labels(values, chart.percent, chart.points)
-    left = max((text_width(label, SIZE) for label in labels), default=0) + 10
+    narrow = width < SMALL
     names = [s.name for s in chart.series] + [words for _, words in chart.limits]
     longest = max((text_width(name, BOLD) for name in names), default=0)
     beside = min(longest, width * (0.36 if narrow else 0.3))
-    right = width - beside - _NAMES_BEGIN
     lines = max((len(_lines(name, beside)) for name in names), default=1)
-    room = max(220.0 if narrow else 260.0, _LEADING * (len(names) * lines + 1))
-    bottom = _TOP + room
-    x = scale(finite(x for xs in axis for x in xs), left + 16, right - 12)
-    y = scale(values, bottom, _TOP)
-    y_marks = [(y(v), label) for v, label in zip(values, labels, strict=True)]
-    x_marks = _x_marks(chart, axis, x, 8)
-    return Frame(width, left, right, bottom, x, y, x_marks, y_marks)
+    height = max(220.0 if narrow else 260.0, LEADING * (len(names) * lines + 1))
+    places = finite(x for xs in axis for x in xs)
+    return frame_of(chart, places, width, width - beside - _NAMES_BEGIN, height)
 
 
 def _x_marks(
     chart: Chart, axis: list[list[float]], x: Callable[[float], float], most: int
-) -> list[tuple[float, str]]:
+) -> Marks:
     """Where it was measured, or round numbers if that is more than `most` places."""
     decimals = _decimals(place for places in axis for place in places)
     named = {
@@ -144,9 +109,9 @@ def _plainly(place: float, decimals: int) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _apart(marks: list[tuple[float, str]]) -> list[tuple[float, str]]:
+def _apart(marks: Marks) -> Marks:
     """Leave out labels that would touch one before."""
-    kept: list[tuple[float, str]] = []
+    kept: Marks = []
     for at, label in marks:
         if not kept or at - kept[-1][0] >= _half(kept[-1][1]) + 6 + _half(label):
             kept.append((at, label))
@@ -154,23 +119,7 @@ def _apart(marks: list[tuple[float, str]]) -> list[tuple[float, str]]:
 
 
 def _half(label: str) -> float:
-    return min(_WIDEST, text_width(label, SIZE)) / 2
-
-
-def _draw_axes(root: Element, chart: Chart, frame: Frame) -> None:
-    for y, label in frame.y_marks:
-        line(root, (frame.left, y), (frame.right, y), GRID)
-        x = frame.left - 8
-        add(root, "text", label, x=x, y=y + 4.5, text_anchor="end", style=MUTED)
-    for x, label in frame.x_marks:
-        line(root, (x, frame.bottom), (x, frame.bottom + 5), GRID)
-        y = frame.bottom + 20
-        add(root, "text", fit(label, _WIDEST, SIZE), x=x, y=y, text_anchor="middle", style=MUTED)
-    add(root, "text", fit(chart.y_label, frame.width, SIZE), x=0, y=13, style=MUTED)
-    label = fit(chart.x_label, frame.width, SIZE)
-    half = text_width(label, SIZE) / 2
-    middle = min(max((frame.left + frame.right) / 2, half), frame.width - half)
-    add(root, "text", label, x=middle, y=frame.bottom + 40, text_anchor="middle", style=MUTED)
+    return min(WIDEST, text_width(label, SIZE)) / 2
 
 
 def _draw_curve(
@@ -190,7 +139,9 @@ def _draw_curve(
     for index, spot in enumerate(spots):
         one = point(group, series, index, figures)
         if drawn[index]:
-            _draw_whisker(one, series, index, spot[0], frame)
+            low, high = ends(series, index)
+            if not (math.isnan(low) or math.isnan(high)):
+                draw_whisker(one, series.role, spot[0], frame.y(low), frame.y(high))
             dot(one, spot, series.role, hollow)
     return next((spot for spot, ok in zip(spots[::-1], drawn[::-1], strict=True) if ok), None)
 
@@ -215,16 +166,6 @@ def _pieces(
         piece = []
 
 
-def _draw_whisker(group: Element, series: Series, index: int, x: float, frame: Frame) -> None:
-    low, high = ends(series, index)
-    if math.isnan(low) or math.isnan(high):
-        return
-    style = stroke(series.role, 1.5)
-    line(group, (x, frame.y(low)), (x, frame.y(high)), style)
-    for y in (frame.y(low), frame.y(high)):
-        line(group, (x - 3, y), (x + 3, y), style)
-
-
 def _draw_labels(
     root: Element, chart: Chart, tails: list[tuple[float, float] | None], frame: Frame
 ) -> None:
@@ -235,7 +176,7 @@ def _draw_labels(
     room = frame.width - frame.right - _NAMES_BEGIN
     names = [chart.series[number].name for _, number in named] + [words for _, words in limits]
     lines = max((len(_lines(name, room)) for name in names), default=1)
-    places = spread(wanted, _LEADING * lines, _TOP, frame.bottom)
+    places = spread(wanted, LEADING * lines, TOP, frame.bottom)
     for (tail, number), y in zip(named, places, strict=False):
         series = chart.series[number]
         _tie(root, tail, y, frame)
@@ -258,7 +199,7 @@ def _name(root: Element, name: str, y: float, frame: Frame, style: str) -> None:
     x = frame.right + _NAMES_BEGIN
     words = _lines(name, frame.width - x)
     for number, text in enumerate(words):
-        lift = (number - (len(words) - 1) / 2) * (_LEADING - 2)
+        lift = (number - (len(words) - 1) / 2) * (LEADING - 2)
         add(root, "text", text, x=x, y=y + 4.5 + lift, style=style)
 
 
@@ -271,16 +212,11 @@ def _lines(name: str, room: float) -> list[str]:
     return [*kept, fit(" ".join(lines[_MOST_LINES - 1 :]), room + 1, BOLD)]
 
 
-def _draw_missing(root: Element, chart: Chart, frame: Frame) -> float:
-    """Say below the plot what could not be drawn, and why; return the height of all."""
-    y = frame.bottom + 46
+def _lacking(chart: Chart) -> Iterator[tuple[str, str]]:
+    """What could not be drawn, and why."""
     for test, title in ((math.isnan, NOT_MEASURED), (math.isinf, "infinite")):
-        lacking = [words for words in (_where(series, test) for series in chart.series) if words]
-        told = f"{title.capitalize()}: {'; '.join(lacking)}" if lacking else ""
-        for words in wrap(told, frame.width, SIZE):
-            y += _LEADING
-            add(root, "text", words, x=0, y=y, style=f"{MUTED};font-style:italic")
-    return y + 4
+        found = [words for words in (_where(series, test) for series in chart.series) if words]
+        yield title.capitalize(), "; ".join(found)
 
 
 def _where(series: Series, test: Callable[[float], bool]) -> str:

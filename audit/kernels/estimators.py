@@ -5,52 +5,15 @@ rate d, whatever the density (Facco et al. 2017, Sci. Rep. 7:12140).
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import optimize, special
 
 Array = NDArray[np.float64]
 
 Method = Literal["censored", "mle", "fit"]
-
-
-class FromDistances(NamedTuple):
-    """An estimate from distances alone.
-
-    Attributes:
-        value: In dimensions; NaN if fewer than two points were used, infinite if all ratios are 1.
-        n: Points used.
-        copies: Points left out, as their first neighbour is a copy.
-    """
-
-    value: float
-    n: int
-    copies: int
-
-
-def from_distances(r1: ArrayLike, r2: ArrayLike, method: Method = "censored") -> FromDistances:
-    """TwoNN where only the two distances of every point are at hand.
-
-    A point with a copy has r1 = 0 and is left out, with its copy: which of its neighbours would be
-    the second without the copy is not known here. `audit.kernels.twonn.intrinsic_dimension` merges
-    copies instead, and gives an interval.
-
-    Args:
-        r1: (N,) distances to the first neighbours.
-        r2: (N,) distances to the second.
-        method: See `two_nn`.
-
-    Raises:
-        ValueError: If a distance is not finite, or r2 < r1 or r1 < 0 somewhere.
-    """
-    first, second = np.asarray(r1, dtype=float), np.asarray(r2, dtype=float)
-    if not (np.isfinite(second).all() and (first >= 0).all() and (first <= second).all()):
-        raise ValueError("distances must be finite, and 0 <= r1 <= r2")
-    used = first > 0
-    value = two_nn(np.log(second[used] / first[used]), method)
-    return FromDistances(value, int(used.sum()), int((~used).sum()))
 
 
 def two_nn(log_mu: Array, method: Method = "censored", discard: float = 0.1) -> float:

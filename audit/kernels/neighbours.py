@@ -37,19 +37,6 @@ class Neighbours(NamedTuple):
     indices: Tensor
 
 
-def two_nearest(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Exact distances to the first and the second neighbour.
-
-    Args:
-        x: (N, D), any float dtype and device, finite, N >= 3. See `nearest` for the memory.
-
-    Returns:
-        Two (N,) float64 tensors on the device of x; 0 where a point is repeated.
-    """
-    distances = nearest(x, 2).distances
-    return distances[:, 0], distances[:, 1]
-
-
 def nearest(x: Tensor, k: int) -> Neighbours:
     """Exact k nearest neighbours of every point among the others.
 

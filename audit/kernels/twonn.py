@@ -87,19 +87,6 @@ class _Cloud(NamedTuple):
     reason: str = ""
 
 
-def merge_duplicates(x: Tensor) -> tuple[Tensor, int]:
-    """Keep the first of every set of equal rows, in order.
-
-    Args:
-        x: (N, D).
-
-    Returns:
-        The distinct rows (M, D), and N - M.
-    """
-    kept = _first_of_equals(x)
-    return x[kept], len(x) - len(kept)
-
-
 def scale_curve(
     x: Tensor, fractions: Sequence[float], seed: int = 0, margin: float = math.nan
 ) -> tuple[CurvePoint, ...]:

@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from audit.kernels.bias import READ, SIZES, bias_note
-from audit.kernels.estimators import from_distances
-from audit.kernels.neighbours import two_nearest
+from audit.kernels.estimators import two_nn
+from audit.kernels.neighbours import nearest
 
 
 @pytest.mark.parametrize("d", [20, 50])
 def test_the_table_is_what_gaussian_clouds_read(d):
     draws = [torch.from_numpy(np.random.default_rng(s).standard_normal((500, d))) for s in range(8)]
-    mean = np.mean([from_distances(*two_nearest(x)).value for x in draws])
+    distances = [nearest(x, 2).distances.T for x in draws]
+    mean = np.mean([two_nn((r2 / r1).log().numpy()) for r1, r2 in distances])
 
     assert READ[d][SIZES.index(500)] == pytest.approx(mean, rel=0.06)
 

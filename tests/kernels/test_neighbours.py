@@ -7,7 +7,7 @@ import torch
 
 from audit.kernels import bounds, neighbours, sketch
 from audit.kernels import rounded as rounding
-from audit.kernels.neighbours import nearest, two_nearest
+from audit.kernels.neighbours import nearest
 from audit.kernels.rounded import rounded
 from audit.kernels.twonn import intrinsic_dimension
 
@@ -106,7 +106,7 @@ def test_coarse_products_are_found_out_and_the_answer_stays_exact(monkeypatch):
 )
 def test_neighbours_of_too_few_or_broken_points_are_refused(bad):
     with pytest.raises(ValueError, match="neighbours need"):
-        two_nearest(bad)
+        nearest(bad, 2)
 
 
 def features(n, d, decay, seed=0):

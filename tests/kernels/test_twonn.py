@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from audit.kernels import twonn
-from audit.kernels.estimators import from_distances, gride, two_nn
-from audit.kernels.neighbours import two_nearest
-from audit.kernels.twonn import intrinsic_dimension, log_ratio, merge_duplicates
+from audit.kernels.estimators import gride, two_nn
+from audit.kernels.neighbours import nearest
+from audit.kernels.twonn import intrinsic_dimension, log_ratio
 
 
 def normal(*shape, seed=0):
@@ -18,6 +18,11 @@ def normal(*shape, seed=0):
 
 def uniform(*shape, seed=0):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def log_mu(x):
+    r1, r2 = nearest(x, 2).distances.T
+    return (r2 / r1).log().numpy()
 
 
 def pareto(d, n, seed):
@@ -50,21 +55,11 @@ def test_estimators_by_hand():
 def test_values_of_dadapy_and_scikit_dimension():
     """Made with DADApy 0.3.1 and scikit-dimension 0.5.0; see tests/test_peers.py."""
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((600, 12)))
-    r1, r2 = two_nearest(x)
+    logs = log_mu(x)
 
-    assert from_distances(r1, r2, "fit").value == pytest.approx(10.7267797696, rel=1e-8)
-    assert from_distances(r1, r2, "mle").value == pytest.approx(10.5802112142, rel=1e-8)
-    assert from_distances(r1, r2).value == pytest.approx(10.6004525309, rel=1e-8)
-
-
-def test_points_with_a_copy_are_left_out_of_bare_distances():
-    r1, r2 = np.array([0.0, 1.0, 1.0, 1.0, 0.0]), np.array([1.0, 2.0, 2.0, 4.0, 0.0])
-    found = from_distances(r1, r2, "mle")
-
-    assert (found.n, found.copies) == (3, 2)
-    assert found.value == pytest.approx(2 / (4 * math.log(2)))
-    with pytest.raises(ValueError, match="r1 <= r2"):
-        from_distances(r2, r1)
+    assert two_nn(logs, "fit") == pytest.approx(10.7267797696, rel=1e-8)
+    assert two_nn(logs, "mle") == pytest.approx(10.5802112142, rel=1e-8)
+    assert two_nn(logs) == pytest.approx(10.6004525309, rel=1e-8)
 
 
 def test_one_huge_ratio_hardly_moves_the_default():
@@ -99,8 +94,7 @@ def test_flat_torus_has_two_dimensions_at_every_scale():
 @pytest.mark.parametrize(("d", "mean", "sd"), [(2, 1.97, 0.12), (10, 8.38, 0.5), (20, 14.95, 0.9)])
 def test_cubes_read_low_by_the_known_bias(d, mean, sd):
     """Means of 200 draws of 500 points, by the plain estimate (REFERENCE: cubes are worse)."""
-    draws = [two_nearest(uniform(500, d, seed=s)) for s in range(8)]
-    values = [two_nn((r2 / r1).log().numpy(), "mle") for r1, r2 in draws]
+    values = [two_nn(log_mu(uniform(500, d, seed=s)), "mle") for s in range(8)]
 
     assert np.mean(values) == pytest.approx(mean, abs=4 * sd / math.sqrt(8))
 
@@ -108,8 +102,8 @@ def test_cubes_read_low_by_the_known_bias(d, mean, sd):
 @pytest.mark.parametrize("d", range(1, 21))
 def test_hypercubes_of_one_to_twenty_dimensions(d):
     """2,000 points read d, less what the edges take (measured: 1 % at 2, a quarter at 20)."""
-    r1, r2 = two_nearest(torch.nn.functional.pad(uniform(2000, d, seed=d), (0, 5)))
-    value, sd = from_distances(r1, r2).value, d / math.sqrt(1800)
+    cube = torch.nn.functional.pad(uniform(2000, d, seed=d), (0, 5))
+    value, sd = two_nn(log_mu(cube)), d / math.sqrt(1800)
 
     assert 0.987**d * d - 4 * sd < value < d + 4 * sd
 
@@ -140,7 +134,7 @@ def test_noise_is_seen_at_small_scales_and_decimation_looks_beyond():
 def test_decimation_agrees_with_fewer_points_from_the_start():
     """The mean over disjoint parts of 250 is what clouds of 250 points read."""
     at_250 = twonn.scale_curve(normal(2000, 10), (0.125,))[0]
-    fresh = [from_distances(*two_nearest(normal(250, 10, seed=s + 1))).value for s in range(16)]
+    fresh = [two_nn(log_mu(normal(250, 10, seed=s + 1))) for s in range(16)]
 
     assert at_250.n == 250
     assert at_250.value == pytest.approx(np.mean(fresh), rel=0.08)
@@ -163,12 +157,10 @@ def test_rotation_scale_and_place_change_nothing():
     assert after.low == pytest.approx(before.low, rel=1e-9)
 
 
-def test_duplicates_are_merged_in_order_and_counted():
+def test_duplicates_are_merged_in_order():
     x = normal(100, 3)
-    merged, copies = merge_duplicates(torch.cat([x, x[10:20]]))
 
-    assert torch.equal(merged, x)
-    assert copies == 10
+    assert torch.equal(twonn._first_of_equals(torch.cat([x, x[10:20]])), torch.arange(100))
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-7])

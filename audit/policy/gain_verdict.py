@@ -1,7 +1,7 @@
-"""The verdict on the gain: does the subject remove at least a share g of every null's errors?
+"""Verdict on the gain: whether the subject removes at least a share g of every null's errors.
 
 The rules are steps 2 to 8 of docs/verdict.md. They lean to one side only: a null that crashed,
-failed, was starved or makes too few errors can turn a pass into "inconclusive", never the
+failed, was undertrained or makes too few errors can turn a pass into "inconclusive", never the
 reverse; and a fail is judged against the null as it was measured, without its allowance.
 """
 
@@ -26,7 +26,7 @@ from audit.stats.gain import mean_and_variance
 from audit.stats.intervals import clopper_pearson, quantile
 from audit.stats.paired import Pair
 
-SOLVED = 0.01  # upper bound of the error of a null that solves the data
+SOLVED = 0.01  # upper bound of the error of a null that solves the data; chosen by hand
 
 NO_CLAIM = (
     "No null was trained whose view is at most a third of the image's side, so nothing is shown: "
@@ -35,16 +35,17 @@ NO_CLAIM = (
 
 
 class GainVerdict(FrozenModel):
-    """What became of the limit on the gain.
+    """Result of judging the limit on the gain.
 
     Attributes:
         verdict: Pass, fail or inconclusive.
         reason: Stable code, empty for a pass.
-        explanation: One sentence: why, and what to do.
-        null: Name of the null that decided it (the closest one of a pass), or empty.
+        explanation: Sentence that says why, and what to do.
+        null: Name of the null that decided (of a pass, the closest one), or empty.
         p_pass: One-sided p of each claim null against "the gain is at most g".
         p_fail: Holm-adjusted p of each claim null against "the gain is at least g".
-        more_images: About how many more evaluation images would decide, where that is known.
+        more_images: Approximate number of further evaluation images that would decide; None if
+            unknown.
     """
 
     verdict: Verdict
@@ -57,10 +58,10 @@ class GainVerdict(FrozenModel):
 
 
 def p_pass(pair: Pair, g: float) -> float:
-    """P(T >= (m - (1 - g) U) / sqrt(V)): how well chance explains a gain above g.
+    """Return P(T >= (m - (1 - g) U) / sqrt(V)), the p-value against "the gain is at most g".
 
-    The null is given its allowance: what more training might have added to it. 1 if the null
-    failed or is missing.
+    The accuracy of the null is raised by its allowance U, which more training might have added. 1
+    if the null failed or is missing.
     """
     from scipy import special
 
@@ -72,7 +73,10 @@ def p_pass(pair: Pair, g: float) -> float:
 
 
 def p_fail(pair: Pair, g: float) -> float:
-    """P(T <= m / sqrt(V)): how well chance explains a gain below g; 1 if the null is missing."""
+    """Return P(T <= m / sqrt(V)), the p-value against "the gain is at least g".
+
+    1 if the null is missing.
+    """
     from scipy import special
 
     mean, variance, df = mean_and_variance(pair, g)
@@ -82,7 +86,7 @@ def p_fail(pair: Pair, g: float) -> float:
 
 
 def holm(p: dict[str, float]) -> dict[str, float]:
-    """Holm-adjusted p-values (Holm 1979), by name."""
+    """Adjust p-values for their number (Holm 1979), by name."""
     adjusted, largest = {}, 0.0
     for rank, name in enumerate(sorted(p, key=lambda key: p[key])):
         largest = max(largest, min(1.0, (len(p) - rank) * p[name]))
@@ -91,18 +95,19 @@ def holm(p: dict[str, float]) -> dict[str, float]:
 
 
 def judge_gain(pairs: Sequence[Pair], g: float, *, twins: Sequence[Pair] = ()) -> GainVerdict:
-    """Hold the gain over every claim null against the limit g.
+    """Test whether the gain over every claim null is at least g.
 
     Args:
-        pairs: All nulls; those that make no claim are left out here.
-        g: Smallest gain that is asked for, below 1.
-        twins: The sighted twin as if it were the subject, against the same nulls. Only says
-            whether a fail lies with the data; twins that are not "ok" are left out.
+        pairs: Statistics of all nulls; those that make no claim are ignored.
+        g: Smallest required gain, below 1.
+        twins: Statistics of the sighted twin as if it were the subject, against the same nulls.
+            They only tell whether the data are the cause of a fail; twins that are not "ok" are
+            ignored.
 
     Returns:
         The verdict. Fail: a null solves the data, or the smallest Holm-adjusted p_fail is at
         most 0.025. Pass: every p_pass is at most 0.025, every null makes 50 errors or more, and
-        there are 200 groups. Else inconclusive, with one reason.
+        there are 200 groups. Otherwise inconclusive, with one reason.
 
     Raises:
         ValueError: If two claim nulls have one name.
@@ -123,7 +128,7 @@ def judge_gain(pairs: Sequence[Pair], g: float, *, twins: Sequence[Pair] = ()) -
 
 
 def _solved(claims: Sequence[Pair]) -> GainVerdict | None:
-    """A fail because a null leaves nothing to be shown."""
+    """Return the fail of data that a null solves, or None."""
     solved = [pair for pair in claims if solves(pair, len(claims))]
     if not solved:
         return None
@@ -136,14 +141,14 @@ def _solved(claims: Sequence[Pair]) -> GainVerdict | None:
 
 
 def solves(pair: Pair, tests: int = 1) -> bool:
-    """Whether the null's error is surely below 1 %: Clopper-Pearson on groups, 97.5 %.
+    """Tell whether the null's error is surely below 1 %: Clopper-Pearson on groups, 97.5 %.
 
-    The margin of what seeds spread is added in quadrature: without it data whose nulls are wrong
-    on just 1 % would often count as solved (`benchmarks/verdict_rules.py`).
+    The margin of the run-to-run variation is added in quadrature: without it, data whose nulls
+    are wrong on just 1 % would often count as solved (`benchmarks/verdict_rules.py`).
 
     Args:
-        pair: Of the null.
-        tests: Nulls that are asked (Bonferroni).
+        pair: Statistics of the null.
+        tests: Number of nulls that are tested (Bonferroni).
     """
     if pair.status == "missing":
         return False
@@ -158,7 +163,10 @@ def solves(pair: Pair, tests: int = 1) -> bool:
 def _weak(
     claims: Sequence[Pair], g: float, fails: dict[str, float], twins: Sequence[Pair]
 ) -> GainVerdict | None:
-    """A fail because some null is surely not beaten by g; says whether it lies with the data."""
+    """Return the fail of a subject that surely does not beat some null by g, or None.
+
+    The explanation says whether the data are the cause.
+    """
     worst = min(claims, key=lambda pair: (fails[pair.null], mean_and_variance(pair, g)[0]))
     if fails[worst.null] > ALPHA:
         return None
@@ -182,7 +190,7 @@ def _weak(
 
 
 def _undecided(claims: Sequence[Pair], g: float, passes: dict[str, float]) -> GainVerdict | None:
-    """Why nothing can be said, or None if everything passes.
+    """Return the reason why the gain is not decided, or None if everything passes.
 
     A null that is beaten by less than g as it was measured comes before nulls that may be too weak:
     stronger ones would not help the model.

@@ -23,7 +23,7 @@ TEXTS = {"measure": "measure", "relative_to": "relative_to", "class": "of_class"
 
 FIELDS = (*TEXTS, *COMPARATORS, "severity", "optional", "statement")
 
-MOST_BYTES = 1_000_000  # of a policy or a configuration
+MOST_BYTES = 1_000_000  # of a policy or a configuration; far more than anybody writes by hand
 
 KEYS = ("version", "reference", "limits", "waivers")
 
@@ -33,23 +33,23 @@ ACCURACY, GAP = "accuracy_gap.accuracy.subject", "accuracy_gap.gap."
 
 
 class Limit(FrozenModel):
-    """One limit.
+    """Requirement of a policy.
 
     Attributes:
-        name: The policy's key.
-        measure: Pattern over names of measurements; * stands for anything.
-        relative_to: "reference" asks for the difference to the reference run; the name of a null
-            for the difference to its accuracy; empty for the measurement itself.
-        of_class: Name of the one class that a measurement by class is asked of, read letter by
-            letter; empty for all.
-        comparator: On which side of the bound the whole interval has to lie.
-        bound: In the measurement's unit.
-        severity: Only "gate" decides the exit code.
+        name: Key in the policy.
+        measure: Pattern over names of measurements; * matches anything.
+        relative_to: Origin of the differences that are judged: "reference" for the reference run,
+            the name of a null for its accuracy; empty for the measurement itself.
+        of_class: Name of the one class whose measurement is judged, matched literally; empty for
+            all classes.
+        comparator: Side of the bound on which the whole interval must be.
+        bound: Bound in the measurement's unit.
+        severity: Severity; only "gate" decides the exit code.
         optional: Whether some profiles do not measure it; without a measurement it then warns
             at most.
-        statement: In words; {limit} stands for the bound.
-        file: The user's file that sets it; empty for a default one.
-        line: Of that file; 0 if it is not known.
+        statement: Requirement in words; {limit} is replaced by the bound.
+        file: File of the user that sets it; empty for a default limit.
+        line: Line in that file; 0 if unknown.
         by_class: Beginnings of the names that end in a class, for messages.
     """
 
@@ -68,13 +68,13 @@ class Limit(FrozenModel):
 
     @property
     def target(self) -> str:
-        """Pattern over names of the measurements that are judged."""
+        """Return the pattern over names of the measurements that are judged."""
         if self.relative_to == "reference":
             return REFERENCE + self.measure
         return GAP + self.relative_to if self.relative_to else self.measure
 
     def asks_for(self, name: str) -> bool:
-        """Whether a measurement of that name is judged by this limit."""
+        """Tell whether a measurement of that name is judged by this limit."""
         if self.of_class:
             return name == self.target.removesuffix("*") + self.of_class
         if name.startswith(REFERENCE) and not self.target.startswith(REFERENCE):
@@ -83,14 +83,14 @@ class Limit(FrozenModel):
 
 
 class Policy(FrozenModel):
-    """All limits, in the order in which they are judged and shown.
+    """Limits, in the order in which they are judged and shown.
 
     Attributes:
-        version: Of the file's format.
-        limits: In order.
+        version: Version of the file's format.
+        limits: Limits in order.
         waivers: Limits that are excused for a while.
         reference: Path of the run that limits may be relative to, or empty.
-        reference_place: File and line that name it, for messages.
+        reference_place: File and line that name the reference, for messages.
     """
 
     version: int = 1
@@ -101,7 +101,7 @@ class Policy(FrozenModel):
 
     @property
     def needs_reference(self) -> str:
-        """Name of the first limit that is relative to a reference run; empty if none is."""
+        """Return the name of the first limit relative to a reference run; empty if none is."""
         relative = (lim.name for lim in self.limits if lim.target.startswith(REFERENCE))
         return next(relative, "")
 
@@ -112,10 +112,10 @@ def load_policy(
     """Read a policy file; its limits change or extend the default ones.
 
     Args:
-        path: YAML with `limits` and, if you like, `waivers`, `reference` (a path relative to the
-            file) and `version`. None: the default policy.
-        vocabulary: What a limit can ask for, and the default limits.
-        today: The day by which waivers expire; None: today in UTC.
+        path: YAML file with `limits` and, optionally, `waivers`, `reference` (a path relative to
+            the file) and `version`; None for the default policy.
+        vocabulary: Names that a limit can ask for, and the default limits.
+        today: Day by which waivers expire; None for today in UTC.
 
     Raises:
         AuditError: POLICY_INVALID or POLICY_WAIVER_EXPIRED, with the file and the line.
@@ -164,12 +164,12 @@ def parse_policy(
     """Check a policy that is already plain data.
 
     Args:
-        raw: {"version": 1, "limits": {name: {measure, at_least | …, severity, …}}, "waivers":
-            {name: {reason, until}}, "reference": path}.
-        vocabulary: What a limit can ask for.
-        base: Policy whose limits are changed and extended; None: `raw` stands alone.
+        raw: Plain data {"version": 1, "limits": {name: {measure, at_least | …, severity, …}},
+            "waivers": {name: {reason, until}}, "reference": path}.
+        vocabulary: Names that a limit can ask for.
+        base: Policy whose limits are changed and extended; None if `raw` is complete.
         where: File and text, for messages.
-        today: The day by which waivers expire; None: today in UTC.
+        today: Day by which waivers expire; None for today in UTC.
 
     Raises:
         AuditError: POLICY_INVALID or POLICY_WAIVER_EXPIRED.
@@ -203,7 +203,7 @@ def parse_policy(
 
 
 def resolved(policy: Policy) -> dict[str, object]:
-    """The policy as plain data that `parse_policy` reads back."""
+    """Convert the policy to plain data that `parse_policy` reads back."""
     limits = {}
     for limit in policy.limits:
         texts = {key: getattr(limit, own) for key, own in TEXTS.items() if getattr(limit, own)}
@@ -221,7 +221,7 @@ def resolved(policy: Policy) -> dict[str, object]:
 
 
 def _limit(name: object, given: object, known: Mapping[str, Limit], where: SourceFile) -> Limit:
-    """One limit, over the one of the same name."""
+    """Check one limit, merged with the known one of the same name."""
     if not isinstance(name, str) or not name:
         raise where.refusal(("limits",), f"has a limit named {name!r}; a name must be a word")
     shown, keys = visible(name, 60), ("limits", name)
@@ -240,7 +240,7 @@ def _limit(name: object, given: object, known: Mapping[str, Limit], where: Sourc
 def _merged(
     name: str, given: Mapping[str, Any], known: Mapping[str, Limit], where: SourceFile
 ) -> dict[str, object]:
-    """All fields of a limit: those given, over those of the limit of the same name."""
+    """Merge the given fields of a limit with those of the known one of the same name."""
     shown = visible(name, 60)
     sides = [key for key in COMPARATORS if key in given]
     if len(sides) > 1:
@@ -265,14 +265,14 @@ def _merged(
 
 
 def _changes(key: str, value: object, fields: Mapping[str, object]) -> bool:
-    """Whether a given field makes the limit ask for something else, not only for more or less."""
+    """Tell whether a field makes the limit require something else, not only more or less."""
     if key in COMPARATORS:
         return fields.get("comparator", key) != key
     return key in TEXTS and fields.get(TEXTS[key], value) != value
 
 
 def _problem(key: str, value: object) -> str:
-    """What a field should have been, or nothing."""
+    """Say what a field should have been; empty if it is valid."""
     if key in COMPARATORS:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         finite = number and abs(cast(float, value)) < 1e300 and math.isfinite(cast(float, value))
@@ -285,7 +285,7 @@ def _problem(key: str, value: object) -> str:
 
 
 def _contradiction(limit: Limit, known: Vocabulary) -> tuple[str, str]:
-    """The field in which a limit asks for what no check makes, and why; or two empty words."""
+    """Name the field that requires what no check makes, and say why; empty if there is none."""
     shown, relative = visible(limit.name, 60), limit.relative_to
     if relative and relative not in ("reference", *known.nulls):
         hint = suggestion(relative, ("reference", *known.nulls), "of them")

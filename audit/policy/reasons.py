@@ -1,7 +1,7 @@
-"""Why nothing can be said about the gain over a null, and what would change that.
+"""Reasons why the gain over a null is inconclusive, and what would change that.
 
-Each reason is a stable code, a sentence that ends in something to do, and, where more evaluation
-images would help, about how many.
+Each reason has a stable code, a sentence that ends in something to do, and, where more evaluation
+images would help, their approximate number.
 """
 
 import math
@@ -13,26 +13,28 @@ from audit.stats.gain import contrast, freedom, gain_interval
 from audit.stats.intervals import quantile
 from audit.stats.paired import Pair
 
-ALPHA = 0.025  # one-sided, so that the 95 % interval tells the same story
+ALPHA = 0.025  # one-sided, so that verdict and 95 % interval agree
 
-MIN_ERRORS = 50  # of a null, below which normal theory and the data themselves are too thin
+MIN_ERRORS = 50  # per baseline; with fewer errors the normal approximation is unreliable
 
+# Of independent images: the smallest number for which benchmarks/verdict.md shows the coverage.
 MIN_GROUPS = 200
 
-EASY_TIMES = 10.0  # as many images as there are are easier to find than seeds to train
+EASY_TIMES = 10.0  # up to so many times the images, more images are advised before more seeds
 
-MOST_TIMES = 100.0  # to advise more would be no advice
+MOST_TIMES = 100.0  # times the images; advice to find more would be of no use
 
-MOST_SEEDS = 30  # likewise
+MOST_SEEDS = 30  # advice to train more would be of no use
 
 
 class Reason(NamedTuple):
-    """Why a verdict is inconclusive.
+    """Reason why a verdict is inconclusive.
 
     Attributes:
-        code: Stable ("FEW_IMAGES").
-        text: Why, and what to do.
-        more_images: About how many more evaluation images would decide, where that is known.
+        code: Stable code ("FEW_IMAGES").
+        text: Sentence that says why, and what to do.
+        more_images: Approximate number of further evaluation images that would decide; None if
+            unknown.
     """
 
     code: str
@@ -41,7 +43,7 @@ class Reason(NamedTuple):
 
 
 def not_measured(pair: Pair) -> Reason | None:
-    """A null that is missing, or has no numbers."""
+    """Return the reason if a null is missing or has no numbers."""
     if pair.status != "missing" and math.isfinite(pair.error_subject + pair.error_null):
         return None
     why = f" ({pair.note})" if pair.note else ""
@@ -52,7 +54,7 @@ def not_measured(pair: Pair) -> Reason | None:
 
 
 def failed_null(pair: Pair) -> Reason | None:
-    """A null whose training failed its checks, or has no bound on what more would add."""
+    """Return the reason if the training of a null failed, or its allowance has no bound."""
     null = title_of(pair.null)
     if pair.status == "failed":
         why = f" ({pair.note})" if pair.note else ""
@@ -72,11 +74,11 @@ def failed_null(pair: Pair) -> Reason | None:
 
 
 def nulls_reduced(side: float, subject_side: float) -> Reason:
-    """Patch nulls that saw the images smaller than the subject sees them.
+    """Return the reason for patch nulls that saw the images smaller than the subject did.
 
     Args:
-        side: Longest side of what they saw, in pixels; NaN where the report does not say.
-        subject_side: The subject's, likewise.
+        side: Longest side of the nulls' images in pixels; NaN where the report does not say.
+        subject_side: Longest side of the subject's images in pixels; NaN where it does not say.
     """
     if not math.isfinite(side + subject_side):
         text = (
@@ -92,7 +94,7 @@ def nulls_reduced(side: float, subject_side: float) -> Reason:
 
 
 def few_groups(pair: Pair) -> Reason | None:
-    """Fewer independent images than any verdict rests on."""
+    """Return the reason if there are fewer independent images than any verdict needs."""
     if pair.groups >= MIN_GROUPS:
         return None
     more = math.ceil((MIN_GROUPS - pair.groups) * pair.n / pair.groups)
@@ -105,7 +107,7 @@ def few_groups(pair: Pair) -> Reason | None:
 
 
 def no_headroom(pair: Pair) -> Reason | None:
-    """A null that makes too few errors for any model to stand out."""
+    """Return the reason if a null makes too few errors for any model to be better."""
     errors = pair.effective * pair.error_null
     if errors >= MIN_ERRORS:
         return None
@@ -119,18 +121,18 @@ def no_headroom(pair: Pair) -> Reason | None:
 
 
 def _for_errors(pair: Pair) -> int | None:
-    """How many more images until the null has made enough errors; None if it makes none."""
+    """Count the further images on which the null makes enough errors; None if it makes none."""
     errors = pair.effective * pair.error_null
     return max(0, math.ceil(pair.n * (MIN_ERRORS / errors - 1))) if errors > 0 else None
 
 
 def too_noisy(pair: Pair, g: float, tests: int) -> Reason:
-    """Why the gain's interval, or the null's allowance, holds the limit.
+    """Return the reason why the gain's interval, or the null's allowance, includes the limit.
 
     Args:
-        pair: The null that is in the way, sound and measured.
-        g: The limit.
-        tests: Claim nulls, for which a fail is adjusted.
+        pair: Statistics of the null that prevents a pass, sound and measured.
+        g: Required gain.
+        tests: Number of claim nulls, for which a fail is adjusted.
     """
     mean, image, seed = contrast(pair, 1.0, 1 - g)
     lead, level = mean - (1 - g) * pair.allowance, 1 - 2 * ALPHA
@@ -154,14 +156,14 @@ def too_noisy(pair: Pair, g: float, tests: int) -> Reason:
 
 
 def lacking(pair: Pair, lead: float, image: float, seed: float, level: float) -> float:
-    """By how much the margin of two variances exceeds a lead; positive: nothing is shown."""
+    """Return the excess of the margin of two variances over a lead; not significant above 0."""
     if image + seed <= 0:
         return -lead
     return quantile(freedom(pair, image, seed), level) * math.sqrt(image + seed) - lead
 
 
 def _times(pair: Pair, lead: float, image: float, seed: float, level: float) -> float:
-    """With how many times the images the lead would be shown; infinite if with none."""
+    """Return the factor of images that makes the lead significant; infinite if none does."""
     if lead <= 0 or not math.isfinite(image):
         return math.inf
     low = high = 1.0
@@ -177,7 +179,7 @@ def _times(pair: Pair, lead: float, image: float, seed: float, level: float) -> 
 
 
 def _seeds(pair: Pair, lead: float, image: float, seed: float, level: float) -> int | None:
-    """With how many seeds the lead would be shown on these images; None if with none."""
+    """Return the number of seeds that makes the lead significant here; None if none does."""
     if seed == 0:
         return None
     for seeds in range(max(pair.seeds + 1, 3), MOST_SEEDS + 1):
@@ -189,7 +191,7 @@ def _seeds(pair: Pair, lead: float, image: float, seed: float, level: float) -> 
 
 
 def _weak(pair: Pair, g: float) -> Reason:
-    """What the null's training may have left undone is as much as the model is ahead."""
+    """Return the reason for a lead that does not exceed the null's allowance."""
     text = (
         f"More training might lift {title_of(pair.null)} by up to {100 * pair.allowance:.1f} "
         f"points, and beyond that the model is not ahead enough of the limit of {g:.0%}: give "
@@ -199,7 +201,7 @@ def _weak(pair: Pair, g: float) -> Reason:
 
 
 def _few_seeds(pair: Pair, g: float, seeds: int | None) -> Reason:
-    """The spread over seeds is in the way, and more images alone would not do."""
+    """Return the reason for a lead that run-to-run variation hides, whatever the images."""
     count = f"about {seeds} seeds (seeds={seeds})" if seeds else "more seeds, on more images"
     text = (
         f"{_close(pair, g)} to tell: {title_of(pair.null)} was trained {times_of(pair.seeds)}, "
@@ -209,7 +211,7 @@ def _few_seeds(pair: Pair, g: float, seeds: int | None) -> Reason:
 
 
 def _close(pair: Pair, g: float) -> str:
-    """How near the gain is to the limit."""
+    """Say how near the gain is to the limit."""
     extra = ""
     if pair.allowance >= 0.0005 and gain_interval(pair)[0] > g:
         extra = f", and with the {100 * pair.allowance:.1f} points that training might add"
@@ -217,7 +219,7 @@ def _close(pair: Pair, g: float) -> str:
 
 
 def removes(pair: Pair) -> str:
-    """The gain in words, with its interval: the share of a null's errors, or how many more."""
+    """Say the gain with its interval: the share of errors removed, or of errors added."""
     gain, low, high = gain_interval(pair)
     null = title_of(pair.null)
     if not math.isfinite(gain):
@@ -228,17 +230,17 @@ def removes(pair: Pair) -> str:
 
 
 def span(value: float, low: float, high: float) -> str:
-    """A share and its interval: "40% (36% to 44%)"."""
+    """Print a share and its interval: "40% (36% to 44%)"."""
     ends = f" ({low:.0%} to {high:.0%})" if math.isfinite(low + high) else ""
     return f"{value:.0%}{ends}"
 
 
 def times_of(seeds: int) -> str:
-    """How often, in words."""
+    """Say how often, in words."""
     return "once" if seeds == 1 else f"{seeds} times"
 
 
 def rounded(count: int) -> str:
-    """Two significant digits, upwards: a suggestion, not a promise."""
+    """Round up to two significant digits, since the number is a suggestion only."""
     step = 10 ** max(0, len(str(count)) - 2)
     return f"{math.ceil(count / step) * step:,}"

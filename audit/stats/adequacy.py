@@ -1,4 +1,4 @@
-"""Was a null trained long enough?."""
+"""Whether nulls were trained long enough: learning curves, and nulls out of order."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,30 +7,32 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from audit.stats.intervals import (
-    paired_difference,
-)
+from audit.stats.intervals import paired_difference
 
-LAST_STEP, LAST_STEPS = 3.0, 9 / 7  # what is left, in units of the last doubling, or the last two
+# Sum of all later doublings, in units of the last step or of the last two, of a power law whose
+# steps shrink by r = 3/4 (exponent 0.415): r / (1 - r), and that over 1 + 1 / r.
+LAST_STEP, LAST_STEPS = 3.0, 9 / 7
 
-WIDER = 1.25  # standard error of whole less quarter, in units of that of whole less half
+# Standard error of whole less quarter, in units of that of whole less half. Chosen by hand; the
+# false passes that it leaves are simulated in benchmarks/verdict.md.
+WIDER = 1.25
 
-STEADY = 0.75  # ratio of two steps up to which the factor of U bounds what follows
+STEADY = 0.75  # largest ratio of two steps for which the factors above bound what follows
 
-ADEQUATE = 0.03  # largest allowance of an adequate null
+ADEQUATE = 0.03  # largest allowance of an adequate null; chosen by hand
 
-NESTING_TOLERANCE = 0.01  # a smaller shortfall is no sign of a failed training
+NESTING_TOLERANCE = 0.01  # largest shortfall that is ignored however certain; chosen by hand
 
 
 class Adequacy(NamedTuple):
-    """Whether a null had enough training.
+    """Verdict on the training budget of a null.
 
     Attributes:
-        delta: Accuracy at the whole budget less that at half of it, a fraction.
-        se: Its standard error.
-        allowance: U, the accuracy that more training might still add (upper bound).
+        delta: Accuracy at the whole budget minus that at half of it, a fraction.
+        se: Standard error of `delta`.
+        allowance: U, upper bound of the accuracy that more training might still add.
         adequate: Whether U is at most 3 points.
-        decay: delta over the step before it; above 3/4 the factor of U bounds no power law.
+        decay: Ratio of `delta` to the step before it; above 3/4 the factors of U are no bound.
             NaN where the step before was not positive.
     """
 
@@ -50,30 +52,28 @@ def adequacy(
     seed_variance: float,
     seeds: int,
 ) -> Adequacy:
-    """How much accuracy a larger training budget could still add (docs/verdict.md).
+    """Bound the accuracy that a larger training budget could still add (docs/verdict.md).
 
-    U is the smaller of two upper bounds, SE^2 = discordant share / n_heldout + 2 tau^2 / S:
-    3 (max(0, delta) + 1.645 SE), from the last doubling, and 9/7 (max(0, a(1) - a(1/4)) + 1.645
-    1.25 SE), from the last two. The factors sum all later doublings of a power law with exponent
-    0.415, whose steps shrink by 3/4: 3 = r / (1 - r), 9/7 = 3 / (1 + 1/r). Both multiply the
-    margin too, since they multiply the noise; quarter and whole are taken to disagree a quarter
-    more than half and whole. Where the curve falls by more than that, U is the fall and its
-    margin: a shorter training would have been the stronger null.
+    U is the smaller of two upper bounds, with SE^2 = discordant share / n_heldout + 2 tau^2 / S:
+    3 (max(0, delta) + 1.645 SE) from the last doubling, and 9/7 (max(0, a(1) - a(1/4)) + 1.645 x
+    1.25 SE) from the last two. The factors multiply the margins too, since they multiply the
+    noise. Where the curve falls by more than that, U is the fall and its margin: a shorter
+    training would have been the stronger null.
 
     Args:
         a_quarter: Accuracy on held-out images at a quarter of the budget.
-        a_half: At half of it.
-        a_full: At the whole.
-        discordant_share: Share of held-out images on which half and whole disagree in being
-            right; with several seeds the mean square of the difference of their means, an image.
-        n_heldout: Held-out images.
-        seed_variance: Variance over seeds of one seed's accuracy.
-        seeds: S.
+        a_half: Accuracy at half of the budget.
+        a_full: Accuracy at the whole budget.
+        discordant_share: Share of held-out images that only one of half and whole gets right;
+            with several seeds, the mean square per image of the difference of their means.
+        n_heldout: Number of held-out images.
+        seed_variance: Variance over seeds of the accuracy of one seed.
+        seeds: Number of seeds S.
 
     Returns:
-        NaN and an infinite allowance where anything was not measured; an infinite allowance, too,
-        where the curve clearly climbs and its last step is more than 3/4 of the one before: it has
-        hardly begun.
+        NaN and an infinite allowance where anything was not measured. The allowance is infinite,
+        too, where the curve clearly climbs and its last step is more than 3/4 of the one before:
+        it has hardly begun.
     """
     delta, before = a_full - a_half, a_half - a_quarter
     known = math.isfinite(delta) and math.isfinite(discordant_share + seed_variance)
@@ -94,12 +94,12 @@ def adequacy(
 
 
 class Violation(NamedTuple):
-    """A null that is worse than one that sees less: `upper` was not trained properly.
+    """Pair of nulls out of order: `upper` was not trained properly.
 
     Attributes:
-        lower: The blinder null.
-        upper: The null that sees at least as much.
-        difference: accuracy(lower) - accuracy(upper), a fraction.
+        lower: Name of the blinder null.
+        upper: Name of the null that sees at least as much and is less accurate.
+        difference: Difference accuracy(lower) - accuracy(upper), a fraction.
         low: Lower end of its 95 % interval, above 0.
     """
 
@@ -116,14 +116,15 @@ def nesting_violations(
     *,
     seed_variance: float = 0.0,
 ) -> tuple[Violation, ...]:
-    """Where a null falls short of a blinder one by more than 1 point and its interval.
+    """List the nulls that fall short of a blinder one by more than 1 point and the interval.
 
     Args:
-        order: (blinder, less blind) names; pairs with a null that is not in `errors` are left
-            out.
-        errors: (S, n) of each null on the same images.
-        groups: (n,) or None.
-        seed_variance: tau^2 of a trained null. Nulls with one row are taken as trained too.
+        order: Pairs of names (blinder, less blind). Those with a null that is not in `errors` are
+            left out.
+        errors: Errors (S, n) of each null on the same images, by name.
+        groups: Group labels (n,); None if every image is a group of its own.
+        seed_variance: Variance tau^2 over seeds of a trained null. A null with one row counts as
+            trained.
     """
     broken = []
     for lower, upper in order:

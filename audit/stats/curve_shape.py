@@ -1,4 +1,4 @@
-"""The shape of a curve of intrinsic dimensions over depth: hunchback, flat, or neither.
+"""Shape of a curve of intrinsic dimensions over depth: hunchback, flat, or neither.
 
 Ansuini et al. (2019), arXiv:1905.12784: in trained networks the dimension first rises and then
 falls, in untrained ones it stays flat.
@@ -9,24 +9,23 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from audit.stats.intervals import simultaneous_quantile
+from audit.stats.intervals import Array, simultaneous_quantile
 
-Array = NDArray[np.float64]
+# A curve within this factor of its first point is called flat. Chosen by hand, between the paper's
+# untrained networks, which vary by 1.3, and its trained ones, which vary by 5 and more.
+FLAT = 1.5
 
-FLAT = 1.5  # a curve within this factor of its first point is called flat
-
-FEWEST = 3  # points that can have a shape
+FEWEST = 3  # points; with two there is nothing between the ends
 
 
 class Ratio(NamedTuple):
-    """One dimension over another, with an interval that holds for the whole curve.
+    """Ratio of two dimensions, with an interval that covers for the whole curve.
 
     Attributes:
-        value: 1 where both are the same point.
+        value: The ratio; 1 where both are the same point.
         low: Lower end of the 95 % interval; NaN if there is none.
-        high: Upper end.
+        high: Upper end of the interval.
     """
 
     value: float
@@ -35,14 +34,14 @@ class Ratio(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What a curve looks like.
+    """Shape of a curve.
 
     Attributes:
-        kind: In words: "hunchback", "flat", "falling", "rising" or "neither".
-        peak: Place of the largest dimension.
-        depths: Of the first and the last point that cannot be told from the largest.
-        first: The first point over the peak.
-        last: The last point over the peak.
+        kind: One of "hunchback", "flat", "falling", "rising" and "neither".
+        peak: Index of the largest dimension.
+        depths: Depths of the first and the last point not shown to differ from the largest.
+        first: Ratio of the first point to the peak.
+        last: Ratio of the last point to the peak.
     """
 
     kind: str
@@ -56,18 +55,17 @@ def shape_of(values: Sequence[float], in_blocks: Array, depths: Sequence[float])
     """Name the shape of a curve.
 
     All statements rest on differences of log dimensions between two points of the curve, on the
-    same blocks of images, with Student intervals at the level that 2 (K - 1) of them hold together
-    (Bonferroni), because the peak is chosen after seeing the curve.
+    same blocks of images, with Student intervals at the level at which 2 (K - 1) of them cover
+    together (Bonferroni), because the peak is chosen after seeing the curve.
 
-    Flat: no point differs from the first by more than a factor of `FLAT`, intervals included (the
-    paper's untrained networks vary by 1.3, its trained ones by 5 and more). Hunchback: else, if
-    some point between the ends lies above both. Falling, rising: else, if the last point lies below
-    (above) the first. Neither: the images cannot tell.
+    Flat: no point differs from the first by more than a factor of `FLAT`, intervals included.
+    Hunchback: otherwise, if some point between the ends is above both. Falling, rising: otherwise,
+    if the last point is below (above) the first. Neither: the images cannot tell.
 
     Args:
-        values: (K,) dimensions, finite and positive, K >= 3, in order of depth.
-        in_blocks: (K, B) log estimates on the same blocks of images.
-        depths: (K,).
+        values: Dimensions (K,), finite and positive, K >= 3, in order of depth.
+        in_blocks: Log estimates (K, B) on the same blocks of images.
+        depths: Relative depths (K,) of the points.
     """
     logs, last = np.log(np.asarray(values, dtype=float)), len(values) - 1
 
@@ -90,7 +88,7 @@ def shape_of(values: Sequence[float], in_blocks: Array, depths: Sequence[float])
 
 
 def _ratio(logs: Array, in_blocks: Array, a: int, b: int) -> Ratio:
-    """Dimension at a over that at b."""
+    """Return the ratio of the dimension at a to that at b."""
     if a == b:
         return Ratio(1.0)
     count = in_blocks.shape[1]

@@ -1,4 +1,4 @@
-"""A difference over images and seeds."""
+"""Differences of two errors, with intervals over images and seeds."""
 
 import math
 from collections.abc import Sequence
@@ -7,20 +7,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.stats.intervals import paired_difference, simultaneous_quantile
+from audit.stats.intervals import IMAGE_DF, paired_difference, simultaneous_quantile
 from audit.stats.paired import pooled_seed_variance
 
-Table = NDArray[np.float64]  # (S, n) errors, a row a seed
-
-IMAGE_DF = 60.0
+Table = NDArray[np.float64]  # (S, n) errors, one row per seed
 
 
 class SeedNoise(NamedTuple):
-    """How much a difference varies from seed to seed.
+    """Run-to-run variation of a difference.
 
     Attributes:
-        variance: tau^2 of one seed's mean, a fraction squared; 0 with one seed (not known).
-        df: Degrees of freedom behind it.
+        variance: tau^2 of one seed's mean, a fraction squared; 0 with one seed (unknown).
+        df: Degrees of freedom of `variance`.
     """
 
     variance: float
@@ -28,12 +26,12 @@ class SeedNoise(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """A difference of two errors.
+    """Difference of two errors.
 
     Attributes:
-        value: Mean of the first minus that of the second, a fraction.
+        value: Mean of the first minus mean of the second, a fraction.
         low: Lower end of the 95 % interval.
-        high: Upper end.
+        high: Upper end of the interval.
     """
 
     value: float
@@ -42,12 +40,12 @@ class Effect(NamedTuple):
 
 
 def seed_noise(tables: Sequence[Table], *, independent: bool) -> SeedNoise:
-    """Pool the noise of the seeds over the cuts.
+    """Pool the run-to-run variation over the cuts.
 
     Args:
-        tables: (S, n) errors or differences of errors, one a cut.
+        tables: Errors or differences of errors (S, n), one table per cut.
         independent: Whether the cuts of one seed share nothing. Networks that share a base do not
-            vary independently: then there are S - 1 degrees of freedom, not as many for each cut.
+            vary independently: all cuts together then have S - 1 degrees of freedom.
     """
     several = [table for table in tables if len(table) > 1]
     if not several:
@@ -63,17 +61,17 @@ def difference(
     noise: SeedNoise,
     together: int = 1,
 ) -> Effect:
-    """mean(worse) - mean(better) with an interval over images and seeds.
+    """Return mean(worse) - mean(better) with an interval over images and seeds.
 
-    Student's quantile has the degrees of freedom of `audit.stats.freedom`: 1 / df is the mean of
-    those of the two parts, weighted by their shares of the variance.
+    Student's quantile has the degrees of freedom of `audit.stats.gain.freedom`: 1 / df is the mean
+    of those of the two parts, weighted by their shares of the variance.
 
     Args:
-        worse: (S, n) errors.
-        better: (S, n) or (1, n) on the same images.
-        groups: (n,) that belong together, or None.
-        noise: Of the difference.
-        together: Intervals that must hold together (Bonferroni).
+        worse: Errors (S, n).
+        better: Errors (S, n) or (1, n) on the same images.
+        groups: Group labels (n,); None if every image is a group of its own.
+        noise: Run-to-run variation of the difference.
+        together: Number of intervals that must cover together (Bonferroni).
     """
     value, _, upper = paired_difference(worse, better, groups, t=1.0)
     n = worse.shape[1] if groups is None else len(np.unique(groups))

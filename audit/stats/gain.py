@@ -1,7 +1,6 @@
-"""What is known of the gap and the gain, and whether a null was trained well enough.
+"""The accuracy gap and the gain over one null, with intervals over images and seeds.
 
-What the numbers mean for a limit is decided in `audit.verdict`. The records of `audit.pairs` and
-the general statistics of `audit.intervals` can be had from here.
+What they mean for a limit is decided in `audit.policy.gain_verdict`.
 """
 
 import math
@@ -16,30 +15,30 @@ from audit.stats.paired import Pair
 
 
 def mean_and_variance(pair: Pair, g: float) -> tuple[float, float, float]:
-    """Mean of w = (1 - g) * e_null - e_subject, its variance, and the degrees of freedom.
+    """Return the mean of w = (1 - g) e_null - e_subject, its variance and degrees of freedom.
 
     Steps 2 to 4 of the verdict (docs/verdict.md): V = V_img + (1 - g)^2 * tau^2 / S.
 
     Args:
-        pair: What was measured.
-        g: Gain that is asked for, below 1.
+        pair: Statistics of the subject and the null.
+        g: Required gain, below 1.
 
     Returns:
-        m, V and the degrees of freedom of Student's t.
+        The mean m, the variance V, and the degrees of freedom of Student's t.
     """
     mean, image, seed = contrast(pair, 1.0, 1 - g)
     return mean, image + seed, freedom(pair, image, seed)
 
 
 def contrast(pair: Pair, subject: float, null: float) -> tuple[float, float, float]:
-    """A weighted difference of two errors, its variance over images, and that over seeds.
+    """Return a weighted difference of two errors, its variance over images, and over seeds.
 
-    Where hardly an image tells the two apart, the first is that of two discordant groups.
+    The variance over images is at least that of two discordant groups.
 
     Args:
-        pair: What was measured.
-        subject: Weight of the subject's error, not negative; 1 in the verdict.
-        null: Weight of the null's, from which it is taken off; 1 - g in the verdict.
+        pair: Statistics of the subject and the null.
+        subject: Weight of the subject's error, which is subtracted; 1 in the verdict.
+        null: Weight of the null's error; 1 - g in the verdict.
     """
     mean = null * pair.error_null - subject * pair.error_subject
     image = (
@@ -52,11 +51,12 @@ def contrast(pair: Pair, subject: float, null: float) -> tuple[float, float, flo
 
 
 def freedom(pair: Pair, image: float, seed: float) -> float:
-    """Degrees of freedom of Student's t for the sum of two variances.
+    """Return the degrees of freedom of Student's t for the sum of two variances.
 
     1 / df is the mean of 1 / df of the two parts, weighted by their shares of the sum. The images
-    have 60 or groups - 1, whichever is less; the seeds have `pair.df`. (Satterthwaite's squared
-    shares leave the error of a noisy null's test at up to 3.6 % instead of 2.5.)
+    have the smaller of 60 and groups - 1, the seeds have `pair.df`. The shares are not squared as
+    by Satterthwaite: his formula leaves up to 3.6 % of false passes over a noisy null instead of
+    2.5 (`benchmarks/verdict_rules.py`).
     """
     share = seed / (image + seed) if seed > 0 and math.isfinite(image) else 0.0
     of_images = max(1.0, min(IMAGE_DF, pair.groups - 1))
@@ -64,7 +64,7 @@ def freedom(pair: Pair, image: float, seed: float) -> float:
 
 
 def gap_interval(pair: Pair, level: float = 0.95) -> tuple[float, float, float]:
-    """accuracy(subject) - accuracy(null) as a fraction, with its interval; NaN if missing."""
+    """Return accuracy(subject) - accuracy(null) and its interval; NaN if not measured."""
     mean, variance, df = mean_and_variance(pair, 0.0)
     if not math.isfinite(mean):
         return math.nan, math.nan, math.nan
@@ -73,16 +73,16 @@ def gap_interval(pair: Pair, level: float = 0.95) -> tuple[float, float, float]:
 
 
 def gain_interval(pair: Pair, level: float = 0.95) -> tuple[float, float, float]:
-    """The share of the null's errors that the subject removes, with its interval.
+    """Return the share of the null's errors that the subject removes, with its interval.
 
-    The interval holds every g that the two-sided test of m(g) = 0 does not reject (Fieller
+    The interval contains every g that the two-sided test of m(g) = 0 does not reject (Fieller
     1954), so that it agrees with the verdict to the last digit. 1 - g is the tangent of an angle
     between 0 (the subject makes no errors) and a right one (infinitely more than the null), so
-    that both ends of the interval are ordinary places to look at.
+    that both ends of the interval are finite places to search between.
 
     Returns:
-        Gain, low, high. At most 1; low is -inf where no gain is too small to be excluded. NaN
-        if the null makes no errors or is missing.
+        The gain, at most 1, and the ends of its interval. The lower end is -inf where no gain is
+        too small to be excluded. NaN if the null makes no errors or is missing.
     """
     if not (math.isfinite(pair.error_null) and pair.error_null > 0):
         return math.nan, math.nan, math.nan

@@ -1,7 +1,7 @@
-"""Means over images, shares and their intervals; knows nothing of subjects and nulls.
+"""Means over images, shares and their intervals, with no notion of subjects and nulls.
 
 Every variance of a mean is cluster-robust: residuals are summed within groups (near duplicates,
-or whatever the user declared to belong together) and corrected by G / (G - 1).
+or what the user declared to belong together) and corrected by G / (G - 1).
 """
 
 import math
@@ -12,18 +12,20 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-IMAGE_DF = 60.0  # degrees of freedom where the images, not the seeds, are the noise
+# Degrees of freedom where images are the noise. Chosen by hand: Student's quantile is then 2 %
+# wider than the normal one, and the coverage in benchmarks/verdict.md was simulated with it.
+IMAGE_DF = 60.0
 
 
 def shares(weights: ArrayLike | None, n: int) -> Array:
-    """Weights of the images that sum to 1.
+    """Normalise the weights of images so that they sum to 1.
 
     Args:
-        weights: (n,), not negative; None: all weigh the same.
-        n: Images.
+        weights: Weights (n,), not negative; None if all images weigh the same.
+        n: Number of images.
 
     Raises:
-        ValueError: If they are not n finite numbers of which one is positive.
+        ValueError: If `weights` does not hold n finite numbers, one of them positive.
     """
     if weights is None and n > 0:
         return np.full(n, 1 / n)
@@ -34,16 +36,16 @@ def shares(weights: ArrayLike | None, n: int) -> Array:
 
 
 def clustered(rows: Array, groups: ArrayLike | None, share: Array) -> tuple[Array, Array, int]:
-    """Weighted means of several values per image, and how surely they are known.
+    """Average several values per image, with the cluster-robust covariance of the means.
 
     Args:
-        rows: (R, n), one row a quantity.
-        groups: (n,) labels of any kind that belong together, or None.
-        share: (n,) weights that sum to 1.
+        rows: Values (R, n), one row per quantity.
+        groups: Group labels (n,) of any kind; None if every image is a group of its own.
+        share: Weights (n,) that sum to 1.
 
     Returns:
-        Means (R,); their cluster-robust covariance (R, R), residuals summed within groups and
-        corrected by G / (G - 1), infinite with one group; and G.
+        The means (R,), their covariance (R, R), which is infinite with one group, and the number
+        of groups G.
     """
     means = rows @ share  # (R,)
     residuals = (rows - means[:, None]) * share  # (R, n)
@@ -57,10 +59,10 @@ def clustered(rows: Array, groups: ArrayLike | None, share: Array) -> tuple[Arra
 
 
 def group_ids(groups: ArrayLike, n: int) -> tuple[NDArray[np.intp], int]:
-    """Group labels of any kind as (n,) integers from 0, and how many groups there are.
+    """Number the groups: labels of any kind as (n,) integers from 0, and their count.
 
     Raises:
-        ValueError: If there are not n labels.
+        ValueError: If the number of labels is not n.
     """
     labels = np.asarray(groups).reshape(-1)
     if labels.size != n:
@@ -73,11 +75,11 @@ def group_ids(groups: ArrayLike, n: int) -> tuple[NDArray[np.intp], int]:
 
 
 def effective_count(groups: ArrayLike | None, share: Array) -> float:
-    """How many independent images of equal weight would be as good (Kish 1965).
+    """Count the independent images of equal weight that would be as good (Kish 1965).
 
     Args:
-        groups: (n,) labels that belong together, or None.
-        share: (n,) weights that sum to 1.
+        groups: Group labels (n,); None if every image is a group of its own.
+        share: Weights (n,) that sum to 1.
     """
     if groups is not None:
         ids, count = group_ids(groups, len(share))
@@ -86,14 +88,14 @@ def effective_count(groups: ArrayLike | None, share: Array) -> float:
 
 
 def quantile(df: float, level: float = 0.95) -> float:
-    """Two-sided Student quantile: 1.96 at 95 % and many degrees of freedom."""
+    """Return the two-sided Student quantile: 1.96 at 95 % and many degrees of freedom."""
     from scipy import special
 
     return float(special.stdtrit(max(df, 1.0), 0.5 + level / 2))
 
 
 def simultaneous_quantile(k: int, df: float = IMAGE_DF, level: float = 0.95) -> float:
-    """Student quantile for k intervals that must hold together (Bonferroni)."""
+    """Return the Student quantile at which k intervals cover together (Bonferroni)."""
     return quantile(df, 1 - (1 - level) / max(k, 1))
 
 
@@ -105,19 +107,21 @@ def paired_difference(
     t: float | None = None,
     extra_variance: float = 0.0,
 ) -> tuple[float, float, float]:
-    """mean(errors_a) - mean(errors_b) on the same images, which is accuracy b - accuracy a.
+    """Compare two errors on the same images: mean of the first minus mean of the second.
+
+    The difference is the accuracy of b minus that of a.
 
     Args:
-        errors_a: (n,) or, averaged over seeds, (S, n).
-        errors_b: Likewise; S may differ.
-        groups: (n,) or None.
-        t: Quantile of the interval, for several that must hold together
-            (`simultaneous_quantile`); None: 95 % of this one alone.
-        extra_variance: Added to the image variance, such as tau^2 / S of either.
+        errors_a: Errors (n,), or (S, n) to be averaged over seeds.
+        errors_b: Errors of the other on the same images, in the same shapes; S may differ.
+        groups: Group labels (n,); None if every image is a group of its own.
+        t: Quantile of the interval, for several that must cover together
+            (`simultaneous_quantile`); None for 95 % of this interval alone.
+        extra_variance: Variance added to that of the images, such as tau^2 / S of either.
 
     Returns:
         The difference as a fraction, and the ends of its interval (NaN with one group). Where
-        all images agree the interval has the width of two discordant images to either side.
+        all images agree, the interval reaches two discordant images to either side.
     """
     a, b = (np.atleast_2d(np.asarray(e, dtype=float)).mean(0) for e in (errors_a, errors_b))
     if a.shape != b.shape:
@@ -131,7 +135,10 @@ def paired_difference(
 
 
 def floor_variance(count: float) -> float:
-    """Smallest credible variance of a mean over `count` groups: two discordant groups."""
+    """Return the smallest credible variance of a mean: that of two discordant groups.
+
+    Without it, errors that happen to agree everywhere would give an interval of width 0.
+    """
     return (2.0 / count) ** 2 if count > 0 else math.inf
 
 
@@ -156,7 +163,7 @@ def crossing(excess: Callable[[float], float], inside: float, outside: float) ->
 
 
 def proportion_interval(k: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a share k / n; (NaN, NaN) for n = 0."""
+    """Return the Wilson score interval of a share k / n; (NaN, NaN) for n = 0."""
     if n <= 0:
         return math.nan, math.nan
     from scipy import special
@@ -168,7 +175,7 @@ def proportion_interval(k: float, n: int, level: float = 0.95) -> tuple[float, f
 
 
 def clopper_pearson(k: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Exact interval of a share k / n (Clopper & Pearson 1934); (NaN, NaN) for n = 0."""
+    """Return the exact interval of a share k / n (Clopper & Pearson 1934); NaN for n = 0."""
     if n <= 0:
         return math.nan, math.nan
     from scipy import special
@@ -180,11 +187,11 @@ def clopper_pearson(k: float, n: int, level: float = 0.95) -> tuple[float, float
 
 
 def mcnemar(errors_a: ArrayLike, errors_b: ArrayLike) -> float:
-    """Exact two-sided p that a and b err equally often (binomial on discordant images).
+    """Return the exact two-sided p that a and b err equally often (binomial on discordant images).
 
     Args:
-        errors_a: (n,), 0 or 1.
-        errors_b: (n,) on the same images.
+        errors_a: Errors (n,), 0 or 1.
+        errors_b: Errors (n,) of the other on the same images.
     """
     from scipy import special
 
@@ -195,7 +202,7 @@ def mcnemar(errors_a: ArrayLike, errors_b: ArrayLike) -> float:
 
 
 def kappa(errors_a: ArrayLike, errors_b: ArrayLike) -> float:
-    """Error consistency: agreement in being right, beyond what the two accuracies imply.
+    """Return the error consistency: agreement in errors beyond what both accuracies imply.
 
     Cohen's kappa of (n,) errors as in Geirhos et al. (2020), arXiv:2006.16736. NaN where chance
     alone gives full agreement (both always right).
@@ -213,17 +220,18 @@ def block_jackknife(
     seed: int = 0,
     groups: ArrayLike | None = None,
 ) -> tuple[float, float]:
-    """Delete-block jackknife of a statistic over images with random blocks (Shao & Wu 1989).
+    """Run the delete-block jackknife of a statistic with random blocks (Shao & Wu 1989).
 
     Args:
-        statistic: Takes the indices of the images that remain.
-        n: Images.
-        blocks: Blocks, each left out once; at most n. Its degrees of freedom are blocks - 1.
-        seed: Of the assignment to blocks.
-        groups: (n,) labels that stay in one block, or None.
+        statistic: Function of the indices of the images that remain.
+        n: Number of images.
+        blocks: Number of blocks, each left out once; at most n. The standard error has
+            blocks - 1 degrees of freedom.
+        seed: Seed of the assignment to blocks.
+        groups: Group labels (n,), each of which stays in one block, or None.
 
     Returns:
-        The statistic of all images and its standard error, NaN if a block's is not finite.
+        The statistic of all images, and its standard error: NaN if that of a block is not finite.
     """
     ids = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1].ravel()
     count = int(ids.max()) + 1
@@ -234,6 +242,6 @@ def block_jackknife(
 
 
 def jackknife_error(left_out: ArrayLike) -> float:
-    """Standard error from (B,) values, each with one of B equal blocks left out."""
+    """Return the standard error from (B,) values, each with one of B equal blocks left out."""
     values = np.asarray(left_out, dtype=float)
     return float(math.sqrt(len(values) - 1) * values.std())

@@ -3,23 +3,21 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from audit.reports.document import FrozenModel
 
-LEAST = 4  # models; with fewer, Fisher's z has no variance
+LEAST = 4  # models; with fewer, Fisher's z has no variance, which is divided by n - 3
 
 
 class Correlation(FrozenModel):
-    """A rank correlation.
+    """Rank correlation over a set of models.
 
     Attributes:
-        over: The models it is taken over, in words.
-        value: Spearman's rho; NaN where it has none.
+        over: Description of the models in words.
+        value: Spearman's rho; NaN where it is not defined.
         low: Lower end of its 95 % interval; NaN with fewer than four models.
-        high: Upper end.
-        n: Models.
-        note: Why there is no number, or what to think of the interval.
+        high: Upper end of the interval.
+        n: Number of models.
+        note: Reason why there is no number, or warning about the interval.
     """
 
     over: str
@@ -31,22 +29,24 @@ class Correlation(FrozenModel):
 
 
 def spearman(x: Sequence[float], y: Sequence[float], over: str = "") -> Correlation:
-    """Spearman's rho with Fisher's z and the variance (1 + rho^2 / 2) / (n - 3).
+    """Return Spearman's rho, with Fisher's z and the variance (1 + rho^2 / 2) / (n - 3).
 
-    Bonett & Wright (2000), Psychometrika 65:23, doi:10.1007/BF02294183. Where all ranks agree z is
-    infinite: the inner end is then that of the next smaller value that n models can show, 1 - 12 /
+    Bonett & Wright (2000), Psychometrika 65:23, doi:10.1007/BF02294183. Where all ranks agree, z is
+    infinite: the inner end is then that of the next smaller value that n models can have, 1 - 12 /
     (n^3 - n), two neighbours swapped.
 
     Args:
-        x: (n,) finite.
-        y: (n,) likewise.
-        over: The models, in words.
+        x: First quantity (n,), finite.
+        y: Second quantity (n,) of the same models, finite.
+        over: Description of the models in words.
     """
+    from scipy.stats import spearmanr
+
     n = len(x)
     if n < LEAST or len(set(x)) < 2 or len(set(y)) < 2:
         why = f"fewer than {LEAST} models" if n < LEAST else "all models show the same value"
         return Correlation(over=over, value=math.nan, n=n, note=f"not measured: {why}")
-    rho = float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
+    rho = float(spearmanr(x, y).statistic)
     inner = min(abs(rho), 1 - 12 / (n**3 - n))
     margin = 1.959964 * math.sqrt((1 + inner**2 / 2) / (n - 3))
     low, high = (math.tanh(math.atanh(inner) + side * margin) for side in (-1, 1))
@@ -59,10 +59,3 @@ def spearman(x: Sequence[float], y: Sequence[float], over: str = "") -> Correlat
         n=n,
         note="a rough interval: fewer than 10 models" if n < 10 else "",
     )
-
-
-def _ranks(values: Sequence[float]) -> Sequence[float]:
-    """Ranks from 1; equal values share the mean of theirs."""
-    from scipy.stats import rankdata
-
-    return [float(rank) for rank in rankdata(values)]

@@ -19,6 +19,7 @@ COMMANDS = {
     ),
     "id_bias": "id_bias.py --draws 1 --sizes 200 --manifolds gaussian",
     "id_coverage": "id_coverage.py --draws 2 --large 1",
+    "muon": "muon.py bagnet-5 --seen 500 --seeds 2",
     "neighbours": "neighbours.py --n 500 --d 32 --data gaussian --peers ours --threads 1",
     "null_recipes": (
         "null_recipes.py --search --confirm bagnet-9 --seconds 1 --images 100 "

@@ -1,8 +1,8 @@
 """Decoding in processes apart: whatever an image file does there becomes one sentence here.
 
 Decoders of images are large programs in C that are fed with files nobody vouches for. A child
-process (`audit.data.child`) that can open nothing, with limits on memory and on the time of each
-image, runs them; here arrive pixels. Each thread that decodes borrows a child, so that several
+process (`audit.data.decoder_child`) that can open nothing, with limits on memory and on the time of
+each image, runs them; here arrive pixels. Each thread that decodes borrows a child, so that several
 processors work at once. A child that dies is replaced: what it had not answered is sent again, one
 file at a time, and only a file that ends its child alone is blamed.
 """

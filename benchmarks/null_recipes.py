@@ -33,7 +33,8 @@ from audit.baselines.train import Diverged, Images, Recipe, accuracy, plan_steps
 from audit.data import decode
 from audit.data.decode import resize
 from audit.data.load import load_dataset
-from audit.evidence.choose_recipe import START, crop_side, patch_sampling
+from audit.evidence.choose_recipe import START, patch_sampling
+from audit.evidence.recipes import crop_side
 
 HELD_OUT = 5000
 PROBE = 12  # steps by which speed is measured

@@ -12,7 +12,7 @@ never touched here.
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from audit.baselines.trivial import choose_strength
 from audit.data.splits import heldout_indices
 from audit.evidence.context import JobContext
 from audit.evidence.fit_null import build, features_of, null_of
+from audit.evidence.recipes import AUGMENTED, crop_side, made, milder, search_grid, trial
 from audit.evidence.setup import Null
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
@@ -45,13 +46,9 @@ WHILE_TRAINING = 0.004**2  # seed variance assumed when deciding on a larger bud
 
 OVERFIT = 0.1  # by which training accuracy must exceed held-out accuracy to regularise more
 
-AUGMENTED = ("bagnet", "sighted")  # coordinates are of the image as it is: no geometry on a torus
-
 EDGE = "its best learning rate lies at the edge of those tried"
 
 DIVERGED = "its training diverged"
-
-EXTENSIONS = 2  # rates tried beyond the grid while the best lies at its edge
 
 
 def choose(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
@@ -338,19 +335,6 @@ def regularise(
     return best
 
 
-def milder(recipe: Recipe, null: Null) -> list[Recipe]:
-    """Recipes that overfit less: more weight decay, or augmentation where the null allows it."""
-    found = [dataclasses.replace(recipe, weight_decay=10 * recipe.weight_decay)]
-    if null.kind in AUGMENTED:
-        found.append(dataclasses.replace(recipe, augment="mirror-crop"))
-    return found
-
-
-def trial(recipe: Recipe, reached: float) -> dict[str, Any]:
-    """What was tried and what it reached, as plain data."""
-    return dataclasses.asdict(recipe) | {"heldout_accuracy": reached}
-
-
 def choose_early(
     bench: RecipeSearch, seed: int, budget: int, rates: Sequence[float], start: Recipe = START
 ) -> tuple[Recipe, list[dict[str, Any]], bool]:
@@ -389,55 +373,3 @@ def choose_early(
     mirrored = bench.null.kind in AUGMENTED and attempt(best, crop, "mirror") > reached
     augment = "mirror" if mirrored else "none"
     return made(start, budget, best, crop, augment), trials, edge
-
-
-def made(start: Recipe, images_seen: int, rate: float, crop: int, augment: str) -> Recipe:
-    """The recipe that all nulls begin with, but for what is chosen."""
-    return dataclasses.replace(
-        start, images_seen=images_seen, rate=rate, crop=crop, augment=augment
-    )
-
-
-def crop_side(q: int, side: int) -> int:
-    """The largest crop of at most two thirds of the side that patches of q pixels cover exactly.
-
-    0 if that leaves less than two patches a side.
-    """
-    largest = 2 * side // 3
-    crop = largest - (largest - q) % STRIDE
-    return crop if crop > q else 0
-
-
-def search_grid(
-    attempt: Callable[[float], float], rates: Sequence[float], n: int
-) -> tuple[dict[float, float], bool]:
-    """Try every rate, and further ones while the best lies at the edge.
-
-    Args:
-        attempt: Accuracy on `n` held-out images at a rate.
-        rates: To begin with.
-        n: Held-out images.
-
-    Returns:
-        Accuracies by rate, and whether the best still lies at the edge and beats the next.
-    """
-    scores = {rate: attempt(rate) for rate in rates}
-    for _ in range(EXTENSIONS):
-        best, grid = max(scores, key=scores.__getitem__), sorted(scores)
-        if best not in (grid[0], grid[-1]) or not beats_next(scores, best, n):
-            break
-        beyond = best / 2 if best == grid[0] else best * 2
-        scores[beyond] = attempt(beyond)
-    best, grid = max(scores, key=scores.__getitem__), sorted(scores)
-    return scores, best in (grid[0], grid[-1]) and beats_next(scores, best, n)
-
-
-def beats_next(scores: dict[float, float], best: float, n: int) -> bool:
-    """Whether the best rate beats its neighbour by more than the 95 % interval of the difference.
-
-    The interval is that of two independent sets of `n` images; on the same images it is narrower.
-    """
-    grid = sorted(scores)
-    place = grid.index(best)
-    p, q = scores[best], scores[grid[1] if place == 0 else grid[place - 1]]
-    return p - q > 1.96 * math.sqrt((p * (1 - p) + q * (1 - q)) / n)

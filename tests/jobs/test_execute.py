@@ -12,17 +12,11 @@ from audit.baselines.train import Images, Recipe, predict
 from audit.checks.accuracy_gap.pictures import map_of
 from audit.checks.transfer.retrain import Features
 from audit.core.progress import Progress, duration
-from audit.evidence.choose_recipe import (
-    Rehearsals,
-    beats_next,
-    crop_side,
-    milder,
-    patch_sampling,
-    search_grid,
-)
+from audit.evidence.choose_recipe import Rehearsals, patch_sampling
 from audit.evidence.decide import spread
 from audit.evidence.ladder import make_null
 from audit.evidence.outputs import quarter
+from audit.evidence.recipes import beats_next, crop_side, milder, search_grid
 from audit.jobs.execute import execute
 from audit.jobs.store import Outcome, Store
 from tests.samples.kinds import job_of, patch

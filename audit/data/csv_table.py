@@ -25,7 +25,7 @@ MOST_BYTES = 2**28
 LONGEST = 200  # characters of a label
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One image: the line that names it, and what stands there."""
 
     line: int
@@ -110,7 +110,7 @@ def in_order(labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(labels))
 
 
-def _rows(file: Path, with_split: bool) -> Iterator[Row]:
+def _rows(file: Path, with_split: bool) -> Iterator[TableRow]:
     """The lines of a table, checked one by one."""
     if not file.is_file():
         raise AuditError(
@@ -136,7 +136,7 @@ def _rows(file: Path, with_split: bool) -> Iterator[Row]:
             raise _refusal(file, reader.line_num, f"is no CSV: {error}") from None
 
 
-def _row(file: Path, line: int, cells: list[str], header: list[str], places: list[int]) -> Row:
+def _row(file: Path, line: int, cells: list[str], header: list[str], places: list[int]) -> TableRow:
     if len(cells) != len(header):
         raise _refusal(file, line, f"has {len(cells)} cells, where the header has {len(header)}")
     found = [cells[place].strip() for place in places]
@@ -146,7 +146,7 @@ def _row(file: Path, line: int, cells: list[str], header: list[str], places: lis
         raise _refusal(file, line, "has a path that no file can have")
     if len(found[1]) > LONGEST:
         raise _refusal(file, line, f"has a label of more than {LONGEST} characters")
-    return Row(line, *found, *[""] * (3 - len(found)))
+    return TableRow(line, *found, *[""] * (3 - len(found)))
 
 
 def _refusal(file: Path, line: int, problem: str) -> AuditError:

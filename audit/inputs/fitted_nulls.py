@@ -47,7 +47,7 @@ PREPROCESSING = (
 )
 
 
-class Entry(FrozenModel):
+class FittedNull(FrozenModel):
     """One job's outcome in the folder.
 
     Attributes:
@@ -88,7 +88,7 @@ class Manifest(FrozenModel):
     preprocessing: str
     seed: int
     profile: Profile
-    entries: tuple[Entry, ...]
+    entries: tuple[FittedNull, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ def write_nulls(out: Path, setup: Setup, outcomes: Mapping[str, Outcome], side_f
             preprocessing=PREPROCESSING,
             seed=setup.seed,
             profile=setup.profile,
-            entries=tuple(Entry.model_validate(entry) for entry in entries),
+            entries=tuple(FittedNull.model_validate(entry) for entry in entries),
         )
         text = dumped(manifest.model_dump(mode="python"))
         write_atomic(folder / "manifest.yaml", text)
@@ -206,7 +206,7 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], str]:
         raise invalid(visible(path.name, 80), visible(str(error), 200)) from None
 
 
-def read_outcome(path: Path, name: str, entry: Entry) -> Outcome:
+def read_outcome(path: Path, name: str, entry: FittedNull) -> Outcome:
     """One entry, verified.
 
     Raises:

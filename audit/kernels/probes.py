@@ -82,7 +82,7 @@ class Readout(NamedTuple):
         return (x @ self.weight.T + self.bias).argmax(1)
 
 
-class Chosen(NamedTuple):
+class ChosenReadout(NamedTuple):
     """A read-out whose strength was chosen.
 
     Attributes:
@@ -237,7 +237,7 @@ def choose(
     loss: Loss,
     strengths: Sequence[float] = STRENGTHS,
     basis: Basis | None = None,
-) -> Chosen:
+) -> ChosenReadout:
     """Choose the strength on images set aside, and learn from all images at it.
 
     While the weakest or the strongest strength is the best one, another beyond it is tried, ten
@@ -279,7 +279,7 @@ def choose(
     best = max(ordered, key=scores.__getitem__)  # of equals the first
     most = STEPS if best in strengths else last
     found = fit(x, labels, classes, loss, best, basis, tried[best], most)
-    return Chosen(found, tuple(ordered), tuple(scores[c] for c in ordered), edge)
+    return ChosenReadout(found, tuple(ordered), tuple(scores[c] for c in ordered), edge)
 
 
 def edge_of(scores: Mapping[float, float]) -> tuple[Edge, float]:

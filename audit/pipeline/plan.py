@@ -29,7 +29,7 @@ LARGEST_FIRST = ("full", "default", "quick")
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-class Row(FrozenModel):
+class PlannedKind(FrozenModel):
     """All jobs of one kind.
 
     Attributes:
@@ -59,7 +59,7 @@ class Plan(FrozenModel):
     """
 
     profile: str
-    rows: tuple[Row, ...]
+    rows: tuple[PlannedKind, ...]
     seconds: float
     size: int = 1
     aside: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ def plan(
         more = [job for job in own if job.key not in shared] * (models - 1)
         rest = [seconds(job, speed, aside) for job in [*(j for j in own if not known(j)), *more]]
         rows.append(
-            Row(
+            PlannedKind(
                 kind=kind,
                 jobs=len(own) + len(more),
                 cached=len(own) + len(more) - len(rest),

@@ -32,7 +32,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Case:
+class SelftestCase:
     """One fault, or none.
 
     Attributes:
@@ -104,7 +104,7 @@ def local(bench: Fixtures) -> Trial:
 
 
 CASES = (
-    Case(
+    SelftestCase(
         "a",
         "the colour of a small mark is the class",
         (
@@ -114,7 +114,7 @@ CASES = (
         tint,
         "tinted",
     ),
-    Case(
+    SelftestCase(
         "b",
         "the corner in which a mark lies is the class",
         (
@@ -128,7 +128,7 @@ CASES = (
         place,
         "placed",
     ),
-    Case(
+    SelftestCase(
         "c",
         "labels at random, learned by heart",
         (
@@ -138,7 +138,7 @@ CASES = (
         memory,
         "shuffled",
     ),
-    Case(
+    SelftestCase(
         "d",
         "an untrained model on the data of f",
         (
@@ -148,7 +148,7 @@ CASES = (
         untrained,
         "arranged",
     ),
-    Case(
+    SelftestCase(
         "e",
         "the model of a, its middle layers tied together",
         (
@@ -159,7 +159,7 @@ CASES = (
         fragile,
         "tinted",
     ),
-    Case(
+    SelftestCase(
         "f",
         "no fault: arrangement is the class, a good model",
         (
@@ -174,14 +174,14 @@ CASES = (
         honest,
         "arranged",
     ),
-    Case(
+    SelftestCase(
         "g",
         "f, with nulls starved of training",
         (overall("inconclusive"), judged("gain", "inconclusive", "WEAK_NULL")),
         starved,
         "arranged",
     ),
-    Case(
+    SelftestCase(
         "h",
         "a BagNet on the data of f",
         (

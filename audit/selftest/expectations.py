@@ -13,7 +13,7 @@ Seen = tuple[bool, str]  # whether it is as expected, and what was found instead
 
 
 @dataclass(frozen=True)
-class Result:
+class SelftestResult:
     """What one audit found.
 
     Attributes:
@@ -34,7 +34,7 @@ class Result:
         findings: Sequence[Finding],
         measurements: Sequence[Measurement],
         crashed: Mapping[str, str],
-    ) -> "Result":
+    ) -> "SelftestResult":
         """Sum up findings as the command line does."""
         decided, _ = verdict(findings, list(crashed))
         return cls({f.limit: f for f in findings}, measurements, decided, crashed)
@@ -50,13 +50,13 @@ class Expectation:
     """
 
     words: str
-    look: Callable[[Result], Seen]
+    look: Callable[[SelftestResult], Seen]
 
 
 def overall(expected: Verdict) -> Expectation:
     """The verdict of all gates together, with no check crashed."""
 
-    def look(result: Result) -> Seen:
+    def look(result: SelftestResult) -> Seen:
         found = "".join(f", {name} crashed ({why})" for name, why in result.crashed.items())
         return result.verdict == expected and not result.crashed, f"{result.verdict}{found}"
 
@@ -74,7 +74,7 @@ def judged(limit: str, expected: Verdict, reason: str = "", by: Sequence[str] = 
             empty: any.
     """
 
-    def look(result: Result) -> Seen:
+    def look(result: SelftestResult) -> Seen:
         finding = result.findings.get(limit)
         if finding is None:
             return False, f"{limit} is no limit of the policy"
@@ -108,7 +108,7 @@ def measured(
         at_most: Largest right value.
     """
 
-    def look(result: Result) -> Seen:
+    def look(result: SelftestResult) -> Seen:
         found = [m for m in result.measurements if fnmatchcase(m.name, pattern)]
         values = ", ".join(number(m.value, m.unit) for m in found)
         right = bool(found) and all(at_least <= m.value <= at_most for m in found)

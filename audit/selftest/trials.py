@@ -14,8 +14,8 @@ from audit.jobs.store import Store
 from audit.pipeline.audit import audit
 from audit.policy.limits import default_policy
 from audit.selftest.bench import Fixtures, Scale
-from audit.selftest.cases import Case
-from audit.selftest.expectations import Result
+from audit.selftest.cases import SelftestCase
+from audit.selftest.expectations import SelftestResult
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,11 @@ class Row:
 
 
 def run_cases(
-    cases: Sequence[Case], scale: Scale, seed: int, say: Callable[[str], None], size: int = 1
+    cases: Sequence[SelftestCase],
+    scale: Scale,
+    seed: int,
+    say: Callable[[str], None],
+    size: int = 1,
 ) -> Iterator[Row]:
     """Audit every case; data, models and trained nulls are shared, and gone afterwards.
 
@@ -69,7 +73,7 @@ def run_cases(
 
 
 def side_by_side(
-    cases: Sequence[Case],
+    cases: Sequence[SelftestCase],
     bench: Fixtures,
     store: Store,
     say: Callable[[str], None],
@@ -103,13 +107,13 @@ def side_by_side(
         pool.close()
 
 
-def told(cases: Sequence[Case], bench: Fixtures, store: Store, tell: WorkerChannel) -> None:
+def told(cases: Sequence[SelftestCase], bench: Fixtures, store: Store, tell: WorkerChannel) -> None:
     """Audit cases in a child: what begins and what was found are messages."""
     for case in cases:
         tell(audited(case, bench, store, tell))
 
 
-def audited(case: Case, bench: Fixtures, store: Store, say: Callable[[str], None]) -> Row:
+def audited(case: SelftestCase, bench: Fixtures, store: Store, say: Callable[[str], None]) -> Row:
     """Make and audit one case."""
     say(f"{case.letter}: {case.planted}")
     started = time.monotonic()
@@ -123,7 +127,7 @@ def audited(case: Case, bench: Fixtures, store: Store, say: Callable[[str], None
     return Row(case.letter, case.planted, expected, found, right, time.monotonic() - started)
 
 
-def tried(case: Case, bench: Fixtures, store: Store) -> Result:
+def tried(case: SelftestCase, bench: Fixtures, store: Store) -> SelftestResult:
     """Audit one case under the default policy."""
     trial = case.make(bench)
     done = audit(
@@ -135,4 +139,4 @@ def tried(case: Case, bench: Fixtures, store: Store) -> Result:
         seed=bench.seed,
     )
     measurements = [m for found in done.measurements.values() for m in found]
-    return Result.of(done.findings, measurements, done.crashed)
+    return SelftestResult.of(done.findings, measurements, done.crashed)

@@ -32,7 +32,7 @@ _SHELF = 18.0  # height of one limit's label
 
 
 @dataclass(frozen=True)
-class Row:
+class IntervalRow:
     """One line of the chart: a heading alone, or one value of a series."""
 
     label: str
@@ -41,7 +41,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Frame:
+class IntervalFrame:
     """Where things go, in pixels.
 
     Attributes:
@@ -76,21 +76,21 @@ class Frame:
         return self.width < SMALL
 
 
-def rows_of(chart: Chart) -> list[Row]:
+def rows_of(chart: Chart) -> list[IntervalRow]:
     """Order the values: by category where several models share one, else one row a model."""
     points = [(s, i, cell(x)) for s in chart.series for i, x in enumerate(s.x)]
     categories = list(dict.fromkeys(category for _, _, category in points))
     if all(s.name == category for s, _, category in points):
-        return [Row(s.name, s, i) for s, i, _ in points]
+        return [IntervalRow(s.name, s, i) for s, i, _ in points]
     if len(chart.series) == 1:
-        heading = Row(chart.series[0].name)
-        return [heading, *(Row(category, s, i) for s, i, category in points)]
+        heading = IntervalRow(chart.series[0].name)
+        return [heading, *(IntervalRow(category, s, i) for s, i, category in points)]
     if len(categories) == len(points):
-        return [Row(f"{s.name} · {category}", s, i) for s, i, category in points]
+        return [IntervalRow(f"{s.name} · {category}", s, i) for s, i, category in points]
     rows = []
     for category in categories:
-        shared = [Row(s.name, s, i) for s, i, c in points if c == category]
-        rows += [Row(category), *shared] if len(categories) > 1 else shared
+        shared = [IntervalRow(s.name, s, i) for s, i, c in points if c == category]
+        rows += [IntervalRow(category), *shared] if len(categories) > 1 else shared
     return rows
 
 
@@ -112,7 +112,7 @@ def draw(root: Element, chart: Chart, width: float) -> float:
     return frame.bottom + 44
 
 
-def _frame(chart: Chart, rows: list[Row], width: float, figures: Figures) -> Frame:
+def _frame(chart: Chart, rows: list[IntervalRow], width: float, figures: Figures) -> IntervalFrame:
     """Give each column the room that its longest text needs."""
     stacked = width < SMALL
     labels = max((text_width(row.label, BOLD) for row in rows if row.series), default=0)
@@ -126,10 +126,10 @@ def _frame(chart: Chart, rows: list[Row], width: float, figures: Figures) -> Fra
     place = scale(values, left + margin, right - margin)
     mixed = len({series.role for series in chart.series}) > 1
     marks = list(zip(values, labels_below, strict=True))
-    return Frame(width, left, right, top, step, top + step * len(rows), marks, place, mixed)
+    return IntervalFrame(width, left, right, top, step, top + step * len(rows), marks, place, mixed)
 
 
-def _figures(row: Row, figures: Figures) -> str:
+def _figures(row: IntervalRow, figures: Figures) -> str:
     if row.series is None:
         return ""
     value = row.series.y[row.index]
@@ -140,7 +140,7 @@ def _figures(row: Row, figures: Figures) -> str:
     return f"{words} ({figures.between(low, high)})"
 
 
-def _draw_axis(root: Element, chart: Chart, frame: Frame) -> None:
+def _draw_axis(root: Element, chart: Chart, frame: IntervalFrame) -> None:
     """Grid, ticks, the axis's name, and a thin line with a label for each limit."""
     for mark, label in frame.marks:
         x = frame.place(mark)
@@ -155,7 +155,7 @@ def _draw_axis(root: Element, chart: Chart, frame: Frame) -> None:
 
 
 def _draw_words(
-    group: Element, row: Row, series: Series, top: float, frame: Frame, figures: str
+    group: Element, row: IntervalRow, series: Series, top: float, frame: IntervalFrame, figures: str
 ) -> None:
     """The model's name on the left, its figures on the right."""
     y = top + (14.0 if frame.stacked else frame.step / 2 + 4.5)
@@ -170,7 +170,9 @@ def _draw_words(
     add(group, "text", end, x=frame.width, y=y, text_anchor="end", style=style)
 
 
-def _draw_value(group: Element, row: Row, series: Series, top: float, frame: Frame) -> None:
+def _draw_value(
+    group: Element, row: IntervalRow, series: Series, top: float, frame: IntervalFrame
+) -> None:
     """The dot and its interval; only a faint dotted track where nothing was measured."""
     y = top + (31.0 if frame.stacked else frame.step / 2)
     value = series.y[row.index]

@@ -17,7 +17,7 @@ from audit.evidence.ladder import gating_qs
 from audit.model.network.split import find_cuts
 from audit.record import Finding
 from audit.selftest import cases, planted, subjects, trials
-from audit.selftest.expectations import Result, judged, measured, overall
+from audit.selftest.expectations import SelftestResult, judged, measured, overall
 from audit.selftest.table import record, table
 
 
@@ -115,7 +115,7 @@ def finding(verdict="fail", reason="DATA_LOCAL", decider="accuracy_gap.gain.colo
 
 
 def result(*findings):
-    return Result.of(findings, [], {})
+    return SelftestResult.of(findings, [], {})
 
 
 def test_an_expectation_asks_for_verdict_reason_and_decider():
@@ -132,13 +132,13 @@ def test_what_was_not_measured_is_not_as_expected():
 
 
 def test_a_crashed_check_is_never_as_expected():
-    crashed = Result.of([finding("pass", "")], [], {"position": "no reason"})
+    crashed = SelftestResult.of([finding("pass", "")], [], {"position": "no reason"})
     assert not overall("pass").look(crashed)[0]
     assert overall("fail").look(result(finding()))[0]
 
 
 def case(*expected, letter="a", data="x"):
-    return cases.Case(letter, "a fault", expected, lambda bench: None, data)
+    return cases.SelftestCase(letter, "a fault", expected, lambda bench: None, data)
 
 
 @pytest.fixture

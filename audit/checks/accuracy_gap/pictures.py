@@ -78,7 +78,7 @@ def pictures(job: Job, context: JobContext, results: Mapping[str, Outcome], tick
     return Outcome({"captions": captions, "groups": list(chosen.values())}, found)
 
 
-class Loss(NamedTuple):
+class OcclusionLoss(NamedTuple):
     """What the subject loses in an image where a patch is hidden.
 
     Attributes:
@@ -92,7 +92,7 @@ class Loss(NamedTuple):
 
 def lost_by_subject(
     context: JobContext, chosen: list[int], logits: NDArray[np.float32], null: Null, tick: Tick
-) -> dict[int, Loss]:
+) -> dict[int, OcclusionLoss]:
     """What the subject loses, by image.
 
     Args:
@@ -121,18 +121,20 @@ def lost_by_subject(
     found = {}
     for i, pixels, lost in zip(chosen, images.pixels.numpy(), maps, strict=True):
         lead = float(logits[i].max() - logits[i].mean())
-        found[i] = Loss(lost) if isinstance(lost, str) else drawn(pixels, lost, lead, panel)
+        found[i] = (
+            OcclusionLoss(lost) if isinstance(lost, str) else drawn(pixels, lost, lead, panel)
+        )
     return found
 
 
 def drawn(
     pixels: NDArray[np.uint8], lost: NDArray[np.float32], lead: float, sides: tuple[int, int]
-) -> Loss:
+) -> OcclusionLoss:
     """A panel of these sides, and how much of its lead the subject loses at most."""
     share = max(0.0, float(lost.max())) / lead if lead > 0 else 0.0
     much = f"up to {100 * share:.0f}" if share >= SMALL else f"less than {100 * SMALL:.0f}"
     panel = overlay(upright(pixels), lost, sides, SMALL * lead)
-    return Loss(f"right: hiding a patch costs {much} % of its lead", (panel,))
+    return OcclusionLoss(f"right: hiding a patch costs {much} % of its lead", (panel,))
 
 
 def in_turns(chosen: Mapping[int, str]) -> list[int]:

@@ -30,7 +30,7 @@ from audit.evidence.features import (
 )
 from audit.jobs.job import Job, Tick, counter
 from audit.jobs.store import Outcome
-from audit.kernels.probes import Chosen, Loss, basis_of, choose, unusable
+from audit.kernels.probes import ChosenReadout, Loss, basis_of, choose, unusable
 from audit.model.network.cuts import Cut
 
 MEMORY = 2 * 2**30  # bytes of features of the training images of one network, at most
@@ -68,7 +68,7 @@ class Read:
         reasons: Why a cut has none.
     """
 
-    found: dict[Key, Chosen] = field(default_factory=dict)
+    found: dict[Key, ChosenReadout] = field(default_factory=dict)
     wrong: dict[Key, NDArray[np.uint8]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 

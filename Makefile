@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := OMP_WAIT_POLICY=PASSIVE $(VENV)/bin
 
-.PHONY: setup demo test test-slow format clean
+.PHONY: setup demo test test-slow format changelog clean
 
 setup: $(READY)
 
@@ -29,6 +29,9 @@ test-slow: $(READY)
 format: $(READY)
 	$(RUN)/ruff format .
 	$(RUN)/ruff check --fix .
+
+changelog: $(READY)
+	$(RUN)/python changelog/assemble.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,24 +1,21 @@
 """The process that decodes image files: limited in memory and time, unable to open anything.
 
-Started by `audit.data.apart` with a bare environment, it takes whole files on its standard input
-and answers with pixels, or with what is wrong. Nothing else of the audit is loaded here.
+Started by `audit.data.decoder_pool` with a bare environment, it takes whole files on its standard
+input and answers with pixels, or with what is wrong. Nothing else of the audit is loaded here.
 
 A request: how (one byte: FACTS or PIXELS, and LARGE_TOO), the number of files, the size of each,
 then all of them. An answer, one for each file in order: what it is (one byte), width, height, mode,
 the size of what follows, and that: pixels, their digest, or a sentence.
 """
 
-import codecs
-import contextlib
 import io
-import resource
 import signal
 import struct
 from typing import BinaryIO
 
 from PIL import Image
 
-from audit.core.parent_death import end_with_parent
+from audit.core.child_limits import limit_process
 from audit.data.images import (
     FORMATS,
     ImageProblemError,
@@ -47,22 +44,11 @@ FOUND, LARGE, PROBLEM = b"F", b"L", b"P"
 
 def limit() -> None:
     """Give up, for good, memory and the right to open files, sockets and processes."""
-    end_with_parent()
-    sizes = {"AS": MEMORY, "FSIZE": 0, "CORE": 0, "NPROC": 0, "NOFILE": 0}
-    for name, value in sizes.items():
-        kind = getattr(resource, f"RLIMIT_{name}", None)
-        if kind is None:
-            continue
-        with contextlib.suppress(ValueError, OSError):  # not on this system
-            hard = resource.getrlimit(kind)[1]
-            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(kind, (value, value))
+    limit_process(CODECS, memory=MEMORY, written=0)  # of time, each image has its own
 
 
 def warm_up() -> None:
     """Decode one image of each format, so that no module is loaded when none can be."""
-    for name in CODECS:
-        codecs.lookup(name)
     for name in FORMATS:
         packed = io.BytesIO()
         Image.new("RGB", (8, 8)).save(packed, name)

@@ -10,7 +10,6 @@ file at a time, and only a file that ends its child alone is blamed.
 import atexit
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from audit.core.child_limits import start_isolated
 from audit.core.errors import AuditError
 from audit.data.decoder_child import (
     ANSWER,
@@ -84,13 +84,11 @@ class Decoder:
     def __init__(self) -> None:
         root = Path(__file__).parents[2]
         libraries = {str(Path(module.__file__ or "").parents[1]) for module in (PIL, np)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", BOOT, str(root), *sorted(libraries)],
+        self.process = start_isolated(
+            BOOT,
+            [root, *sorted(libraries)],
+            {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-            cwd="/",
             bufsize=BUFFER,
         )
         try:

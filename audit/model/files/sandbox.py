@@ -10,7 +10,6 @@ import json
 import os
 import stat
 import subprocess
-import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self, cast
 
+from audit.core.child_limits import start_isolated
 from audit.core.errors import AuditError
 from audit.model.files.errors import CheckpointError, corrupt, unreadable
 from audit.model.files.sandbox_child import seconds_for
@@ -155,21 +155,11 @@ def _temporary() -> IO[bytes]:
 
 
 def _started(file: IO[bytes], unpacked: IO[bytes]) -> subprocess.Popen[bytes]:
-    """The child, at work."""
+    """Start the child that parses the file."""
     size = os.fstat(file.fileno()).st_size
     root = Path(__file__).parents[3]
     handles = (file.fileno(), unpacked.fileno())
-    # isolated: neither the user's variables, nor the current folder, nor installed packages
-    words = [sys.executable, "-I", "-S", "-c", BOOT, root, *handles, size]
-    return subprocess.Popen(
-        [str(word) for word in words],
-        pass_fds=handles,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={},
-        cwd="/",
-    )
+    return start_isolated(BOOT, [root, *handles, size], {}, pass_fds=handles)
 
 
 def _answer(child: subprocess.Popen[bytes], size: int) -> dict[str, Any]:

@@ -1,18 +1,16 @@
 """The process that parses a model file: limited in memory and time, unable to open anything.
 
-Started by `audit.model.parsing` with a bare environment and three open files, it lowers its own
-limits, parses, and prints JSON. Standard library only, so that it starts in a tenth of a second.
+Started by `audit.model.files.sandbox` with a bare environment and three open files, it lowers its
+own limits, parses, and prints JSON. Standard library only, so that it starts in a tenth of a
+second.
 """
 
-import codecs
-import contextlib
 import json
 import os
-import resource
 import sys
 from typing import Any
 
-from audit.core.parent_death import end_with_parent
+from audit.core.child_limits import limit_process
 from audit.model.files.descriptions import encoded
 from audit.model.files.errors import CheckpointError, corrupt, unreadable
 from audit.model.files.formats import parse
@@ -21,9 +19,9 @@ MEMORY = 2**30  # bytes of address space
 
 SECONDS = 20  # of processor time, and one more for each SPEED bytes of the file
 
-SPEED = 100 * 2**20
+SPEED = 100 * 2**20  # bytes per second
 
-MOST_PARTS = 500_000  # of nested values that are passed on
+MOST_PARTS = 500_000  # nested values that are passed on
 
 MOST_TEXT = 2**26  # characters of JSON
 
@@ -31,7 +29,7 @@ CODECS = ("ascii", "cp437", "latin_1", "raw_unicode_escape", "unicode_escape", "
 
 
 def seconds_for(size: int) -> int:
-    """Processor time that a file of so many bytes may take."""
+    """Return the processor time in seconds that a file of so many bytes may take."""
     return SECONDS + size // SPEED
 
 
@@ -39,36 +37,18 @@ def limit(size: int) -> None:
     """Give up, for good, memory, time, and the right to open files, sockets and processes.
 
     Args:
-        size: Of the file to be parsed, in bytes.
+        size: Size of the file to be parsed, in bytes.
     """
-    end_with_parent()
-    for name in CODECS:
-        codecs.lookup(name)  # loads a file, which is not possible later
-    sizes = {
-        "RLIMIT_AS": MEMORY,
-        "RLIMIT_CPU": seconds_for(size),
-        "RLIMIT_FSIZE": 4 * size + MEMORY,
-        "RLIMIT_CORE": 0,
-        "RLIMIT_NPROC": 0,
-        "RLIMIT_NOFILE": 0,
-    }
-    for name, value in sizes.items():
-        kind = getattr(resource, name, None)
-        if kind is None:
-            continue
-        with contextlib.suppress(ValueError, OSError):  # not on this system
-            hard = resource.getrlimit(kind)[1]
-            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(kind, (value, value))
+    limit_process(CODECS, memory=MEMORY, written=4 * size + MEMORY, seconds=seconds_for(size))
 
 
 def answer(file: int, unpacked: int, size: int) -> dict[str, Any]:
-    """What the file holds, or why it is refused, as plain JSON.
+    """Return what the file holds, or why it is refused, as plain JSON.
 
     Args:
         file: Descriptor of the model file.
         unpacked: Descriptor that takes what is compressed in it.
-        size: Of the file in bytes.
+        size: Size of the file in bytes.
     """
     try:
         with os.fdopen(file, "rb") as opened, os.fdopen(unpacked, "r+b") as target:

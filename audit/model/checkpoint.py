@@ -17,7 +17,7 @@ from audit.model.hub import Place, locate
 from audit.model.identity import identify
 from audit.model.recorded import recorded_args, recorded_name, spec_of
 from audit.model.sanity import hidden_width
-from audit.model.sets import Chosen, Found, choose
+from audit.model.sets import ChosenWeights, Found, choose
 from audit.model.spec import ModelSpec, Preprocessing, require_known, resolve_preprocessing
 from audit.model.weights import FLOATS, check, converted, weights_digest, without_constants
 from audit.reports.text import visible
@@ -166,7 +166,7 @@ def chosen_from(
     model_kwargs: dict[str, Any] | None,
     img_size: Size | None,
     weights: str | None,
-) -> Chosen:
+) -> ChosenWeights:
     """The set of weights that is audited; arguments as those of `load_subject`."""
     record = content.value if isinstance(content.value, Mapping) else {}
     args = place.args | recorded_args(record)

@@ -22,7 +22,7 @@ from audit.model.spec import ModelSpec, default_config
 from audit.model.weights import FLOATS
 from audit.reports.text import visible
 
-SECONDS = 10.0  # of processor time
+NOISE_SECONDS = 10.0  # of processor time, for the answer to noise
 
 MOST_PARAMETERS = 150_000_000
 
@@ -40,7 +40,7 @@ def same_for_all(logits: torch.Tensor) -> bool:
 
 
 @dataclass(frozen=True)
-class Answer:
+class NoiseResponse:
     """What a network makes of two images of noise.
 
     Attributes:
@@ -56,7 +56,7 @@ class Answer:
     seconds: float
 
 
-def answer_to_noise(network: nn.Module, spec: ModelSpec) -> Answer | None:
+def answer_to_noise(network: nn.Module, spec: ModelSpec) -> NoiseResponse | None:
     """Run a network once on two images of noise.
 
     Args:
@@ -73,12 +73,12 @@ def answer_to_noise(network: nn.Module, spec: ModelSpec) -> Answer | None:
     x = torch.randn(2, *spec.input_shape, generator=generator)
     start = time.process_time()
     try:
-        with limited(SECONDS, UNLIMITED), torch.inference_mode():
+        with limited(NOISE_SECONDS, UNLIMITED), torch.inference_mode():
             hidden, logits = outputs(network, x)
     except Exception:  # too slow, or an architecture that does not run on its own input
         return None
     constant = same_for_all(logits) if bool(logits.isfinite().all()) else None
-    return Answer(hidden.shape[1], logits.shape[1], constant, time.process_time() - start)
+    return NoiseResponse(hidden.shape[1], logits.shape[1], constant, time.process_time() - start)
 
 
 CHUNK = 2**22  # values that are read at a time
@@ -138,7 +138,7 @@ def _parts(content: Content, stored: TensorEntry) -> Iterator[Tensor]:
         yield content.tensor(part)
 
 
-SECONDS = 20.0  # of processor time, for the pass
+PASS_SECONDS = 20.0  # of processor time, for the pass on the meta device
 
 TRIAL = 3.0  # for each attempt to find out what it fails on
 
@@ -158,7 +158,7 @@ def hidden_width(outline: nn.Module, spec: ModelSpec) -> int:
             gives no row of logits an image.
     """
     try:
-        return _run(outline, spec, SECONDS)
+        return _run(outline, spec, PASS_SECONDS)
     except AuditError:
         if not spec.kwargs:
             raise

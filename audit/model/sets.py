@@ -77,7 +77,7 @@ class Beside(NamedTuple):
         return f"the file also holds {self.name!r}, which `--weights {self.take}` takes"
 
 
-class Chosen(NamedTuple):
+class ChosenWeights(NamedTuple):
     """The weights that are audited.
 
     Attributes:
@@ -103,7 +103,7 @@ class Chosen(NamedTuple):
         return (*map(str, self.beside), *([self.left_out] if self.left_out else []))
 
 
-def choose(content: object, name: str, wanted: str | None, fits: Fits) -> Chosen:
+def choose(content: object, name: str, wanted: str | None, fits: Fits) -> ChosenWeights:
     """Choose the weights in a checkpoint.
 
     Args:
@@ -127,7 +127,7 @@ def choose(content: object, name: str, wanted: str | None, fits: Fits) -> Chosen
     weights = cleaned(taken.mapping, name) if taken.weights is None else taken.weights
     alike = [s for s in sets if s is taken or _shapes(s.weights) == _shapes(weights)]
     calls = {s.name: _call(s, alike) for s in alike}
-    return Chosen(
+    return ChosenWeights(
         weights,
         taken.where,
         visible(taken.name, 80),

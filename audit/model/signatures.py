@@ -84,7 +84,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class SignatureEntry:
+class KnownArchitecture:
     """One architecture of the index.
 
     Attributes:
@@ -112,7 +112,7 @@ class Index:
 
     timm: str
     classifiers: frozenset[str]
-    entries: Mapping[str, tuple[SignatureEntry, ...]]
+    entries: Mapping[str, tuple[KnownArchitecture, ...]]
 
     def rules(self, architecture: str) -> tuple[Rule, ...]:
         """How an architecture's shapes vary; empty if it is not in the index."""
@@ -149,9 +149,9 @@ def read_index(path: Path = INDEX) -> Index:
     """
     raw = json.loads(gzip.decompress(path.read_bytes()))
     rules = [Rule(k, d, VARIABLES[v], tuple(t), *more) for k, d, v, t, *more in raw["rules"]]
-    entries: dict[str, list[SignatureEntry]] = {}
+    entries: dict[str, list[KnownArchitecture]] = {}
     for name, names, shapes, function, chosen in raw["entries"]:
-        entry = SignatureEntry(
+        entry = KnownArchitecture(
             name, shapes, function, tuple(rules[i] for i in raw["rule_sets"][chosen])
         )
         entries.setdefault(names, []).append(entry)
@@ -212,7 +212,7 @@ def implied(architecture: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
     return found
 
 
-def _matched(entry: SignatureEntry, shapes: Shapes, index: Index) -> Candidate | None:
+def _matched(entry: KnownArchitecture, shapes: Shapes, index: Index) -> Candidate | None:
     """The candidate if every shape agrees for one value of each variable."""
     if shapes_digest(shapes, entry.rules, index.classifiers) != entry.shapes:
         return None

@@ -18,7 +18,7 @@ class Content(Closing):
     """What a model file holds, parsed but not yet believed; close it after use.
 
     Attributes:
-        value: Of plain values and `Stored` tensors; anything may be missing or odd.
+        value: Of plain values and `TensorEntry` tensors; anything may be missing or odd.
         kind: How it was stored.
         digest: SHA-256 of the file's bytes, hexadecimal.
         name: Of the file, safe to show.

@@ -101,7 +101,7 @@ def encoded(value: Any, budget: list[int], depth: int = 12) -> Any:
     Args:
         value: May contain itself; a `Record` is written as its attributes.
         budget: One number: how many parts may still be written.
-        depth: How many levels may still follow; deeper ones become `Other`.
+        depth: How many levels may still follow; deeper ones become `OpaqueValue`.
 
     Raises:
         OverflowError: If there are more parts than the budget allows.
@@ -161,7 +161,7 @@ def plain(value: Any, depth: int = 8) -> Any:
     """Copy a decoded value, keeping only plain parts: str, int, finite float, bool, None, lists.
 
     Returns:
-        The copy; `Other` if the value itself is not plain.
+        The copy; `OpaqueValue` if the value itself is not plain.
     """
     if value is None or type(value) in (str, bool, int):
         return value

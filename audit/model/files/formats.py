@@ -45,14 +45,14 @@ SAFE_DTYPES = {
 }
 
 
-class ParsedContent(NamedTuple):
+class FileValue(NamedTuple):
     """What a file holds: plain values and tensors described."""
 
     kind: Kind
     value: Any
 
 
-def parse(file: IO[bytes], size: int, unpacked: IO[bytes]) -> ParsedContent:
+def parse(file: IO[bytes], size: int, unpacked: IO[bytes]) -> FileValue:
     """Read what stands in a model file.
 
     Args:
@@ -66,18 +66,18 @@ def parse(file: IO[bytes], size: int, unpacked: IO[bytes]) -> ParsedContent:
     """
     kind = _sniffed(file)
     if kind == "safetensors":
-        return ParsedContent("safetensors", _tensors(file, size))
+        return FileValue("safetensors", _tensors(file, size))
     if kind == "pickle":
-        return ParsedContent("legacy", _legacy(file, size))
+        return FileValue("legacy", _legacy(file, size))
     archive = Archive(file, Unpacked(unpacked), 0, size)
     if archives.is_script(archive) and "data.pkl" in archive.records:
-        return ParsedContent("torchscript", archives.script_weights(archive))
+        return FileValue("torchscript", archives.script_weights(archive))
     if archives.is_exported(archive):
-        return ParsedContent("exported", archives.exported_weights(archive))
+        return FileValue("exported", archives.exported_weights(archive))
     if "data.pkl" not in archive.records:
         what = "is a zip archive without weights of torch in it"
         raise unreadable(what, "Save `model.state_dict()` with torch.save or safetensors instead")
-    return ParsedContent("zip", archives.saved_value(archive))
+    return FileValue("zip", archives.saved_value(archive))
 
 
 def _sniffed(file: IO[bytes]) -> Literal["zip", "pickle", "safetensors"]:

@@ -200,9 +200,8 @@ def _tensor_v2(
     return _odd(found.dtype, found.shape, "is conjugated or negated in place") if marks else found
 
 
-def _tensor_v3(
-    data: Any, offset: Any, shape: Any, stride: Any, grad: Any, hooks: Any, dtype: Any, *_: Any
-) -> TensorEntry:
+def _tensor_v3(data: Any, offset: Any, shape: Any, stride: Any, *more: Any) -> TensorEntry:
+    _, _, dtype = more[:3]  # behind whether it has a gradient, and its hooks
     return tensor(data, offset, shape, stride, _dtype(dtype.text))
 
 

@@ -38,7 +38,7 @@ HAS_DESCRIPTOR = 0x8  # sizes and CRC stand behind the data, not in the record's
 ALLOWED_FLAGS = 0x080E  # that, UTF-8 names, and how hard it was compressed
 
 
-class FileSection(io.RawIOBase):
+class ArchiveRange(io.RawIOBase):
     """A part of a file, as a file.
 
     Args:
@@ -80,7 +80,7 @@ class FileSection(io.RawIOBase):
 
 
 @dataclass(frozen=True)
-class ArchiveRecord:
+class ArchiveEntry:
     """One file of an archive.
 
     Attributes:
@@ -109,7 +109,7 @@ class Unpacked:
         self.file = file
         self.places: dict[int, Storage] = {}
 
-    def put(self, archive: "Archive", record: ArchiveRecord) -> Storage:
+    def put(self, archive: "Archive", record: ArchiveEntry) -> Storage:
         """Unpack a record, once."""
         if record.start not in self.places:
             start = self.file.seek(0, 2)
@@ -138,7 +138,7 @@ class Archive:
         self.whole = file
         self.start = start
         self.unpacked = unpacked
-        self.file = io.BufferedReader(FileSection(file, start, size))
+        self.file = io.BufferedReader(ArchiveRange(file, start, size))
         try:
             self.zip = zipfile.ZipFile(self.file)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
@@ -229,7 +229,7 @@ def _check_sizes(infos: list[zipfile.ZipInfo], size: int) -> None:
             raise unsafe("gives two sizes for {}", info.filename)
 
 
-def _located(infos: list[zipfile.ZipInfo], file: IO[bytes], end: int) -> dict[str, ArchiveRecord]:
+def _located(infos: list[zipfile.ZipInfo], file: IO[bytes], end: int) -> dict[str, ArchiveEntry]:
     """Find where each record's bytes begin, and hold its own header against the directory."""
     ordered = sorted(infos, key=lambda info: info.header_offset)
     limits = [info.header_offset for info in ordered[1:]] + [end]
@@ -253,7 +253,7 @@ def _located(infos: list[zipfile.ZipInfo], file: IO[bytes], end: int) -> dict[st
             raise unsafe("holds records that overlap")
         inflate = info.compress_type != zipfile.ZIP_STORED
         below = info.filename.removeprefix(top)
-        found[below] = ArchiveRecord(below, start, info.file_size, inflate, info)
+        found[below] = ArchiveEntry(below, start, info.file_size, inflate, info)
     return found
 
 

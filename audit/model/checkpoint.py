@@ -1,32 +1,20 @@
 """The audited model, rebuilt from a file that nobody vouches for."""
 
-import contextlib
-import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
 
-from audit.core.errors import AuditError
 from audit.core.sizes import Size
 from audit.model import recorded, signatures
-from audit.model.files.content import Content, read_content
-from audit.model.hub import Place, locate
-from audit.model.identity import identify
-from audit.model.recorded import recorded_args, recorded_name, spec_of
+from audit.model.decision import Decision, ModelOptions, decide, read_file
+from audit.model.files.content import read_content
+from audit.model.hub import locate
 from audit.model.sanity import hidden_width
-from audit.model.sets import ChosenWeights, Found, choose
-from audit.model.spec import ModelSpec, Preprocessing, require_known, resolve_preprocessing
-from audit.model.weights import FLOATS, check, converted, weights_digest, without_constants
+from audit.model.spec import ModelSpec, Preprocessing
+from audit.model.weights import FLOATS, Weights, weights_digest
 from audit.reports.text import visible
-
-KINDS = {
-    "safetensors": "safetensors",
-    "torchscript": "TorchScript archive, its weights read without running it",
-    "exported": "torch.export archive, its weights read without running it",
-}
 
 
 @dataclass(frozen=True)
@@ -103,111 +91,62 @@ def load_subject(
     Raises:
         AuditError: The file or what it holds cannot be audited; codes begin with "MODEL_".
     """
+    options = ModelOptions(model, model_kwargs, num_classes, img_size, in_chans, weights)
     place = locate(path)
     with read_content(place.file) as content:
-        chosen = chosen_from(content, place, model, model_kwargs, img_size, weights)
-        state, key = chosen.weights, chosen.key
-        record = content.value if key else {}
-        args = place.args | recorded_args(record)
-        identity = identify(model, recorded_name(record, args), state)
-        spec = spec_of(identity.architecture, args, model_kwargs, img_size, identity.img_size)
-        spec = recorded.fitted(spec, state, args, num_classes, in_chans)
-        outline = recorded.outlined(spec)
-        if content.kind == "torchscript":
-            state = without_constants(state, outline)
-        expected = outline.state_dict()
-        recorded.require_classifier(spec, outline, state)
-        check(state, expected, visible(identity.architecture))
-        recorded.require_images(spec)
-        hidden_width(outline, spec)
-        values = converted(content, state, expected)
+        file = read_file(place, content, options)
+        decision = decide(file, file.identity())
+        values = checked_values(decision)
+    return filled(decision, values)
+
+
+def checked_values(decision: Decision) -> Weights:
+    """Read the weights of a model that an audit can take.
+
+    Raises:
+        AuditError: It cannot, for a reason that `decide` does not know.
+    """
+    decision.check()
+    recorded.require_images(decision.spec)
+    hidden_width(decision.outline, decision.spec)
+    return decision.values()
+
+
+def filled(decision: Decision, values: Weights) -> Subject:
+    """Build the network that was decided on, with its weights."""
+    file, spec = decision.file, decision.spec
     network = spec.build(seed=0)
     network.load_state_dict(values, strict=True)
     return Subject(
-        name=visible(place.name, 80),
+        name=visible(file.place.name, 80),
         spec=spec,
-        preprocessing=resolve_preprocessing(args, spec),
+        preprocessing=decision.preprocessing,
         model=network,
         weights_digest=weights_digest(network.state_dict()),
-        file=place.file,
-        file_digest=content.digest,
-        container=container(content, key, place),
-        identified=identity.how,
-        precision=tuple(sorted({w.dtype for w in state.values()} & set(FLOATS))),
-        weights=chosen.choice,
-        pretrained="yes" if place.fetched else recorded.pretrained(args),
-        class_names=class_names(record, place, spec.num_classes),
-        natural_order=recorded.natural_order(record, args),
-        training_args=args,
-        beside=chosen.notes,
+        file=file.place.file,
+        file_digest=file.content.digest,
+        container=file.container,
+        identified=decision.identity.how,
+        precision=tuple(sorted({w.dtype for w in decision.weights.values()} & set(FLOATS))),
+        weights=file.chosen.choice,
+        pretrained=file.pretrained,
+        class_names=decision.class_names,
+        natural_order=recorded.natural_order(file.record, file.args),
+        training_args=file.args,
+        beside=file.chosen.notes,
     )
 
 
 def candidates(path: Path, weights: str | None = None) -> tuple[signatures.Candidate, ...]:
-    """Architectures that a file's weights may belong to, by names and shapes alone.
+    """Find the architectures that a file's weights may belong to, by names and shapes alone.
 
     Args:
-        path: As for `load_subject`.
-        weights: Likewise.
+        path: Path of the model, as for `load_subject`.
+        weights: Set of weights, as for `load_subject`.
 
     Raises:
         AuditError: The file cannot be read, or holds no weights.
     """
     place = locate(path)
     with read_content(place.file) as content:
-        chosen = chosen_from(content, place, None, None, None, weights)
-    return signatures.find({k: v.shape for k, v in chosen.weights.items()})
-
-
-def chosen_from(
-    content: Content,
-    place: Place,
-    model: str | None,
-    model_kwargs: dict[str, Any] | None,
-    img_size: Size | None,
-    weights: str | None,
-) -> ChosenWeights:
-    """The set of weights that is audited; arguments as those of `load_subject`."""
-    record = content.value if isinstance(content.value, Mapping) else {}
-    args = place.args | recorded_args(record)
-    named = model or recorded_name(record, args)
-    base = ""
-    with contextlib.suppress(AuditError):  # which follows when the architecture is asked for
-        base = require_known(named).partition(".")[0]
-
-    @functools.cache
-    def names() -> frozenset[str]:
-        spec = spec_of(base, args, model_kwargs, img_size, None)
-        return frozenset(recorded.outlined(spec).state_dict())
-
-    def fits(part: Found) -> bool:
-        found = signatures.find({key: value.shape for key, value in part.items()})
-        if not base:
-            return bool(found)
-        return any(c.architecture == base for c in found) or part.keys() == names()
-
-    return choose(content.value, content.name, weights, fits)
-
-
-def class_names(record: dict[Any, Any], place: Place, num_classes: int) -> tuple[str, ...] | None:
-    """Class names in the order of the logits, if the file or its folder lists as many."""
-    known = {"class_names": place.class_names} if place.class_names is not None else record
-    return recorded.class_names(known, num_classes)
-
-
-def container(content: Content, key: str, place: Place) -> str:
-    """What the file is, in words."""
-    return f"{_kind(content, key)} in a folder for the Hub" if place.args else _kind(content, key)
-
-
-def _kind(content: Content, key: str) -> str:
-    if content.kind in KINDS:
-        return KINDS[content.kind]
-    if not key:
-        return "plain state dict"
-    record = content.value
-    if "pytorch-lightning_version" in record:
-        return "Lightning checkpoint"
-    if "arch" in record or "args" in record:
-        return "timm training checkpoint"
-    return f"wrapped state dict ({visible(key, 40)!r})"
+        return read_file(place, content, ModelOptions(weights=weights)).candidates

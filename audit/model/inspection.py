@@ -1,14 +1,14 @@
 """What a model file is, told without data: everything that an audit would find out by itself.
 
-An inspection goes through the same steps as `audit.model.checkpoint.load_subject` and keeps what
-it learnt before the first step that refuses.
+An inspection notes what `audit.model.decision` finds out for an audit, up to the first step that
+refuses, and tries the network out.
 """
 
 import contextlib
 import copy
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,17 @@ from torch import Tensor, nn
 
 from audit.core.errors import AuditError
 from audit.core.sizes import Size
-from audit.model import checkpoint, recorded, signatures
+from audit.model import recorded, signatures
+from audit.model.decision import Decision, ModelFile, ModelOptions, decide, read_file
 from audit.model.files.content import Content, read_content
-from audit.model.files.descriptions import TensorEntry
 from audit.model.files.sandbox import Parsing, is_sparse
-from audit.model.hub import Place, locate
-from audit.model.identity import Identity, identify
+from audit.model.hub import locate
+from audit.model.identity import Identity
 from audit.model.network.split import find_cuts
-from audit.model.recorded import recorded_args, recorded_name, spec_of
 from audit.model.sanity import answer_to_noise, bytes_of, counted, hidden_width
 from audit.model.sets import Found
-from audit.model.spec import ModelSpec, default_config, resolve_preprocessing
-from audit.model.weights import FLOATS, Weights, check, converted, weights_digest, without_constants
+from audit.model.spec import ModelSpec
+from audit.model.weights import FLOATS, Weights, weights_digest
 from audit.reports.text import visible
 
 MOST_NAMED = 5  # entries or candidates that are listed by name
@@ -109,13 +108,16 @@ class Inspection:
     message: str = ""
 
 
-def inspect_model(path: Path, begun: Parsing | None = None, **given: Any) -> Inspection:
+def inspect_model(
+    path: Path, begun: Parsing | None = None, *, pretrained_on: str | None = None, **given: Any
+) -> Inspection:
     """Find out all that can be told of a model file without data.
 
     Args:
-        path: As for `load_subject`.
-        begun: Already at work on this file, if anything is.
-        given: Its keyword arguments, and `pretrained_on`.
+        path: Path of the model, as for `load_subject`.
+        begun: Child process that already parses this file, if there is one.
+        pretrained_on: Data that training began on, as the caller says. Defaults to the file's word.
+        given: Keyword arguments of `load_subject`.
 
     Returns:
         What is known; with the reason if an audit would refuse the file.
@@ -127,7 +129,14 @@ def inspect_model(path: Path, begun: Parsing | None = None, **given: Any) -> Ins
         with read_content(path, begun) as content:
             found.sha256 = content.digest
             found.bytes = os.fstat(content.file.fileno()).st_size
-            describe(content, place, found, given)
+            file = read_file(place, content, ModelOptions(**given))
+            say_file(file, found)
+            found.pretrained = pretrained_on or file.pretrained
+            decision = decided(file, found)
+            require_images(decision.spec, found)
+            require_finite(found)
+            network = try_out(decision, decision.values(), found)
+            say_what_for(network, decision.spec, found)
     except AuditError as error:
         found.reason = error.reason
         found.message = str(error).removeprefix(f"{error.reason}: ")
@@ -146,75 +155,64 @@ def measure_file(file: Path, found: Inspection) -> None:
                     found.sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def describe(content: Content, place: Place, found: Inspection, given: Mapping[str, Any]) -> None:
-    """Go through the steps of an audit up to the first that refuses."""
-    chosen = checkpoint.chosen_from(
-        *(content, place, given.get("model"), given.get("model_kwargs")),
-        *(given.get("img_size"), given.get("weights")),
-    )
-    weights, key, found.weights = chosen.weights, chosen.key, chosen.choice
-    found.weights_key, found.left_out = chosen.name, chosen.left_out
+def say_file(file: ModelFile, found: Inspection) -> None:
+    """Note what the file says; no value of its weights is read."""
+    chosen, weights = file.chosen, file.chosen.weights.values()
+    found.format = file.container
+    found.weights, found.weights_key, found.left_out = chosen.choice, chosen.name, chosen.left_out
     found.other_weights = {other.take: other.name for other in chosen.beside}
-    record = content.value if key else {}
-    found.format = checkpoint.container(content, key, place)
-    measure(weights, found)
-    args = place.args | recorded_args(record)
-    found.recorded = {visible(key, 40): harmless(args[key]) for key in sorted(args)}
-    found.pretrained = given.get("pretrained_on") or (
-        "yes" if place.fetched else recorded.pretrained(args)
-    )
-    found.candidates = listed(signatures.find({k: v.shape for k, v in weights.items()}))
+    found.entries = sum(1 for stored in weights if stored.storage or stored.odd)
+    floats = [stored for stored in weights if stored.dtype in FLOATS and not stored.odd]
+    found.precision = {
+        dtype: sum(stored.numel for stored in floats if stored.dtype == dtype)
+        for dtype in sorted({stored.dtype for stored in floats})
+    }
+    found.recorded = {visible(key, 40): harmless(file.args[key]) for key in sorted(file.args)}
+    found.candidates = listed(file.candidates)
 
+
+def decided(file: ModelFile, found: Inspection) -> Decision:
+    """Decide what the file is and note it, and count its values whether that succeeds or not.
+
+    Raises:
+        AuditError: As an audit would.
+    """
+    weights = file.chosen.weights
     try:
-        name = recorded_name(record, args)
-        identity = identified(given.get("model"), name, weights, found)
+        identity = first_that_fits(file, found)
         found.architecture, found.identified = identity.architecture, identity.how
-        spec = fitted_spec(identity, args, weights, given)
-        outline = recorded.outlined(spec)
-        if content.kind == "torchscript":
-            weights = without_constants(weights, outline)
-        recorded.require_classifier(spec, outline, weights)
-        found.num_classes, found.in_chans = spec.num_classes, spec.in_chans
-        found.img_size = spec.img_size
-        if guessed(spec, identity, args, given):
-            found.cannot.append(
-                "say how its patches lie: a square is taken, --img-size HEIGHTxWIDTH says otherwise"
-            )
-        names = checkpoint.class_names(record, place, spec.num_classes)
-        found.class_names = None if names is None else [visible(name, 80) for name in names]
-        found.preprocessing = asdict(resolve_preprocessing(args, spec))
-        expected = outline.state_dict()
-        check(weights, expected, visible(spec.architecture))
+        decision = decide(file, identity)
+        weights = decision.weights
+        say_decision(decision, found)
+        decision.check()
     except AuditError:
         if sum(bytes_of(stored) for stored in weights.values()) <= MOST_BYTES:
-            count(content, weights, found)
+            count(file.content, weights, found)
         raise
-    count(content, weights, found)
-    require_images(spec, found)
-    if found.not_finite_values:
-        raise not_finite(found)
-    network = try_out(outline, converted(content, weights, expected), spec, found)
-    say_what_for(network, spec, found)
+    count(file.content, weights, found)
+    return decision
 
 
-def guessed(
-    spec: ModelSpec, identity: Identity, args: Mapping[str, Any], given: Mapping[str, Any]
-) -> bool:
-    """Whether only the number of patches tells the size, and it is not the architecture's own."""
-    told = args.get("input_size") or args.get("img_size") or spec.kwargs.get("img_size")
-    own = default_config(spec.architecture).get("input_size", (3, 224, 224))[-1]
-    return not told and not given.get("img_size") and spec.img_size == identity.img_size != own
+def say_decision(decision: Decision, found: Inspection) -> None:
+    """Note what the file is taken to be."""
+    spec, names = decision.spec, decision.class_names
+    found.num_classes, found.in_chans = spec.num_classes, spec.in_chans
+    found.img_size = spec.img_size
+    if decision.is_size_guessed:
+        found.cannot.append(
+            "say how its patches lie: a square is taken, --img-size HEIGHTxWIDTH says otherwise"
+        )
+    found.class_names = None if names is None else [visible(name, 80) for name in names]
+    found.preprocessing = asdict(decision.preprocessing)
 
 
-def identified(
-    model: str | None, name: object, weights: Mapping[str, TensorEntry], found: Inspection
-) -> Identity:
-    """The architecture; where several fit alike, the first of them, said so."""
+def first_that_fits(file: ModelFile, found: Inspection) -> Identity:
+    """Find the architecture; where several fit alike, the first of them, and note so."""
     try:
-        return identify(model, name, weights)
+        return file.identity()
     except AuditError:
         exact = [c for c in found.candidates if c["exact"]]
-        if model or name or len(exact) < 2:
+        if file.options.model or file.recorded_name or len(exact) < 2:
             raise
     found.cannot.append(
         "say which architecture it is: an audit takes the one that is clearly best on images of "
@@ -228,16 +226,6 @@ def identified(
 def harmless(value: object) -> object:
     """A recorded value; as text that is safe to show if it is no number."""
     return value if isinstance(value, bool | int | float | None) else visible(str(value), 200)
-
-
-def measure(weights: Found, found: Inspection) -> None:
-    """Entries, and values by type; nothing is read."""
-    found.entries = sum(1 for stored in weights.values() if stored.storage or stored.odd)
-    precision: dict[str, int] = {}
-    for stored in weights.values():
-        if stored.dtype in FLOATS and not stored.odd:
-            precision[stored.dtype] = precision.get(stored.dtype, 0) + stored.numel
-    found.precision = dict(sorted(precision.items()))
 
 
 def count(content: Content, weights: Found, found: Inspection) -> None:
@@ -262,7 +250,7 @@ def require_images(spec: ModelSpec, found: Inspection) -> None:
         raise
 
 
-def try_out(outline: nn.Module, weights: Weights, spec: ModelSpec, found: Inspection) -> nn.Module:
+def try_out(decision: Decision, weights: Weights, found: Inspection) -> nn.Module:
     """Put the weights into their network and see whether it answers to its input at all.
 
     Returns:
@@ -271,6 +259,7 @@ def try_out(outline: nn.Module, weights: Weights, spec: ModelSpec, found: Inspec
     Raises:
         AuditError: As an audit would, if it does not run.
     """
+    spec, outline = decision.spec, decision.outline
     drawn = needs_drawing(outline, weights)
     width = hidden_width(outline, spec) if drawn else None  # not built if it would not run
     network = spec.build(seed=0) if drawn else copy.deepcopy(outline)
@@ -299,17 +288,6 @@ def needs_drawing(outline: nn.Module, weights: Weights) -> bool:
     return bool(plain) or any(name not in weights for name, _ in outline.named_buffers())
 
 
-def fitted_spec(
-    identity: Identity, args: Mapping[str, Any], weights: Found, given: Mapping[str, Any]
-) -> ModelSpec:
-    """The architecture with the classes, channels and size of these weights."""
-    size = given.get("img_size")
-    spec = spec_of(
-        identity.architecture, dict(args), given.get("model_kwargs"), size, identity.img_size
-    )
-    return recorded.fitted(spec, weights, args, given.get("num_classes"), given.get("in_chans"))
-
-
 def listed(candidates: Sequence[signatures.Candidate]) -> list[dict[str, Any]]:
     """Candidates as plain values; those that compute the same as the first are marked."""
     return [
@@ -325,14 +303,19 @@ def listed(candidates: Sequence[signatures.Candidate]) -> list[dict[str, Any]]:
     ]
 
 
-def not_finite(found: Inspection) -> AuditError:
-    """The refusal of weights with NaN or infinite values."""
-    names = ", ".join(found.not_finite)
-    return AuditError(
-        "MODEL_NOT_FINITE",
-        f"every weight must be a finite number, but {found.not_finite_values:,} of them are NaN or "
-        f"infinite ({names}). Training diverged or the file is damaged: use an earlier checkpoint.",
-    )
+def require_finite(found: Inspection) -> None:
+    """Refuse weights with NaN or infinite values, whose number is known.
+
+    Raises:
+        AuditError: MODEL_NOT_FINITE.
+    """
+    if found.not_finite_values:
+        raise AuditError(
+            "MODEL_NOT_FINITE",
+            f"every weight must be a finite number, but {found.not_finite_values:,} of them are "
+            f"NaN or infinite ({', '.join(found.not_finite)}). Training diverged or the file is "
+            "damaged: use an earlier checkpoint.",
+        )
 
 
 def say_what_for(network: nn.Module, spec: ModelSpec, found: Inspection) -> None:

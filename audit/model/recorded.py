@@ -7,7 +7,7 @@ from torch import nn
 
 from audit.core.errors import AuditError
 from audit.core.sizes import MAX_RATIO, MAX_SIDE, Size, is_size, parsed, shown
-from audit.model import recorded, signatures
+from audit.model import signatures
 from audit.model.files.descriptions import TensorEntry, plain
 from audit.model.guard import limited
 from audit.model.spec import ModelSpec, default_config, require_harmless
@@ -33,8 +33,8 @@ def spec_of(
     implied: int | None,
 ) -> ModelSpec:
     """The architecture with timm's class count and channels, which `fitted` replaces."""
-    kwargs = recorded.model_kwargs(args, given, img_size)
-    size = recorded.input_size(kwargs, args, img_size, implied, architecture)
+    kwargs = model_kwargs(args, given, img_size)
+    size = input_size(kwargs, args, img_size, implied, architecture)
     return ModelSpec(architecture, kwargs, 1000, 3, size)
 
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 ARCHITECTURE = "resnet50"
 HELP_GOAL, INSPECT_GOAL = 0.5, 3.0  # seconds by the clock
 STEPS = {  # line of the table: what is called, as module and name
-    "parse in the child, and digest": ("audit.model.inspection", "read_content"),
+    "parse in the child, and digest": ("audit.model.files.sandbox", "Parsing.finish"),
     "look up the signature": ("audit.model.signatures", "find"),
     "build it without values": ("audit.model.spec", "ModelSpec.outline"),
     "fill it, digest it and run it once": ("audit.model.inspection", "try_out"),

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,7 @@ def head_start(path: Path) -> Iterator[Parsing | None]:
     begun = None
     with suppress(AuditError):  # to be raised again, and told, by the inspection
         begun = Parsing(path)
-    with begun or nullcontext():
+    with closing(begun) if begun else nullcontext():
         yield begun
 
 

@@ -13,7 +13,7 @@ from audit.model.files.content import read_content
 from audit.model.hub import locate
 from audit.model.sanity import hidden_width
 from audit.model.spec import ModelSpec, Preprocessing
-from audit.model.weights import FLOATS, Weights, weights_digest
+from audit.model.weights import Weights, check, converted, weights_digest
 from audit.reports.text import visible
 
 
@@ -22,23 +22,22 @@ class Subject:
     """The classifier being audited.
 
     Attributes:
-        name: Of the file or folder, without its ending, safe to show.
+        name: Name of the file or folder, without its ending, safe to show.
         spec: Builds the same architecture with fresh weights.
-        preprocessing: From image to input.
+        preprocessing: Steps from image to input.
         model: The network with its weights, eval mode, float32, CPU.
         weights_digest: SHA-256 of the weights as audited, independent of the container.
-        file: That holds the weights: the one given, or the one in the folder given.
-        file_digest: SHA-256 of it.
-        container: What it is, in words.
+        file: File that holds the weights: the one given, or the one in the folder given.
+        file_digest: SHA-256 of that file.
+        container: What the file is, in words.
         identified: How the architecture is known, in words.
-        precision: Types of its floating-point weights as stored ("float16").
         weights: "only" if the file held one set of weights; else which was taken: "raw", "ema"
             (averaged), or the set's name.
         pretrained: Whether training began from other weights, as far as the file says.
-        class_names: In the order of the logits, if the file names them.
+        class_names: Class names in the order of the logits, if the file has them.
         natural_order: Whether timm's training script numbered the class folders, "2" before "10".
         training_args: Plain values that the training script recorded.
-        beside: What else the file holds that could be taken for its weights, one sentence each.
+        beside: Other contents that could be taken for the weights, one sentence each.
     """
 
     name: str
@@ -50,7 +49,6 @@ class Subject:
     file_digest: str
     container: str
     identified: str
-    precision: tuple[str, ...]
     weights: str
     pretrained: Literal["yes", "no", "unknown"]
     class_names: tuple[str, ...] | None
@@ -71,22 +69,20 @@ def load_subject(
 ) -> Subject:
     """Read a checkpoint and rebuild its network.
 
-    What the caller gives wins over what the file records, that over what its weights' names and
-    shapes imply, and that over timm's defaults; class count and input channels are read off the
-    weights. Nothing in the file is run, and its values are read only after names, shapes and types
-    have been found to be those of the architecture.
+    Nothing in the file is run, and its values are read only after names, shapes and types have
+    been found to be those of the architecture.
 
     Args:
         path: A timm training checkpoint, a state dict (plain or wrapped), safetensors, an archive
             of TorchScript or torch.export, or a folder saved for the Hub; or a name of timm whose
             pretrained weights are on this disk.
-        model: timm architecture; needed where neither the file nor its weights tell it.
+        model: timm architecture; needed if neither the file nor its weights say it.
         model_kwargs: Further arguments of the architecture.
-        num_classes: What the caller believes; must agree with the weights.
-        img_size: Of the input, in pixels.
-        in_chans: 1 or 3.
-        weights: Which set to audit where the file holds several: "raw", "ema" or its name
-            (default: averaged before raw).
+        num_classes: Number of classes; must agree with the weights.
+        img_size: Size of the input, in pixels.
+        in_chans: Channels of the input, 1 or 3.
+        weights: Set of weights to audit if the file has several: "raw", "ema" or its name.
+            Defaults to averaged before raw ones.
 
     Raises:
         AuditError: The file or what it holds cannot be audited; codes begin with "MODEL_".
@@ -96,20 +92,12 @@ def load_subject(
     with read_content(place.file) as content:
         file = read_file(place, content, options)
         decision = decide(file, file.identity())
-        values = checked_values(decision)
+        expected = decision.outline.state_dict()
+        check(decision.weights, expected, visible(decision.spec.architecture))
+        recorded.require_images(decision.spec)
+        hidden_width(decision.outline, decision.spec)
+        values = converted(content, decision.weights, expected)
     return filled(decision, values)
-
-
-def checked_values(decision: Decision) -> Weights:
-    """Read the weights of a model that an audit can take.
-
-    Raises:
-        AuditError: It cannot, for a reason that `decide` does not know.
-    """
-    decision.check()
-    recorded.require_images(decision.spec)
-    hidden_width(decision.outline, decision.spec)
-    return decision.values()
 
 
 def filled(decision: Decision, values: Weights) -> Subject:
@@ -127,7 +115,6 @@ def filled(decision: Decision, values: Weights) -> Subject:
         file_digest=file.content.digest,
         container=file.container,
         identified=decision.identity.how,
-        precision=tuple(sorted({w.dtype for w in decision.weights.values()} & set(FLOATS))),
         weights=file.chosen.choice,
         pretrained=file.pretrained,
         class_names=decision.class_names,

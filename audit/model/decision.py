@@ -26,7 +26,7 @@ from audit.model.spec import (
     require_known,
     resolve_preprocessing,
 )
-from audit.model.weights import Weights, check, converted, without_constants
+from audit.model.weights import without_constants
 from audit.reports.text import visible
 
 CONTAINERS = {
@@ -160,22 +160,6 @@ class Decision:
         told = args.get("input_size") or args.get("img_size") or self.spec.kwargs.get("img_size")
         own = default_config(self.spec.architecture).get("input_size", (3, 224, 224))[-1]
         return not (told or self.file.options.img_size) and size == self.identity.img_size != own
-
-    def check(self) -> None:
-        """Hold names, shapes and types of the weights against the architecture's.
-
-        Raises:
-            AuditError: MODEL_ARCH_MISMATCH, MODEL_DTYPE or MODEL_CORRUPT.
-        """
-        check(self.weights, self.outline.state_dict(), visible(self.spec.architecture))
-
-    def values(self) -> Weights:
-        """Read the weights that `check` has let pass.
-
-        Raises:
-            AuditError: MODEL_NOT_FINITE or MODEL_MEMORY.
-        """
-        return converted(self.file.content, self.weights, self.outline.state_dict())
 
 
 def read_file(place: Place, content: Content, options: ModelOptions) -> ModelFile:

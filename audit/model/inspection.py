@@ -27,7 +27,7 @@ from audit.model.network.split import find_cuts
 from audit.model.sanity import answer_to_noise, bytes_of, counted, hidden_width
 from audit.model.sets import Found
 from audit.model.spec import ModelSpec
-from audit.model.weights import FLOATS, Weights, weights_digest
+from audit.model.weights import FLOATS, Weights, check, converted, weights_digest
 from audit.reports.text import visible
 
 MOST_NAMED = 5  # entries or candidates that are listed by name
@@ -135,7 +135,9 @@ def inspect_model(
             decision = decided(file, found)
             require_images(decision.spec, found)
             require_finite(found)
-            network = try_out(decision, decision.values(), found)
+            expected = decision.outline.state_dict()
+            weights = converted(content, decision.weights, expected)
+            network = try_out(decision, weights, found)
             say_what_for(network, decision.spec, found)
     except AuditError as error:
         found.reason = error.reason
@@ -184,7 +186,7 @@ def decided(file: ModelFile, found: Inspection) -> Decision:
         decision = decide(file, identity)
         weights = decision.weights
         say_decision(decision, found)
-        decision.check()
+        check(weights, decision.outline.state_dict(), visible(decision.spec.architecture))
     except AuditError:
         if sum(bytes_of(stored) for stored in weights.values()) <= MOST_BYTES:
             count(file.content, weights, found)

@@ -114,8 +114,11 @@ def test_without_the_look_at_its_holes_an_empty_file_is_read(tmp_path, monkeypat
     safetensors({"w": entry}, b"")(tmp_path)
     os.truncate(path, path.stat().st_size + size)
     monkeypatch.setattr(holes, "SMALL", 0)
-    with pytest.raises(AuditError, match=r"MODEL_CORRUPT: .*never written"):
-        read_content(path)
+    with (
+        pytest.raises(AuditError, match=r"MODEL_CORRUPT: .*never written"),
+        read_content(path),
+    ):
+        pytest.fail("it was read")
     monkeypatch.setattr(parsing, "is_sparse", lambda _: False)
     with read_content(path) as content:
         assert content.value["w"].shape == (size // 4,)

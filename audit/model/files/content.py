@@ -1,5 +1,7 @@
 """Weights of a model file, read as plain bytes where the child process says that they stand."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -10,18 +12,18 @@ from torch import Tensor
 from audit.core.errors import AuditError
 from audit.model.files.descriptions import ITEM_BYTES, TensorEntry, decoded
 from audit.model.files.formats import Kind
-from audit.model.files.sandbox import Closing, Parsing
+from audit.model.files.sandbox import Parsing
 
 
-@dataclass
-class Content(Closing):
-    """What a model file holds, parsed but not yet believed; close it after use.
+@dataclass(frozen=True)
+class Content:
+    """What a model file holds, parsed but not yet believed.
 
     Attributes:
-        value: Of plain values and `TensorEntry` tensors; anything may be missing or odd.
+        value: Plain values and tensors described; anything may be missing or odd.
         kind: How it was stored.
         digest: SHA-256 of the file's bytes, hexadecimal.
-        name: Of the file, safe to show.
+        name: Name of the file, safe to show.
         file: The file itself.
         unpacked: What was compressed in it.
     """
@@ -33,11 +35,6 @@ class Content(Closing):
     file: IO[bytes]
     unpacked: IO[bytes]
 
-    def close(self) -> None:
-        """Let go of the files."""
-        self.file.close()
-        self.unpacked.close()
-
     def tensor(self, stored: TensorEntry) -> Tensor:
         """Read the values of one tensor.
 
@@ -45,7 +42,7 @@ class Content(Closing):
             stored: Part of `value`; zeros if it has no storage.
 
         Returns:
-            Of its shape and type; its own memory, as few bytes as its elements span.
+            Tensor of that shape and type in memory of its own, no more than its elements span.
 
         Raises:
             AuditError: MODEL_CHANGED if the file has become shorter.
@@ -67,19 +64,20 @@ class Content(Closing):
         return flat.as_strided(stored.shape, stored.stride)
 
 
-def read_content(path: Path, begun: Parsing | None = None) -> Content:
-    """Parse a model file. Nothing in it is ever executed.
+@contextmanager
+def read_content(path: Path, begun: Parsing | None = None) -> Iterator[Content]:
+    """Parse a model file, and keep it open for its weights. Nothing in it is ever executed.
 
     Args:
-        path: Of the file.
-        begun: Already at work on this very file, if anything is.
+        path: Path of the file.
+        begun: Child process that already parses this very file, if there is one.
 
     Raises:
         AuditError: MODEL_NOT_FOUND, MODEL_NOT_A_FILE, MODEL_UNREADABLE, MODEL_CORRUPT,
             MODEL_UNSAFE, MODEL_DTYPE or MODEL_NO_WEIGHTS.
     """
     parsing = begun if begun is not None and begun.path == path else Parsing(path)
-    with parsing:
-        found = parsing.finish()
-    value, kind = decoded(found.answer["value"]), found.answer["kind"]
-    return Content(value, kind, found.digest, parsing.name, found.file, found.unpacked)
+    with closing(parsing):
+        answer, digest = parsing.finish()
+        value = decoded(answer["value"])
+        yield Content(value, answer["kind"], digest, parsing.name, parsing.file, parsing.unpacked)

@@ -11,12 +11,10 @@ import os
 import stat
 import subprocess
 import tempfile
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, Self, cast
+from typing import IO, Any, cast
 
 from audit.core.child_limits import start_isolated
 from audit.core.errors import AuditError
@@ -34,42 +32,11 @@ NEVER_WRITTEN = "more than half of it was never written, as in a download that b
 SLOW = 6  # times the child's processor time: what a busy machine may take
 
 
-@dataclass(frozen=True)
-class Parsed:
-    """What stands where in a model file, not yet believed.
-
-    Attributes:
-        answer: Of the child process: "kind" and "value".
-        digest: SHA-256 of the file's bytes, hexadecimal.
-        file: The file itself; its owner closes it.
-        unpacked: What was compressed in it; likewise.
-    """
-
-    answer: dict[str, Any]
-    digest: str
-    file: IO[bytes]
-    unpacked: IO[bytes]
-
-
-class Closing(ABC):
-    """Closed at the end of its `with`."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of what is open; a second call does nothing."""
-
-
-class Parsing(Closing):
-    """A child process at work on a model file; left unfinished, it is ended.
+class Parsing:
+    """A child process at work on a model file, and the open file; `close` lets go of both.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
 
     Raises:
         AuditError: MODEL_NOT_FOUND, MODEL_NOT_A_FILE, MODEL_UNREADABLE or MODEL_CORRUPT.
@@ -79,53 +46,38 @@ class Parsing(Closing):
         self.path = path
         self.name = visible(path.name or str(path), 80)
         _require_file(path, self.name)
-        self.file: IO[bytes] | None = None
-        self.unpacked: IO[bytes] | None = None
-        self.child: subprocess.Popen[bytes] | None = None
-        with self._in_words():
-            self.file = _opened(path)
-            self.unpacked = _temporary()
+        with self._in_words(), ExitStack() as opened:
+            self.file = opened.enter_context(_opened(path))
+            self.unpacked = opened.enter_context(_temporary())
             if is_sparse(self.file):
                 raise corrupt(NEVER_WRITTEN)
-            self.child = _started(self.file, self.unpacked)
+            self.child = opened.enter_context(_started(self.file, self.unpacked))
+            opened.callback(self.child.kill)
+            self.close = opened.pop_all().close  # ends the child; a second call does nothing
 
-    def finish(self) -> Parsed:
-        """Wait for the child, and take the files over.
+    def finish(self) -> tuple[dict[str, Any], str]:
+        """Wait for the child, and hash the file.
+
+        Returns:
+            The child's answer, not yet believed, and the SHA-256 of the file's bytes, hexadecimal.
 
         Raises:
             AuditError: MODEL_UNREADABLE, MODEL_CORRUPT, MODEL_UNSAFE, MODEL_DTYPE or
                 MODEL_NO_WEIGHTS.
         """
-        if self.child is None or self.file is None or self.unpacked is None:
-            raise RuntimeError("this file was parsed and given away before")
         with self._in_words():
             answer = _answer(self.child, os.fstat(self.file.fileno()).st_size)
             self.file.seek(0)
-            digest = hashlib.file_digest(cast("Any", self.file), "sha256").hexdigest()
-        found = Parsed(answer, digest, self.file, self.unpacked)
-        self.file = self.unpacked = self.child = None
-        return found
-
-    def close(self) -> None:
-        """End the child and let go of the files, unless `finish` gave them away."""
-        if self.child is not None:
-            with self.child:
-                self.child.kill()
-        for file in (self.file, self.unpacked):
-            if file is not None:
-                file.close()
-        self.file = self.unpacked = self.child = None
+            return answer, hashlib.file_digest(cast("Any", self.file), "sha256").hexdigest()
 
     @contextmanager
     def _in_words(self) -> Iterator[None]:
-        """What is raised inside becomes one sentence about this file."""
+        """Turn what is raised inside into one sentence about this file."""
         try:
             yield
         except CheckpointError as refused:
-            self.close()
             raise _in_words(refused, self.name) from None
         except OSError:
-            self.close()
             gone = unreadable("cannot be read from the disk", "Check its permissions")
             raise _in_words(gone, self.name) from None
 
@@ -141,7 +93,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _temporary() -> IO[bytes]:
-    """Takes what is compressed in a model file.
+    """Open a file that takes what is compressed in a model file.
 
     Raises:
         CheckpointError: MODEL_UNREADABLE, about the place for it.

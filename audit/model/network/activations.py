@@ -1,6 +1,5 @@
 """What a network computes at its cuts: one forward pass gives the values at all of them."""
 
-import contextlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,9 +8,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils.hooks import RemovableHandle
 
-from audit.core.errors import AuditError
-from audit.model.network.cuts import Cut
-from audit.model.network.trace import Trace, trace
+from audit.model.network.cuts import Cut, foreign
+from audit.model.network.trace import Trace, in_mode, trace
 
 ROUNDING = 0.25  # by which the proportions of a small map may differ from the input's, as a log
 
@@ -40,7 +38,7 @@ def at_cuts(
     """
     run = _graph(model, cuts) if all(cut.traced for cut in cuts) else None
     for x in batches:
-        with torch.no_grad(), _eval_mode(model):
+        with torch.no_grad(), in_mode(model, training=False):
             values = _watch(model, cuts, x) if run is None else run(x)
         yield {name: value for name, value in values.items() if value is not None}
 
@@ -106,25 +104,13 @@ def main_value(values: Iterable[Any], images: int) -> Tensor | None:
     return max(tensors, key=Tensor.numel).to(torch.float32, copy=True)
 
 
-@contextlib.contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    try:
-        for module in modes:
-            module.training = False
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
 def _graph(model: nn.Module, cuts: Sequence[Cut]) -> fx.GraphModule:
     """The network's graph up to its last cut; it gives the main values by the cut's name."""
     traced = trace(model, training=False)
     places: dict[int, list[str]] = {}
     for cut in cuts:
         if not cut.ends or cut.ends[0] not in traced.names:
-            raise _foreign(model, cut)
+            raise foreign(model, cut)
         places.setdefault(traced.names.index(cut.ends[0]), []).append(cut.name)
     return fx.GraphModule(traced.root, _with_outputs(traced, places), "AtCuts")
 
@@ -164,7 +150,7 @@ def _watch(model: nn.Module, cuts: Sequence[Cut], x: Tensor) -> dict[str, Tensor
     try:
         for cut in cuts:
             if cut.module not in modules:
-                raise _foreign(model, cut)
+                raise foreign(model, cut)
             handles.append(attach(cut, modules[cut.module]))
         model(x)
     finally:
@@ -182,11 +168,3 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, tuple | list):
         for part in value:
             yield from _tensors(part)
-
-
-def _foreign(model: nn.Module, cut: Cut) -> AuditError:
-    return AuditError(
-        "MODEL_ARCHITECTURE",
-        f"the cut {cut.name!r} belongs to another architecture than {type(model).__name__}. Find "
-        "the cuts of this network.",
-    )

@@ -2,7 +2,7 @@
 
 A cut is found once, from the network's graph, and described by plain names, so that it holds for
 every network of the same architecture. Architectures that cannot be traced are cut by the order in
-which their modules run (`audit.model.untraced`).
+which their modules run (`audit.model.network.cuts_untraced`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from torch import fx, nn
 
 from audit.core.errors import AuditError
 from audit.model.network.fixed_size import for_size
-from audit.model.network.trace import Trace, measure, trace
+from audit.model.network.trace import Trace, in_mode, measure, trace
 
 CutKind = Literal["stem", "stage", "head"]
 
@@ -37,7 +37,7 @@ class Cut:
         before: Entries of the state dict used before the cut only.
         after: Entries used after it only.
         shared: Entries used on both sides; not empty means that nothing can be frozen here.
-        unassigned: Entries used on neither side; likewise.
+        unassigned: Entries used on neither side; not empty means that nothing can be frozen here.
         modules: Modules that run before the cut only; frozen, they stay in eval mode.
         ends: Last operation before the cut in the graphs of eval and train mode; empty if untraced.
         shapes: Of the values that cross the cut, without the batch; empty if untraced.
@@ -95,7 +95,7 @@ def cuts_of(
     Args:
         network: In any mode, which stays as it is.
         shape: (C, H, W) of its input.
-        fixed: Whether the graph is made for inputs of this size alone (`audit.model.fixed`).
+        fixed: Whether the graph is made for inputs of this size alone (see `fixed_size`).
 
     Returns:
         In order of execution: stem, stages, head; at least `ENOUGH` where the architecture has
@@ -109,14 +109,8 @@ def cuts_of(
         traces = (for_size(traces[0], shape), for_size(traces[1], shape))
     like = next(network.parameters())
     x = torch.zeros(BATCH, *shape, dtype=like.dtype, device=like.device)
-    modes = {module: module.training for module in network.modules()}
-    try:
-        for module in modes:
-            module.training = False
+    with in_mode(network, training=False):
         shapes, work = measure(traces[0], x)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     cuts: list[Cut] = []
     for stages in (feature_modules(network), block_modules(network)):
         marks = landmarks(stages, classifier_name(network), traces[0], work)
@@ -293,7 +287,7 @@ def assign(network: nn.Module, before: set[int], after: set[int]) -> dict[str, t
     Args:
         network: Whose state dict is meant.
         before: Identities of the tensors used before the cut.
-        after: Likewise after it.
+        after: Identities of the tensors used after the cut.
     """
     learned = {id(parameter) for parameter in network.parameters()}
     sides: dict[str, str] = {}
@@ -335,6 +329,15 @@ def frozen_modules(network: nn.Module, before: set[str], ran: Iterable[str]) -> 
     tops = {m for m, entries in owned.items() if before.issuperset(entries)} | set(ran)
     return tuple(
         name for name, _ in network.named_modules() if name and not tops.isdisjoint(_around(name))
+    )
+
+
+def foreign(network: nn.Module, cut: Cut) -> AuditError:
+    """Return the refusal of a cut that was found on another architecture."""
+    return AuditError(
+        "MODEL_ARCHITECTURE",
+        f"the cut {cut.name!r} belongs to another architecture than {type(network).__name__}. Find "
+        "the cuts of this network.",
     )
 
 

@@ -22,7 +22,7 @@ from audit.model.network.cuts import (
     feature_modules,
     frozen_modules,
 )
-from audit.model.network.trace import without_gradients
+from audit.model.network.trace import in_mode, without_gradients
 
 
 def untraced_cuts(network: nn.Module, shape: tuple[int, int, int]) -> tuple[Cut, ...]:
@@ -37,17 +37,13 @@ def untraced_cuts(network: nn.Module, shape: tuple[int, int, int]) -> tuple[Cut,
     """
     like = next(network.parameters())
     x = torch.zeros(1, *shape, dtype=like.dtype, device=like.device)
-    modes = {module: module.training for module in network.modules()}
     grads = {p: p.requires_grad for p in network.parameters()}
     try:
-        for module in modes:
-            module.training = False
         for p in grads:
             p.requires_grad_(True)
-        return _cuts(network, x)
+        with in_mode(network, training=False):
+            return _cuts(network, x)
     finally:
-        for module, mode in modes.items():
-            module.training = mode
         for p, wanted in grads.items():
             p.requires_grad_(wanted)
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from audit.core.errors import AuditError
-from audit.model.network.cuts import ENOUGH, Cut, classifier_name, cuts_of
+from audit.model.network.cuts import ENOUGH, Cut, classifier_name, cuts_of, foreign
 from audit.model.network.cuts_untraced import untraced_cuts
 from audit.model.network.fixed_size import for_size
-from audit.model.network.trace import Trace, trace
+from audit.model.network.trace import Trace, in_mode, trace
 from audit.model.spec import ModelSpec
 
 __all__ = ["Cut", "check_split", "find_cuts", "outputs", "reinitialise_after", "split"]
@@ -220,11 +220,7 @@ def split(network: nn.Module, cut: Cut) -> tuple[Prefix, Suffix]:
             channels, height, width = cut.fixed
             traced = for_size(traced, (channels, height, width))
         if end not in traced.names:
-            raise AuditError(
-                "MODEL_ARCHITECTURE",
-                f"the cut {cut.name!r} belongs to another architecture than "
-                f"{type(network).__name__}. Find the cuts of this network.",
-            )
+            raise foreign(network, cut)
         position = traced.names.index(end)
         suffixes.append(_suffix(traced, position))
         if not training:
@@ -266,23 +262,13 @@ def check_split(network: nn.Module, cut: Cut, x: Tensor) -> None:
         AuditError: MODEL_ARCHITECTURE if logits differ by more than 1e-5 of the largest, or if
             values that cross cannot be stored image by image.
     """
-    modes = {module: module.training for module in network.modules()}
-    prefix, suffix = split(network, cut)
-    try:
-        with torch.no_grad():
-            for module in modes:
-                module.training = False
-            whole = network(x)
-            values = prefix(x)
-            suffix.training = False
-            parts = [suffix(values)]
-            if all(len(v) == len(x) for v in values):
-                parts.append(
-                    torch.cat([suffix(tuple(v[i : i + 1] for v in values)) for i in range(2)])
-                )
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with in_mode(network, training=False), torch.no_grad():
+        prefix, suffix = split(network, cut)
+        whole = network(x)
+        values = prefix(x)
+        parts = [suffix(values)]
+        if all(len(v) == len(x) for v in values):
+            parts.append(torch.cat([suffix(tuple(v[i : i + 1] for v in values)) for i in range(2)]))
     allowed = TOLERANCE * whole.abs().max().item()
     errors = [(part - whole[: len(part)]).abs().max().item() for part in parts]
     if len(parts) < 2 or not max(errors) <= allowed:

@@ -109,6 +109,19 @@ def _attribute(root: nn.Module, path: str) -> Any:
     return value
 
 
+@contextlib.contextmanager
+def in_mode(network: nn.Module, training: bool) -> Iterator[None]:
+    """Have all modules of a network in one mode; each gets its own back."""
+    modes = {module: module.training for module in network.modules()}
+    try:
+        for module in modes:
+            module.training = training
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
 def caches(network: nn.Module) -> list[tuple[nn.Module, str, dict[Any, Any]]]:
     """Plain dicts that modules hold, with their names.
 
@@ -155,19 +168,15 @@ def trace(network: nn.Module, training: bool) -> Trace:
         autowrap_modules=(math, torchvision.ops),
     )
     tracer._get_node_qualname = unique_names()  # torchvision's own takes quadratic time
-    modes = {module: module.training for module in network.modules()}
     kept = caches(network)
     try:
-        for module in modes:
-            module.training = training
         for module, name, cache in kept:
             rest = {k: v for k, v in cache.items() if not isinstance(v, Tensor)}
             module.__dict__[name] = rest
         root = Whole(network)
-        nodes = tuple(tracer.trace(root).nodes)
+        with in_mode(network, training):
+            nodes = tuple(tracer.trace(root).nodes)
     finally:
-        for module, mode in modes.items():
-            module.training = mode
         for module, name, cache in kept:
             module.__dict__[name] = cache
     names = [str(tracer.node_to_qualname.get(node, node.name)) for node in nodes]

@@ -47,7 +47,6 @@ from torch import Tensor, nn
 from audit.core.errors import AuditError
 from audit.core.sizes import Size, flag, size_of
 from audit.model import recorded
-from audit.model import recorded as checkpoint
 from audit.model.files.descriptions import TensorEntry
 from audit.model.identity import identify
 from audit.model.network.cuts import Cut
@@ -118,7 +117,7 @@ def refusal(architecture: str, network: nn.Module, size: Size | None) -> str:
     }
     try:
         identity = identify(None, architecture, weights)
-        spec = checkpoint.spec_of(identity.architecture, {}, None, size, identity.img_size)
+        spec = recorded.spec_of(identity.architecture, {}, None, size, identity.img_size)
         spec = recorded.fitted(spec, weights, {}, None, None)
         found = recorded.outlined(spec)
         recorded.require_classifier(spec, found, weights)

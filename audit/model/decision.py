@@ -67,6 +67,7 @@ class ModelFile:
         options: What the caller says, who wins over the file.
         record: Entries of the file by name, its weights included.
         args: Plain values that the training script recorded.
+        recorded_name: What the file says its architecture is.
         chosen: The set of weights that is taken, and the others.
     """
 
@@ -75,12 +76,8 @@ class ModelFile:
     options: ModelOptions
     record: Mapping[Any, Any]
     args: dict[str, Any]
+    recorded_name: object
     chosen: ChosenWeights
-
-    @property
-    def recorded_name(self) -> object:
-        """What the file says its architecture is."""
-        return recorded.recorded_name(self.record, self.args)
 
     @property
     def container(self) -> str:
@@ -116,12 +113,6 @@ class ModelFile:
             AuditError: MODEL_ARCH_UNKNOWN.
         """
         return identify(self.options.model, self.recorded_name, self.chosen.weights)
-
-    def class_names(self, num_classes: int) -> tuple[str, ...] | None:
-        """Class names in the order of the logits, if the file or its folder lists as many."""
-        listed = self.place.class_names
-        known = self.record if listed is None else {"class_names": listed}
-        return recorded.class_names(known, num_classes)
 
 
 @dataclass(frozen=True)
@@ -170,10 +161,9 @@ def read_file(place: Place, content: Content, options: ModelOptions) -> ModelFil
     """
     record = content.value if isinstance(content.value, Mapping) else {}
     args = place.args | recorded.recorded_args(record)
-    base = ""
+    named, base = recorded.recorded_name(record, args), ""
     with contextlib.suppress(AuditError):  # which follows when the architecture is asked for
-        named = options.model or recorded.recorded_name(record, args)
-        base = require_known(named).partition(".")[0]
+        base = require_known(options.model or named).partition(".")[0]
 
     @functools.cache
     def names() -> frozenset[str]:
@@ -187,7 +177,7 @@ def read_file(place: Place, content: Content, options: ModelOptions) -> ModelFil
         return any(c.architecture == base for c in found) or part.keys() == names()
 
     chosen = choose(content.value, content.name, options.weights, fits)
-    return ModelFile(place, content, options, record, args, chosen)
+    return ModelFile(place, content, options, record, args, named, chosen)
 
 
 def decide(file: ModelFile, identity: Identity) -> Decision:
@@ -213,4 +203,7 @@ def decide(file: ModelFile, identity: Identity) -> Decision:
     if file.content.kind == "torchscript":
         weights = without_constants(weights, outline)
     recorded.require_classifier(spec, outline, weights)
-    return Decision(file, identity, spec, outline, weights, file.class_names(spec.num_classes))
+    listed = file.place.class_names
+    known = file.record if listed is None else {"class_names": listed}
+    names = recorded.class_names(known, spec.num_classes)
+    return Decision(file, identity, spec, outline, weights, names)

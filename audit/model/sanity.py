@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -84,26 +83,21 @@ def answer_to_noise(network: nn.Module, spec: ModelSpec) -> NoiseResponse | None
 CHUNK = 2**22  # values that are read at a time
 
 
-class Counted(NamedTuple):
-    """What was found in weights.
-
-    Attributes:
-        not_finite: Number of NaN and infinite values of each entry that has any.
-        zero: Names of entries of two axes or more without any other value.
-    """
-
-    not_finite: dict[str, int]
-    zero: list[str]
-
-
-def counted(content: Content, weights: Mapping[str, TensorEntry]) -> Counted:
+def counted(
+    content: Content, weights: Mapping[str, TensorEntry]
+) -> tuple[dict[str, int], list[str]]:
     """Read all floating-point values, a part at a time.
 
     Args:
         content: The file that holds them.
         weights: What is no weight, or is refused later, is left out.
+
+    Returns:
+        Number of NaN and infinite values of each entry that has any, and names of entries of two
+        axes or more that hold zeros only.
     """
-    found = Counted({}, [])
+    not_finite: dict[str, int] = {}
+    zero: list[str] = []
     for key, stored in weights.items():
         if not bytes_of(stored):
             continue
@@ -113,10 +107,10 @@ def counted(content: Content, weights: Mapping[str, TensorEntry]) -> Counted:
                 wrong += int((~torch.isfinite(values)).sum())
             empty = empty and not bool(values.any())
         if wrong:
-            found.not_finite[key] = wrong
+            not_finite[key] = wrong
         elif empty and len(stored.shape) > 1:
-            found.zero.append(key)
-    return found
+            zero.append(key)
+    return not_finite, zero
 
 
 def bytes_of(stored: TensorEntry) -> int:

@@ -1,6 +1,6 @@
 """What a model file is, told by its first bytes and never by its name, and what stands in it.
 
-Runs in the limited child process (`audit.model.child`): standard library only, nothing of the file
+Runs in the limited child process (`sandbox_child`): standard library only, nothing of the file
 is executed, and no weight is read, only found.
 """
 

@@ -79,7 +79,3 @@ def main() -> None:
         text = json.dumps({"refused": [error.reason, error.what, error.remedy, ""]})
     sys.stdout.write(text)
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()

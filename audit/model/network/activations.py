@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -146,16 +147,12 @@ def _watch(model: nn.Module, cuts: Sequence[Cut], x: Tensor) -> dict[str, Tensor
         return module.register_forward_hook(at_end)
 
     modules = dict(model.named_modules())
-    handles: list[RemovableHandle] = []
-    try:
+    with ExitStack() as hooks:
         for cut in cuts:
             if cut.module not in modules:
                 raise foreign(model, cut)
-            handles.append(attach(cut, modules[cut.module]))
+            hooks.enter_context(attach(cut, modules[cut.module]))
         model(x)
-    finally:
-        for handle in handles:
-            handle.remove()
     return {cut.name: found.get(cut.name) for cut in cuts}
 
 

@@ -7,7 +7,7 @@ which their modules run (`audit.model.network.cuts_untraced`).
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import fx, nn
@@ -257,12 +257,10 @@ def _cut(
         depth=work[positions[0]] / max(work[-1], 1),
         kind=mark.kind,
         traced=True,
-        **sides,
-        modules=frozen_modules(network, set(sides["before"]), ran[0] - ran[1]),
+        **sides._asdict(),
+        modules=frozen_modules(network, set(sides.before), ran[0] - ran[1]),
         ends=tuple(t.names[p] for t, p in zip(traces, positions, strict=True)),
         shapes=tuple(shape[1:] for shape in crossing if shape is not None),
-        module="",
-        fixed=(),
     )
 
 
@@ -277,7 +275,16 @@ def _modules(traced: Trace, start: int, stop: int) -> set[str]:
     return paths
 
 
-def assign(network: nn.Module, before: set[int], after: set[int]) -> dict[str, tuple[str, ...]]:
+class Sides(NamedTuple):
+    """Entries of the state dict by the side of a cut that uses them; see `Cut`."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    shared: tuple[str, ...]
+    unassigned: tuple[str, ...]
+
+
+def assign(network: nn.Module, before: set[int], after: set[int]) -> Sides:
     """Sort the entries of the state dict by the side of the cut that uses them.
 
     An entry that no operation uses (a table from which constants were made) belongs where all
@@ -300,8 +307,7 @@ def assign(network: nn.Module, before: set[int], after: set[int]) -> dict[str, t
     for name in network.state_dict():
         if name not in sides:
             sides[name] = _side_of_neighbours(name, sides)
-    groups = ("before", "after", "shared", "unassigned")
-    return {g: tuple(name for name in sides if sides[name] == g) for g in groups}
+    return Sides(*(tuple(n for n in sides if sides[n] == group) for group in Sides._fields))
 
 
 def _side_of_neighbours(name: str, sides: Mapping[str, str]) -> str:

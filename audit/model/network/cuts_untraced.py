@@ -5,12 +5,12 @@ after is what the logits still depend on when that output is held fixed. Both ar
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-from torch.utils.hooks import RemovableHandle
 
 from audit.model.network.cuts import (
     Cut,
@@ -22,7 +22,7 @@ from audit.model.network.cuts import (
     feature_modules,
     frozen_modules,
 )
-from audit.model.network.trace import in_mode, without_gradients
+from audit.model.network.trace import in_mode, with_gradients, without_gradients
 
 
 def untraced_cuts(network: nn.Module, shape: tuple[int, int, int]) -> tuple[Cut, ...]:
@@ -37,15 +37,8 @@ def untraced_cuts(network: nn.Module, shape: tuple[int, int, int]) -> tuple[Cut,
     """
     like = next(network.parameters())
     x = torch.zeros(1, *shape, dtype=like.dtype, device=like.device)
-    grads = {p: p.requires_grad for p in network.parameters()}
-    try:
-        for p in grads:
-            p.requires_grad_(True)
-        with in_mode(network, training=False):
-            return _cuts(network, x)
-    finally:
-        for p, wanted in grads.items():
-            p.requires_grad_(wanted)
+    with in_mode(network, training=False), with_gradients(network, wanted=True):
+        return _cuts(network, x)
 
 
 def _cuts(network: nn.Module, x: Tensor) -> tuple[Cut, ...]:
@@ -69,12 +62,9 @@ def _cuts(network: nn.Module, x: Tensor) -> tuple[Cut, ...]:
                 depth=(work[name].start if kind == "head" else work[name].end) / total,
                 kind=kind,
                 traced=False,
-                **sides,
-                modules=frozen_modules(network, set(sides["before"]), ()),
-                ends=(),
-                shapes=(),
+                **sides._asdict(),
+                modules=frozen_modules(network, set(sides.before), ()),
                 module=name,
-                fixed=(),
             )
         )
     return tuple(distinct(cuts))
@@ -111,17 +101,13 @@ def work_of(network: nn.Module, names: Sequence[str], x: Tensor) -> dict[str, Wo
             work[name] = Work(len(work), starts[name], counter.get_total_flops())
 
         module = network.get_submodule(name)
-        handles.extend((module.register_forward_pre_hook(begin), module.register_forward_hook(end)))
+        hooks.enter_context(module.register_forward_pre_hook(begin))
+        hooks.enter_context(module.register_forward_hook(end))
 
-    handles: list[RemovableHandle] = []
-    for name in names:
-        watch(name)
-    try:
-        with without_gradients(network), counter:
-            network(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as hooks, without_gradients(network), counter:
+        for name in names:
+            watch(name)
+        network(x)
     work[""] = Work(len(work), 0, max(counter.get_total_flops(), 1))
     return work
 
@@ -140,16 +126,14 @@ def _sides(network: nn.Module, name: str, at_start: bool, x: Tensor) -> tuple[se
         return value
 
     module = network.get_submodule(name)
-    handle = (
+    hook = (
         module.register_forward_pre_hook(lambda _, args: hold(args))
         if at_start
         else module.register_forward_hook(lambda _, __, value: hold(value))
     )
     parameters = list(network.parameters())
-    try:
+    with hook:
         logits = network(x)
-    finally:
-        handle.remove()
     sides = []
     for values in (caught, [logits]):
         tops = [v.sum() for v in values if v.requires_grad]

@@ -11,7 +11,7 @@ from audit.model.network.cuts_untraced import work_of
 
 
 def sibling_cuts(network: nn.Module, shape: tuple[int, int, int]) -> tuple[Cut, ...]:
-    """The ends of the layers of `audit.baselines.sibling.PatchNet`, and its last hidden layer.
+    """The ends of the layers of `audit.baselines.patch_net.PatchNet`, and its last hidden layer.
 
     Args:
         network: In eval mode, with children `stem`, `blocks` and `fc`.

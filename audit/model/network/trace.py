@@ -230,12 +230,18 @@ def measure(traced: Trace, x: Tensor) -> tuple[dict[str, tuple[int, ...] | None]
 @contextlib.contextmanager
 def without_gradients(network: nn.Module) -> Iterator[None]:
     """Run without gradients; no parameter asks for one either, which torch's counter trips over."""
-    asking = [p for p in network.parameters() if p.requires_grad]
+    with with_gradients(network, wanted=False), torch.no_grad():
+        yield
+
+
+@contextlib.contextmanager
+def with_gradients(network: nn.Module, wanted: bool) -> Iterator[None]:
+    """Have all parameters ask for a gradient, or none; each does as before afterwards."""
+    asking = {parameter: parameter.requires_grad for parameter in network.parameters()}
     try:
         for parameter in asking:
-            parameter.requires_grad_(False)
-        with torch.no_grad():
-            yield
+            parameter.requires_grad_(wanted)
+        yield
     finally:
-        for parameter in asking:
-            parameter.requires_grad_(True)
+        for parameter, before in asking.items():
+            parameter.requires_grad_(before)

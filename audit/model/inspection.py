@@ -42,18 +42,18 @@ class Inspection:
     """What is known of a model file; None where it is not known.
 
     Attributes:
-        name: Of the file, safe to show.
+        name: Name of the file, safe to show.
         bytes: Its size.
         sha256: Digest of the file.
         weights_sha256: Digest of the weights as an audit takes them, whatever the container.
-        format: What it is, in words.
+        format: Container, in words.
         weights: "only", or which of several sets is described: "raw", "ema" (averaged), its name.
         weights_key: Where they stand in the file; empty if they are the whole content.
-        other_weights: By what `--weights` takes them: names of sets with the same names and shapes.
-        left_out: What else stood among the weights, in words; empty if nothing did.
+        other_weights: Names of sets with the same names and shapes, by what `--weights` takes them.
+        left_out: Other contents next to the weights, in words; empty if there are none.
         entries: Number of tensors in its weights.
         precision: Number of their floating-point values by type.
-        parameters: Of the network: what was learnt, without statistics of batch norm.
+        parameters: Number of learnt values of the network, without statistics of batch norm.
         not_finite: Names of entries with NaN or infinite values, as far as they are listed.
         not_finite_values: Number of such values; None if they were not read.
         zero: Names of layers whose weights are all zero, as far as they are listed.
@@ -63,14 +63,14 @@ class Inspection:
         identified: How it is known, in words.
         candidates: Architectures that fit the weights' names and shapes.
         num_classes: Number of logits.
-        class_names: As the file lists them.
+        class_names: Class names in the order of the logits, if the file has them.
         in_chans: Channels of the input.
-        img_size: Of the input in pixels: the side of a square, or height and width.
+        img_size: Size of the input in pixels: the side of a square, or height and width.
         preprocessing: From image to input.
         pretrained: Whether training began from other weights: yes, no, unknown, or as given.
-        recorded: What the training script wrote down beside the weights.
-        can: What an audit could do with it, one sentence each.
-        cannot: What it could not, and why.
+        recorded: Arguments that the training script wrote into the file.
+        can: Things that an audit could do with the file, one sentence each.
+        cannot: Things that an audit could not do with it, and why.
         reason: Code of the refusal; empty if an audit would take the file.
         message: The refusal in one sentence.
     """

@@ -46,7 +46,7 @@ class NoiseResponse:
         width: Values of its last hidden layer.
         classes: Number of logits.
         constant: Whether both images got the same logits; None if these are no finite numbers.
-        seconds: Of processor time.
+        seconds: Processor time of the run, in seconds.
     """
 
     width: int
@@ -90,7 +90,7 @@ def counted(
 
     Args:
         content: The file that holds them.
-        weights: What is no weight, or is refused later, is left out.
+        weights: Entries of the file; those that are no weights, or are refused later, are skipped.
 
     Returns:
         Number of NaN and infinite values of each entry that has any, and names of entries of two
@@ -144,7 +144,7 @@ def hidden_width(outline: nn.Module, spec: ModelSpec) -> int:
 
     Args:
         outline: The network without values.
-        spec: It was built from; gives the input's shape.
+        spec: Specification of that network; gives the input's shape.
 
     Raises:
         AuditError: MODEL_ARGS if it would run with another size or without one of its arguments,

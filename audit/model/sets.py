@@ -45,11 +45,11 @@ class Set(NamedTuple):
 
     Attributes:
         where: The keys that lead to it, joined with dots; empty: the whole file.
-        prefix: Of its names there, with the dot; empty for the whole mapping.
+        prefix: Prefix of its names there, with the dot; empty for the whole mapping.
         label: "ema" or "raw" where its name says so, else empty.
-        name: What a user calls it by.
+        name: Name that a user gives to choose it.
         weights: Without prefixes; None if something else stands among them.
-        mapping: As it stands in the file.
+        mapping: The mapping in the file.
         known: Whether it stands where training scripts put a model.
     """
 
@@ -67,7 +67,7 @@ class Beside(NamedTuple):
 
     Attributes:
         name: Where it stands, safe to show.
-        take: What `--weights` takes it by.
+        take: Value of `--weights` that takes it.
     """
 
     name: str
@@ -82,12 +82,12 @@ class ChosenWeights(NamedTuple):
 
     Attributes:
         weights: Not yet read, without prefixes that all names share.
-        key: They stood under; empty if they are the whole content.
-        name: Of the set, safe to show; empty if they are the whole content.
+        key: Key in the file; empty if they are the whole content.
+        name: Name of the set, safe to show; empty if they are the whole content.
         choice: "only" if there is no other set like it; else "raw" or "ema" where its name says
             so, else its name.
         beside: Other sets with the same names and shapes.
-        left_out: What else stood among the weights, in words; empty if nothing did.
+        left_out: Other contents next to the weights, in words; empty if there are none.
     """
 
     weights: Found
@@ -107,7 +107,7 @@ def choose(content: object, name: str, wanted: str | None, fits: Fits) -> Chosen
     """Choose the weights in a checkpoint.
 
     Args:
-        content: What the file held.
+        content: Content of the file.
         name: The file's name, safe to show.
         wanted: "raw", "ema" or the name of a set; None takes averaged weights before raw ones, as
             timm does.

@@ -60,8 +60,8 @@ class Rule:
     """How one dimension follows one variable v: (a + b·v + c·v²) / d.
 
     Attributes:
-        key: Of the state dict.
-        dim: Which dimension of its shape.
+        key: Key of the state dict.
+        dim: Dimension of its shape.
         variable: One of VARIABLES.
         terms: a, b, c and d, integers; all 0 if only the default is known.
         default: The architecture's own value of the variable, 0 if it does not matter.
@@ -91,7 +91,7 @@ class KnownArchitecture:
         architecture: Its name.
         shapes: Digest of names and masked shapes.
         function: See `Candidate`.
-        rules: What is masked, and how it varies.
+        rules: Rules of what is masked, and how it varies.
     """
 
     architecture: str
@@ -107,7 +107,7 @@ class Index:
     Attributes:
         timm: The version.
         classifiers: Entries of any architecture that follow the number of classes.
-        entries: By the digest of names.
+        entries: Architectures by the digest of names.
     """
 
     timm: str
@@ -178,7 +178,7 @@ def find(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Candidate, ...]:
     """Find the architectures that weights may belong to.
 
     Args:
-        shapes: Of a state dict without wrapper prefixes.
+        shapes: Shapes of a state dict without wrapper prefixes.
 
     Returns:
         All architectures whose names and shapes agree, those of this size first; else all whose
@@ -200,7 +200,7 @@ def implied(architecture: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
 
     Args:
         architecture: Its name, without a tag.
-        shapes: Of a state dict, whose widths may be others than the architecture's own.
+        shapes: Shapes of a state dict, whose widths may be others than the architecture's own.
     """
     rules = () if unusable() else read_index().rules(architecture)
     found = {}
@@ -262,7 +262,7 @@ def choose(
 
     Args:
         candidates: From `find`.
-        right: By architecture, whether each image is classified right; of one image in one place.
+        right: Whether each image is classified right, by architecture; one image in one place.
 
     Returns:
         The best, or None if it is not clear which that is.

@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import json
 import pickle
+from contextlib import nullcontext
 
 import pytest
 import timm
@@ -292,3 +293,15 @@ def test_what_no_image_folder_fits_cannot_be_audited(kwargs, reason, tmp_path):
     assert [text[:11] for text in found.cannot] == ["be audited:"]
     with pytest.raises(AuditError, match=reason):
         load_subject(path)
+
+
+def test_the_run_on_noise_has_a_limit_of_its_own(monkeypatch):
+    given = []
+    monkeypatch.setattr(counting, "limited", lambda *words: given.append(words) or nullcontext())
+
+    answer = answer_to_noise(
+        timm.create_model("test_resnet", num_classes=3).eval(),
+        ModelSpec("test_resnet", {}, 3, 3, 32),
+    )
+
+    assert (given[0][0], answer.classes) == (10.0, 3)

@@ -25,7 +25,7 @@ class Content:
         digest: SHA-256 of the file's bytes, hexadecimal.
         name: Name of the file, safe to show.
         file: The file itself.
-        unpacked: What was compressed in it.
+        unpacked: Contents of the file that were compressed in it.
     """
 
     value: Any

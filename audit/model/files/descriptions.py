@@ -25,8 +25,8 @@ class Storage:
 
     Attributes:
         source: "file", or "unpacked" for what was compressed there.
-        start: Of the first byte, in the source.
-        size: In bytes.
+        start: Position of the first byte in the source.
+        size: Number of bytes.
     """
 
     source: Source
@@ -42,7 +42,7 @@ class TensorEntry:
         dtype: torch's name ("float32").
         shape: Sizes of its axes.
         stride: Steps along them, in elements.
-        offset: Of its first element, in elements from the storage's start.
+        offset: Position of its first element, in elements from the storage's start.
         storage: Where its bytes are; None if it has none.
         odd: In words, why it cannot be a weight ("is sparse"); empty if it may be one.
     """

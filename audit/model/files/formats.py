@@ -57,7 +57,7 @@ def parse(file: IO[bytes], size: int, unpacked: IO[bytes]) -> FileValue:
 
     Args:
         file: Opened for reading.
-        size: In bytes.
+        size: Size of the file in bytes.
         unpacked: Takes what is compressed in the file.
 
     Raises:

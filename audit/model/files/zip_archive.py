@@ -43,8 +43,8 @@ class ArchiveRange(io.RawIOBase):
 
     Args:
         file: Opened for reading.
-        start: Of the part's first byte.
-        size: In bytes.
+        start: Position of the part's first byte.
+        size: Size of the part in bytes.
     """
 
     def __init__(self, file: IO[bytes], start: int, size: int):
@@ -84,11 +84,11 @@ class ArchiveEntry:
     """One file of an archive.
 
     Attributes:
-        name: Below the archive's top folder.
-        start: Of its first byte, in the archive.
-        size: In bytes, unpacked.
+        name: Name below the archive's top folder.
+        start: Position of its first byte in the archive.
+        size: Size in bytes, unpacked.
         packed: Whether it is compressed.
-        info: What the standard library knows of it.
+        info: Entry of the standard library's table.
     """
 
     name: str
@@ -127,8 +127,8 @@ class Archive:
     Args:
         file: The whole file.
         unpacked: Takes what is compressed.
-        start: Of the archive in the file.
-        size: Of the archive.
+        start: Position of the archive in the file.
+        size: Size of the archive in bytes.
 
     Raises:
         CheckpointError: MODEL_UNREADABLE, MODEL_CORRUPT or MODEL_UNSAFE.

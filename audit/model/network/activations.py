@@ -27,7 +27,7 @@ def at_cuts(
     Args:
         model: Stays as it is: it runs in eval mode without gradients and gets its mode back after
             every batch.
-        cuts: Of this architecture, in order, as `find_cuts` gives them: all traced or none.
+        cuts: Cuts of this architecture, in order, as `find_cuts` gives them: all traced or none.
         batches: Images (B, C, H, W) on the model's device, in its type. Read one by one.
 
     Yields:
@@ -91,7 +91,7 @@ def main_value(values: Iterable[Any], images: int) -> Tensor | None:
     """The largest floating-point tensor with the images along its first axis, as a float32 copy.
 
     Args:
-        values: What crosses a cut, of any type.
+        values: Values that cross a cut, of any type.
         images: B.
 
     Returns:

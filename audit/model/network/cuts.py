@@ -40,7 +40,7 @@ class Cut:
         unassigned: Entries used on neither side; not empty means that nothing can be frozen here.
         modules: Modules that run before the cut only; frozen, they stay in eval mode.
         ends: Last operation before the cut in the graphs of eval and train mode; empty if untraced.
-        shapes: Of the values that cross the cut, without the batch; empty if untraced.
+        shapes: Shapes of the values that cross the cut, without the batch; empty if untraced.
         module: Whose end (at the head: whose start) an untraced cut is; empty if traced.
         fixed: Shape (C, H, W) of the input that the graph was made for; empty if for any.
     """
@@ -93,7 +93,7 @@ def cuts_of(
     """Find the cuts of a network that can be traced.
 
     Args:
-        network: In any mode, which stays as it is.
+        network: A timm model; its mode stays as it is.
         shape: (C, H, W) of its input.
         fixed: Whether the graph is made for inputs of this size alone (see `fixed_size`).
 
@@ -169,7 +169,7 @@ def landmarks(
     Args:
         stages: Modules that end stages, in any order.
         classifier: The layer that makes the logits.
-        traced: In eval mode.
+        traced: Trace in eval mode.
         work: Multiply-adds up to each node.
     """
     spans = [(span, name) for name in stages if (span := traced.span(name)) is not None]

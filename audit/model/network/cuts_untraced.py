@@ -29,7 +29,7 @@ def untraced_cuts(network: nn.Module, shape: tuple[int, int, int]) -> tuple[Cut,
     """Find cuts at the ends of stages, or of blocks where stages are not named.
 
     Args:
-        network: In any mode, which stays as it is.
+        network: A timm model; its mode stays as it is.
         shape: (C, H, W) of its input.
 
     Returns:
@@ -82,8 +82,8 @@ def work_of(network: nn.Module, names: Sequence[str], x: Tensor) -> dict[str, Wo
     """Run the network once and count; modules that did not run are left out.
 
     Args:
-        network: In eval mode.
-        names: Of the modules that are watched.
+        network: A network in eval mode.
+        names: Names of the modules that are watched.
         x: (N, C, H, W).
 
     Returns:

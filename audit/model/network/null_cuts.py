@@ -14,7 +14,7 @@ def sibling_cuts(network: nn.Module, shape: tuple[int, int, int]) -> tuple[Cut, 
     """The ends of the layers of `audit.baselines.patch_net.PatchNet`, and its last hidden layer.
 
     Args:
-        network: In eval mode, with children `stem`, `blocks` and `fc`.
+        network: A network in eval mode, with children `stem`, `blocks` and `fc`.
         shape: (C, H, W) of its input.
 
     Returns:

@@ -120,8 +120,8 @@ def reinitialise_after(
         donor: Same architecture as `spec`; stays as it is. A fresh network of another seed makes
             the untrained control.
         spec: Builds the fresh network.
-        cut: Of this architecture.
-        seed: Of the fresh part.
+        cut: A cut of this architecture.
+        seed: Random seed of the fresh part.
         freeze: Whether the copied part keeps its values: parameters without gradient, modules in
             eval mode whatever `.train()` asks, so that running statistics stay too.
 

@@ -41,8 +41,8 @@ class Trace:
 
     Attributes:
         root: Holds the network as `net`.
-        nodes: In order of execution.
-        names: Of each node: the path of the module that it belongs to, then the operation.
+        nodes: Operations in order of execution.
+        names: Name of each node: the path of its module, then the operation.
         dependent: Nodes whose value depends on the input.
     """
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,11 @@ from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.core.threads import set_threads
 from audit.core.workers import worker_count
+
+if TYPE_CHECKING:
+    from audit.jobs.store import Store
+    from audit.selftest.cases import Trial
+    from audit.selftest.expectations import Result
 
 
 @click.command("selftest")
@@ -41,7 +47,7 @@ def selftest(
         )
     chosen = [case for case in CASES if not only or case.letter in only]
     rows, scale, size = [], QUICK if quick else WHOLE, worker_count()
-    for row in run_cases(chosen, scale, seed, progress.say, size):
+    for row in run_cases(chosen, scale, seed, progress.say, audit_trial, size):
         rows.append(row)
         found = "as expected" if row.agrees else "NOT as expected"
         progress.say(f"   {row.letter} {found}, {row.seconds:.0f} s")
@@ -55,4 +61,15 @@ def selftest(
     return 1 if missed else 0
 
 
-__all__ = ["selftest"]
+def audit_trial(trial: "Trial", store: "Store", seed: int) -> "Result":
+    """Audit what a case of the self-test made, under the default policy."""
+    from audit.pipeline.audit import audit
+    from audit.policy.limits import load_policy
+    from audit.selftest.expectations import Result
+
+    done = audit(trial.subject, trial.dataset, trial.profile, load_policy(), store=store, seed=seed)
+    measurements = [m for found in done.measurements.values() for m in found]
+    return Result.of(done.findings, measurements, done.crashed)
+
+
+__all__ = ["audit_trial", "selftest"]

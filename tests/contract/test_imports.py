@@ -36,7 +36,6 @@ STILL = {  # arrows that are left over from before, to be cut
     "audit.jobs.attempt": {"audit.evidence.context", "audit.checks.executors"},
     "audit.jobs.execute": {"audit.evidence.context", "audit.checks.transfer.memory"},
     "audit.jobs.scheduler": {"audit.evidence.context", "audit.checks.transfer.memory"},
-    "audit.selftest.trials": {"audit.pipeline.audit"},
 }
 FILES = {  # file -> its name as a module
     path: ".".join(path.relative_to(folder.parent).with_suffix("").parts)

@@ -21,14 +21,13 @@ from audit.commands.options import (
 )
 from audit.core.progress import Progress, duration
 from audit.evidence.profile import PROFILES
-from audit.inputs.classes import read_class_map
-from audit.inputs.data import load_data, names_of, words
+from audit.inputs.data import names_of, words
 from audit.inputs.data import others as beside_of
 from audit.inputs.model import load_model
 from audit.jobs.job import RETRAINING_KINDS
 from audit.pipeline.plan import Plan
 from audit.pipeline.profile_choice import fixed_profile, plan_for, profile_named
-from audit.pipeline.session import data_for, open_batch
+from audit.pipeline.session import data_for, data_of, open_batch
 from audit.pipeline.speed import Speed
 from audit.reports.text import visible
 
@@ -57,9 +56,7 @@ def plan(model_path: Path | None, **flags: Any) -> int:
     batch = open_batch(settings, options, Progress(bool(options["quiet"])), writing=False)
     subject = None if model_path is None else load_model(model_path, settings)
     if subject is None:
-        given = None if batch.fitted is None else batch.fitted.manifest.training.classes
-        named = read_class_map(settings.class_map) if settings.class_map else given
-        dataset = load_data(settings, named, training=batch.fitted is None)
+        dataset = data_of(batch)
         classes = dataset.classes
     else:
         dataset, classes, _ = data_for(batch, subject)

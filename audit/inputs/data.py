@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from audit.core.errors import AuditError
 from audit.evidence.setup import ExtraDataset, Setup
-from audit.inputs.classes import Names, read_class_map
 from audit.inputs.settings import Settings
 from audit.reports.text import visible
 
@@ -15,14 +14,11 @@ if TYPE_CHECKING:
     from audit.data.dataset import Dataset
 
 
-def load_data(
-    settings: Settings, classes: Names | None = None, *, training: bool = True
-) -> "Dataset":
+def load_data(settings: Settings, *, training: bool = True) -> "Dataset":
     """The data, as the settings name them.
 
     Args:
         settings: Name the folders.
-        classes: In the order of the labels; without: sorted folder names.
         training: Whether the training images are wanted, too.
 
     Raises:
@@ -46,7 +42,6 @@ def load_data(
             train=settings.train_data,
             evaluation=settings.eval_data,
             max_bad_images=settings.max_bad_images,
-            classes=classes,
             training=training,
         )
 
@@ -60,16 +55,14 @@ def load_training_data(settings: Settings) -> "Dataset":
     from audit.data.dataset import trained_on
     from audit.data.load import load_dataset
 
-    named = read_class_map(settings.class_map) if settings.class_map else None
     if settings.data is None and settings.train_data is not None:
         only = load_dataset(
             None,
             evaluation=settings.train_data,
             max_bad_images=settings.max_bad_images,
-            classes=named,
         )
         return trained_on(only)
-    return load_data(settings, named)
+    return load_data(settings)
 
 
 USES = {"probe": "--probe-data", "transfer": "--transfer-data"}  # by the name in a job context

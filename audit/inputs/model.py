@@ -11,7 +11,7 @@ import numpy as np
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.core.sizes import shown
-from audit.inputs.classes import output_classes
+from audit.inputs.classes import output_classes, read_class_map
 from audit.inputs.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def require_unchanged(subject: "Subject") -> None:
         )
 
 
-Load = Callable[["Subject"], "Dataset"]
+Load = Callable[[], "Dataset"]
 
 IMAGES = 1000
 
@@ -73,7 +73,7 @@ def load_decided(path: Path, settings: Settings, progress: Progress, load: Load)
         path: The model.
         settings: Name it and the data.
         progress: Told what is decided.
-        load: Gives the data, in case that they are needed.
+        load: Gives the data, in case that images must decide.
 
     Raises:
         AuditError: As `load_model`, also where no architecture is clearly best.
@@ -119,7 +119,7 @@ def decide(subjects: "Sequence[Subject]", settings: Settings, load: Load) -> "Su
     Args:
         subjects: Two or more.
         settings: Say whether there are training images.
-        load: Gives the data that one of them is audited on.
+        load: Gives the data that they are audited on.
 
     Raises:
         AuditError: MODEL_ARCH_UNKNOWN if there is none, or there are no training images.
@@ -129,7 +129,7 @@ def decide(subjects: "Sequence[Subject]", settings: Settings, load: Load) -> "Su
     first = subjects[0]
     if settings.nulls is not None or (settings.data is None and settings.train_data is None):
         raise without_training(subjects)
-    dataset = load(first)
+    dataset = load()
     part = dataset.train
     if part is None:
         raise without_training(subjects)
@@ -137,7 +137,8 @@ def decide(subjects: "Sequence[Subject]", settings: Settings, load: Load) -> "Su
     shown = part.select(
         np.sort(np.random.default_rng(settings.seed).choice(len(part), size, replace=False))
     )
-    classes = output_classes(settings, first, dataset)
+    named = read_class_map(settings.class_map) if settings.class_map else None
+    classes = output_classes(named, first, dataset)
     from audit.evidence.decide import agree
 
     order = list(agree(first, dataset, classes)) or list(range(len(classes)))

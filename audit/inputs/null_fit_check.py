@@ -69,22 +69,34 @@ def different(asked: Profile, held: Profile) -> str:
     return "which should be there"
 
 
-def require_classes(fitted: TrainedNulls, subject: "Subject", named: Names | None) -> None:
-    """Refuse a model of other classes.
+def require_count(fitted: TrainedNulls, subject: "Subject") -> None:
+    """Refuse a model of another number of classes.
 
     Raises:
         AuditError: NULLS_OTHER_CLASSES.
     """
-    classes = fitted.manifest.training.classes
-    theirs = f"those in {fitted.name} know {len(classes)}"
-    if subject.spec.num_classes != len(classes):
-        raise other_classes(f"{subject.name} has {subject.spec.num_classes} classes and {theirs}")
-    strange = sorted(set(named or ()) ^ set(classes)) if named is not None else []
+    known = len(fitted.manifest.training.classes)
+    if subject.spec.num_classes != known:
+        raise other_classes(
+            f"{subject.name} has {subject.spec.num_classes} classes and those in {fitted.name} "
+            f"know {known}"
+        )
+
+
+def require_classes(fitted: TrainedNulls, dataset: "Dataset") -> None:
+    """Refuse data of other classes than those that the nulls know.
+
+    Raises:
+        AuditError: NULLS_OTHER_CLASSES.
+    """
+    known = fitted.manifest.training.classes
+    strange = sorted(set(known) - set(dataset.classes)) or sorted(set(dataset.classes) - set(known))
     if strange:
         raise other_classes(
-            f"'{visible(strange[0], 60)}' is a class of only one of {subject.name} and "
-            f"{fitted.name}"
+            f"'{visible(strange[0], 60)}' is a class of only one of the data and {fitted.name}"
         )
+    if dataset.classes != known:  # the embedded images alone have an order of their own
+        raise other_classes(f"the classes of {fitted.name} are numbered otherwise than the data's")
 
 
 def other_classes(problem: str) -> AuditError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.core.threads import set_threads
-from audit.inputs.classes import known_classes, output_classes
+from audit.inputs.classes import output_classes, read_class_map
 from audit.inputs.data import load_data, load_others, names_of
 from audit.inputs.model import load_decided, require_unchanged
 from audit.inputs.repeat import repeat_command
@@ -93,7 +93,7 @@ def audit_one(
 
     first_line = len(batch.progress.lines)
     batch.progress.say(f"reading {visible(str(path))}")
-    subject = load_decided(path, batch.settings, batch.progress, lambda s: labelled(batch, s))
+    subject = load_decided(path, batch.settings, batch.progress, lambda: data_of(batch))
     require_pinned(subject.name, subject.file_digest, batch.pins)
     with batch.settings.locate_errors("nulls", "NULLS_"):
         dataset, classes, said = data_for(batch, subject)
@@ -142,46 +142,40 @@ def data_for(batch: Batch, subject: "Subject") -> "tuple[Dataset, tuple[str, ...
     Raises:
         AuditError: If the data cannot be used, or do not fit the model or the nulls.
     """
-    settings, fitted = batch.settings, batch.fitted
-    named = known_classes(settings, subject)
+    fitted, said = batch.fitted, []
     if fitted is not None:
-        from audit.inputs.null_fit_check import other_classes, require_classes, require_images
+        from audit.inputs import null_fit_check as check
 
-        require_classes(fitted, subject, named)
-        try:
-            dataset = batch.dataset or load_data(
-                settings, fitted.manifest.training.classes, training=False
-            )
-        except AuditError as error:
-            if error.reason != "DATA_CLASS_MISMATCH":
-                raise
-            detail = str(error).partition(", but ")[2].partition(". ")[0]
-            raise other_classes(detail) from None
-        said = require_images(fitted, subject, dataset)
-        keep(batch, dataset)
-    else:
-        dataset, said = labelled(batch, subject), []
+        check.require_count(fitted, subject)
+    dataset = data_of(batch)
+    class_map = batch.settings.class_map
+    named = read_class_map(class_map) if class_map else None
+    if fitted is not None:
+        said = check.require_images(fitted, subject, dataset)
     train = f"{len(dataset.train):,} training and " if dataset.train else ""
     batch.progress.say(
         f"{subject.spec.architecture} ({subject.container}); {train}{len(dataset.eval):,} "
         f"evaluation images of {len(dataset.classes)} classes"
     )
-    return dataset, output_classes(settings, subject, dataset), said
+    try:
+        return dataset, output_classes(named, subject, dataset), said
+    except AuditError as error:
+        if fitted is None or error.reason != "DATA_CLASS_MISMATCH":
+            raise
+        raise check.other_classes(str(error).partition(", but ")[2].partition(". ")[0]) from None
 
 
-def labelled(batch: Batch, subject: "Subject") -> "Dataset":
-    """The data, loaded for the first model: where it names its classes, labels are in its order."""
+def data_of(batch: Batch) -> "Dataset":
+    """The data that all models of the call share, and those beside them, loaded once."""
     if batch.dataset is None:
-        keep(batch, load_data(batch.settings, known_classes(batch.settings, subject)))
-    assert batch.dataset is not None
-    return batch.dataset
+        dataset = load_data(batch.settings, training=batch.fitted is None)
+        if batch.fitted is not None:
+            from audit.inputs.null_fit_check import require_classes
 
-
-def keep(batch: Batch, dataset: "Dataset") -> None:
-    """Let all models of the call share the data, and those beside them."""
-    if batch.dataset is None:
+            require_classes(batch.fitted, dataset)
         batch.beside = load_others(batch.settings)
         batch.dataset = dataset
+    return batch.dataset
 
 
 USUAL = Path("audit-runs")  # where reports go unless --out says otherwise

@@ -62,20 +62,34 @@ def test_a_model_without_names_does_not_take_the_order_of_the_one_before(data, s
     named = replace(subject, class_names=("striped", "left", "right"))
 
     assert data_for(batch, named)[1] == ("striped", "left", "right")
-    assert batch.dataset.classes == ("striped", "left", "right")
+    assert batch.dataset.classes == ("left", "right", "striped")
     assert data_for(batch, subject)[1] == ("left", "right", "striped")
 
 
+def test_a_list_of_other_names_is_refused_but_idx_files_know_only_numbers(numbers, subject):
+    names = ("9", "10", "11")
+    assert output_classes(names, subject, numbers) == names
+    for strange in (("9", "10"), ("9", "10", "11", "12"), ("a", "b", "c")):
+        with pytest.raises(AuditError, match=r"DATA_CLASS_MISMATCH: .* '(11|12|a)' is not among"):
+            output_classes(strange, subject, numbers)
+    idx = replace(numbers, source="idx files", classes=("0", "1", "2"))
+    assert output_classes(("a", "b", "c"), subject, idx) == ("0", "1", "2")
+    assert output_classes(("2", "0", "1"), subject, idx) == ("2", "0", "1")
+    for labels in (("0", "1"), ("1", "2", "3")):
+        with pytest.raises(AuditError, match="DATA_CLASS_MISMATCH"):
+            output_classes(("a", "b", "c"), subject, replace(idx, classes=labels))
+
+
 def test_the_order_of_labels_says_nothing_where_folders_sort_in_two_ways(numbers, subject):
-    turned = replace(numbers, classes=("9", "10", "11"))
+    turned = replace(numbers, classes=("10", "11", "9"))
 
     for dataset in (numbers, turned):
         with pytest.raises(AuditError, match="DATA_CLASS_ORDER"):
-            output_classes(Settings(), subject, dataset)
+            output_classes(None, subject, dataset)
         by_timm = replace(subject, natural_order=True)
-        assert output_classes(Settings(), by_timm, dataset) == ("9", "10", "11")
-    embedded = replace(numbers, source="embedded")
-    assert output_classes(Settings(), subject, embedded) == ("10", "11", "9")
+        assert output_classes(None, by_timm, dataset) == ("9", "10", "11")
+    embedded = replace(turned, source="embedded")
+    assert output_classes(None, subject, embedded) == ("10", "11", "9")
 
 
 @pytest.mark.parametrize(

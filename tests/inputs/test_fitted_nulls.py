@@ -180,7 +180,7 @@ def test_manifests_that_are_not_ours(folder, tmp_path):
     with pytest.raises(AuditError, match="NULLS_NOT_FOUND"):
         read_nulls(tmp_path)
     text = (folder / "manifest.yaml").read_text()
-    for old, new, reason in [("schema_version: 1", "schema_version: 2", "NULLS_OTHER_VERSION"),
+    for old, new, reason in [("schema_version: 2", "schema_version: 1", "NULLS_OTHER_VERSION"),
                              ("  fit: ", "  fit: 9", "NULLS_OTHER_VERSION"),
                              ("kind: fit", "kind: ../fit", "NULLS_INVALID"),
                              ("seed: ", "seed: &a ", "NULLS_INVALID")]:  # fmt: skip

@@ -38,7 +38,7 @@ def trained(model, settings):
 
 
 def loaded(settings):
-    return lambda subject: load_data(settings, subject.class_names)
+    return lambda: load_data(settings)
 
 
 def shared(settings):
@@ -105,7 +105,7 @@ def test_the_file_that_fits_several_goes_to_the_images(trained, settings, monkey
 def test_the_images_that_decided_are_not_loaded_again(trained, settings, monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr(batch, "load_data", lambda *a, **_: calls.append(a) or load_data(*a))
-    monkeypatch.setattr(batch, "load_decided", lambda *words: words[-1](trained) and trained)
+    monkeypatch.setattr(batch, "load_decided", lambda *words: words[-1]() and trained)
     monkeypatch.setattr(batch, "claim_folder", lambda _: 1 / 0)  # far enough
 
     with pytest.raises(ZeroDivisionError):
@@ -154,7 +154,7 @@ def test_outputs_in_another_order_are_read_by_name(trained, settings):
     subject = replace(trained, model=net, class_names=names)
     worse = replace(renamed(trained, "resnet14t", trained.spec.build(seed=5)), class_names=names)
     assert (
-        decide([worse, subject], settings, lambda _: load_data(settings)).spec.architecture
+        decide([worse, subject], settings, lambda: load_data(settings)).spec.architecture
         == "resnet10t"
     )
 

@@ -23,6 +23,7 @@ from audit.data.load import load_dataset
 from audit.evidence import choose_recipe as choosing
 from audit.evidence import fit_null as nulls
 from audit.evidence.context import JobContext, PixelCache
+from audit.evidence.examine import Experiment, examine
 from audit.evidence.null_errors import read_ladder
 from audit.evidence.profile import PROFILES, Profile, profile
 from audit.evidence.setup import Null
@@ -78,7 +79,8 @@ def audits(
 ) -> list[AuditResult]:
     """One audit a model, with the nulls trained once."""
     store, policy = Store(None), load_policy()
-    return [audit(s, dataset, chosen, policy, store=store, decoded=decoded) for s in subjects]
+    asked = [examine(subject, Experiment(dataset)) for subject in subjects]
+    return [audit(one, chosen, policy, store=store, decoded=decoded) for one in asked]
 
 
 def show(kind: str, found: Sequence[AuditResult]) -> None:

@@ -1,7 +1,6 @@
 """Data sets beside the audited one: other data for the probes, and for the transfer curve."""
 
 import contextlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,34 +100,6 @@ def load_other(path: Path, option: str, max_bad_images: int) -> "Dataset":
             "its evaluation images. Give a folder with both.",
         )
     return dataset
-
-
-def other(dataset: "Dataset", audited: "Dataset", name: str) -> ExtraDataset:
-    """What jobs and readers know of a data set beside the audited one.
-
-    Args:
-        dataset: With both splits.
-        audited: Whose training images may be among its evaluation images.
-        name: For people.
-    """
-    assert dataset.train is not None
-    known = set() if audited.train is None else set(audited.train.pixel_digests)
-    return ExtraDataset(
-        name=name,
-        train_digest=dataset.train_digest,
-        eval_digest=dataset.eval_digest,
-        classes=dataset.classes,
-        n_train=len(dataset.train),
-        n_eval=len(dataset.eval),
-        seen=sum(digest in known for digest in dataset.eval.pixel_digests),
-    )
-
-
-def others(
-    given: "Mapping[str, Dataset]", audited: "Dataset", names: Mapping[str, str]
-) -> dict[str, ExtraDataset]:
-    """Each of them, as a `Setup` holds it."""
-    return {use: other(data, audited, names.get(use, use)) for use, data in given.items()}
 
 
 def names_of(settings: Settings) -> dict[str, str]:

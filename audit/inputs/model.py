@@ -139,7 +139,7 @@ def decide(subjects: "Sequence[Subject]", settings: Settings, load: Load) -> "Su
     )
     named = read_class_map(settings.class_map) if settings.class_map else None
     classes = output_classes(named, first, dataset)
-    from audit.evidence.decide import agree
+    from audit.evidence.examine import agree
 
     order = list(agree(first, dataset, classes)) or list(range(len(classes)))
     right = {s.spec.architecture: right_answers(s, shown, order) for s in subjects}

@@ -6,11 +6,8 @@ from audit.evidence.profile import PROFILES, Profile
 from audit.inputs.settings import Settings, chosen_profile
 
 if TYPE_CHECKING:
-    from audit.data.dataset import Dataset
-    from audit.evidence.setup import Setup
+    from audit.evidence.examine import Examined
     from audit.jobs.job import Job
-    from audit.model.checkpoint import Subject
-    from audit.model.network.cuts import Cut
     from audit.pipeline.batch import Batch
     from audit.pipeline.plan import Plan
     from audit.pipeline.speed import Speed
@@ -32,9 +29,7 @@ def seed_of(batch: "Batch") -> int:
     return batch.settings.seed if batch.fitted is None else batch.fitted.manifest.seed
 
 
-def profile_for(
-    batch: "Batch", subject: "Subject", dataset: "Dataset", classes: tuple[str, ...]
-) -> Profile:
+def profile_for(batch: "Batch", examined: "Examined") -> Profile:
     """The profile, chosen once for all models of the call.
 
     Raises:
@@ -58,7 +53,7 @@ def profile_for(
     speed: list[Speed] = []
 
     def estimate(profile: Profile) -> float:
-        made = plan_for(batch, subject, dataset, classes, profile, speed)
+        made = plan_for(batch, examined, profile, speed)
         batch.progress.say(f"the {profile.name} profile: about {made.seconds:.0f} s")
         return made.seconds
 
@@ -84,31 +79,27 @@ def profile_named(settings: Settings, name: str) -> Profile:
 
 
 def plan_for(
-    batch: "Batch",
-    subject: "Subject | None",
-    dataset: "Dataset",
-    classes: tuple[str, ...],
-    profile: Profile,
-    speed: "list[Speed]",
+    batch: "Batch", examined: "Examined", profile: Profile, speed: "list[Speed]"
 ) -> "Plan":
     """What an audit in a profile would do now; the shared jobs once, the model's for each model.
 
     Args:
         batch: Whose store and nulls may have results already.
-        subject: The model, or None to plan for nulls alone.
-        dataset: The data.
-        classes: In the order of the subject's outputs.
+        examined: The model and its data, or the data alone.
         profile: How much.
         speed: Empty at first; the calibration is put in, and more of it where it is needed.
     """
     from audit.checks.transfer.memory import worker_kinds
     from audit.core.workers import worker_count
     from audit.evidence.context import JobContext
+    from audit.evidence.examine import set_up
     from audit.jobs.job import RETRAINING_KINDS
-    from audit.pipeline.plan import plan
+    from audit.pipeline.audit import all_jobs
+    from audit.pipeline.plan import plan, without_subject
     from audit.pipeline.speed import alone, measure_speed
 
-    setup, jobs, cuts = jobs_for(batch, subject, dataset, classes, profile)
+    setup, subject = set_up(examined, profile), examined.subject
+    jobs = all_jobs(setup) if subject is not None else without_subject(all_jobs(setup))
     if not speed:
         speed.append(measure_speed(setup, subject, batch.device))
     given = batch.fitted.outcomes if batch.fitted else {}
@@ -117,42 +108,9 @@ def plan_for(
         return job.key in given or batch.store.has(job.kind, job.key)
 
     size, rest = worker_count(batch.device, setup.pixels), [job for job in jobs if not known(job)]
+    cuts, dataset = examined.cuts, examined.experiment.dataset
     aside = worker_kinds(rest, JobContext(dataset, subject, setup, cuts, all_cuts=cuts), size)
     copies = not set(RETRAINING_KINDS).isdisjoint(aside)
     if copies and subject is not None and speed[0].alone is None:
         speed[0] = speed[0].model_copy(update={"alone": alone(subject)})
     return plan(setup, jobs, known, speed[0], batch.models, size, aside)
-
-
-def jobs_for(
-    batch: "Batch",
-    subject: "Subject | None",
-    dataset: "Dataset",
-    classes: tuple[str, ...],
-    profile: Profile,
-) -> "tuple[Setup, list[Job], dict[str, Cut]]":
-    """What is measured, all jobs for it, and the model's cut points."""
-    from audit.evidence.decide import set_up, set_up_nulls, training
-    from audit.inputs.data import names_of, others
-    from audit.pipeline.audit import all_jobs
-    from audit.pipeline.fit_nulls import size_for
-    from audit.pipeline.plan import without_subject
-
-    given = batch.fitted.manifest.training if batch.fitted else None
-    if subject is None:
-        mode = batch.settings.crop_mode or "center"
-        known = given or training(dataset, size_for(batch.settings, dataset)[0], mode)
-        setup = set_up_nulls(known, profile, seed_of(batch), dataset)
-        return setup, without_subject(all_jobs(setup)), {}
-    setup, cuts = set_up(
-        subject,
-        dataset,
-        profile,
-        seed_of(batch),
-        given=given,
-        classes=classes,
-        check_preprocessing=batch.settings.check_preprocessing,
-        others=others(batch.beside, dataset, names_of(batch.settings)),
-        transfer_classes=batch.settings.transfer_classes,
-    )
-    return setup, all_jobs(setup), cuts

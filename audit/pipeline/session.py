@@ -24,6 +24,7 @@ from audit.reports.text import visible
 
 if TYPE_CHECKING:
     from audit.data.dataset import Dataset
+    from audit.evidence.examine import Experiment
     from audit.model.checkpoint import Subject
 
 
@@ -99,23 +100,19 @@ def audit_one(
         dataset, classes, said = data_for(batch, subject)
     folder = out(subject)
     claim_folder(folder)
-    profile = profile_for(batch, subject, dataset, classes)
+    from audit.evidence.examine import examine
+
+    examined = examine(subject, experiment(batch, dataset), classes)
+    profile = profile_for(batch, examined)
     found = audit(
-        subject,
-        dataset,
+        examined,
         profile,
         batch.policy,
         store=batch.store,
-        seed=seed_of(batch),
         progress=batch.progress,
         fitted=batch.fitted,
-        classes=classes,
         decoded=batch.decoded,
         reference=batch.reference,
-        check_preprocessing=batch.settings.check_preprocessing,
-        beside=batch.beside,
-        names=names_of(batch.settings),
-        transfer_classes=batch.settings.transfer_classes,
         device=batch.device,
     )
     require_unchanged(subject)
@@ -163,6 +160,22 @@ def data_for(batch: Batch, subject: "Subject") -> "tuple[Dataset, tuple[str, ...
         if fitted is None or error.reason != "DATA_CLASS_MISMATCH":
             raise
         raise check.other_classes(str(error).partition(", but ")[2].partition(". ")[0]) from None
+
+
+def experiment(batch: Batch, dataset: "Dataset") -> "Experiment":
+    """What all models of the call are measured on."""
+    from audit.evidence.examine import Experiment
+
+    settings = batch.settings
+    return Experiment(
+        dataset=dataset,
+        seed=seed_of(batch),
+        given=batch.fitted.manifest.training if batch.fitted else None,
+        check_preprocessing=settings.check_preprocessing,
+        extra=batch.beside,
+        names=names_of(settings),
+        transfer_classes=settings.transfer_classes,
+    )
 
 
 def data_of(batch: Batch) -> "Dataset":

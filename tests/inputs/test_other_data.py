@@ -5,7 +5,8 @@ import json
 import pytest
 
 from audit.core.errors import AuditError
-from audit.inputs.data import load_others, names_of, others, words
+from audit.evidence.examine import others
+from audit.inputs.data import load_others, names_of, words
 from audit.inputs.settings import Settings
 from audit.runs.report import load_report
 from tests.samples.audits import make_folder, tiny_flags

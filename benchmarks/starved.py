@@ -30,6 +30,7 @@ from audit.evidence.setup import Null
 from audit.jobs.store import Store
 from audit.model.checkpoint import Subject, load_subject
 from audit.pipeline.audit import AuditResult, audit
+from audit.pipeline.workspace import Workspace
 from audit.policy.limits import load_policy
 from audit.record import title_of
 from audit.reports.text import interval, number
@@ -78,9 +79,9 @@ def audits(
     subjects: Sequence[Subject], dataset: Dataset, chosen: Profile, decoded: PixelCache
 ) -> list[AuditResult]:
     """One audit a model, with the nulls trained once."""
-    store, policy = Store(None), load_policy()
+    workspace, policy = Workspace(Store(None), decoded=decoded), load_policy()
     asked = [examine(subject, Experiment(dataset)) for subject in subjects]
-    return [audit(one, chosen, policy, store=store, decoded=decoded) for one in asked]
+    return [audit(one, chosen, policy, workspace) for one in asked]
 
 
 def show(kind: str, found: Sequence[AuditResult]) -> None:

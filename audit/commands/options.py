@@ -10,6 +10,7 @@ import click
 from audit.core.errors import AuditError
 from audit.core.sizes import MAX_RATIO, MAX_SIDE, Size, is_size, parsed
 from audit.evidence.profile import PROFILES
+from audit.inputs.call import Call
 from audit.inputs.settings import CropMode, Interpolation, Settings, load_settings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -227,8 +228,8 @@ JSON = option("--json", "as_json", is_flag=True, default=None, help="Print the r
 SETTINGS = tuple(Settings.model_fields)
 
 
-def resolve(flags: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
-    """Split flags into settings (over audit.yaml) and the options of this call."""
+def resolve(flags: dict[str, Any]) -> tuple[Settings, Call]:
+    """Split flags into settings (over audit.yaml) and the other options of this call."""
     config = flags["config"]
     if config is None and Path("audit.yaml").is_file():
         config = Path("audit.yaml")
@@ -241,7 +242,7 @@ def resolve(flags: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
         flags["profile"] = "quick"
     flags["changes"] = dict(flags["changes"]) or None
     flags["model_kwargs"] = dict(flags.get("model_kwargs", ())) or None
-    for key in ("policy", "no_cache", "cache", "threads", "device"):
-        flags.setdefault(key, None)
     given = {key: flags[key] for key in SETTINGS if key in flags}
-    return load_settings(config, given), {k: v for k, v in flags.items() if k not in SETTINGS}
+    return load_settings(config, given), Call(
+        **{key: value for key, value in flags.items() if key not in SETTINGS}
+    )

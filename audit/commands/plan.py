@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -20,20 +20,15 @@ from audit.commands.options import (
     resolve,
 )
 from audit.core.progress import Progress, duration
-from audit.evidence.profile import PROFILES
 from audit.inputs.data import words
+from audit.inputs.load import examine_data, examine_subject
 from audit.inputs.model import load_model
 from audit.jobs.job import RETRAINING_KINDS
-from audit.pipeline.batch import Batch
 from audit.pipeline.plan import Plan
-from audit.pipeline.profile_choice import fixed_profile, plan_for, profile_named
-from audit.pipeline.session import data_for, data_of, experiment, open_batch
+from audit.pipeline.profile_choice import plan_for
+from audit.pipeline.session import open_session
 from audit.pipeline.speed import Speed
 from audit.reports.text import visible
-
-if TYPE_CHECKING:
-    from audit.evidence.examine import Examined
-    from audit.model.checkpoint import Subject
 
 NOTE = (
     "An estimate: costs of jobs, times a second or two of training steps of a null ({null:.2g} s "
@@ -56,39 +51,29 @@ def plan(model_path: Path | None, **flags: Any) -> int:
 
     Without MODEL: what the nulls need; --img-size then gives the side. Nothing is run or written.
     """
-    settings, options = resolve(flags)
-    batch = open_batch(settings, options, Progress(bool(options["quiet"])), writing=False)
-    subject = None if model_path is None else load_model(model_path, settings)
-    examined = looked_at(batch, subject)
+    settings, call = resolve(flags)
+    session = open_session(settings, call, Progress(bool(call.quiet)), writing=False)
+    inputs, progress = session.inputs, session.workspace.progress
+    if model_path is None:
+        examined, _ = examine_data(inputs, inputs.experiment)
+    else:
+        examined = examine_subject(inputs, load_model(model_path, settings), progress)
     speed: list[Speed] = []
-    made = plan_for(batch, examined, fixed_profile(batch), speed)
-    others = {}
-    for name in PROFILES if batch.fitted is None else ():
-        other = profile_named(batch.settings, name)
-        others[name] = plan_for(batch, examined, other, speed).seconds
+    made = plan_for(session, examined, inputs.profile, speed)
+    others = {
+        name: plan_for(session, examined, profile, speed).seconds
+        for name, profile in inputs.profiles.items()
+    }
     beside = examined.others
-    if options["as_json"]:
+    if call.as_json:
         data = {**made.model_dump(mode="json"), "profiles": others}
         data |= {f"{use}_data": found.model_dump(mode="json") for use, found in beside.items()}
         print(json.dumps({**data, "speed": speed[0].model_dump(mode="json")}))
     else:
-        write(made, others, speed[0], with_subject=subject is not None)
+        write(made, others, speed[0], with_subject=model_path is not None)
         for use, found in beside.items():
             click.echo(f"{use} data, {words(found)}")
     return 0
-
-
-def looked_at(batch: Batch, subject: "Subject | None") -> "Examined":
-    """Model and data, or the data alone where nulls are planned."""
-    from audit.evidence.examine import examine, examine_nulls
-    from audit.pipeline.fit_nulls import size_for
-
-    if subject is not None:
-        dataset, classes, _ = data_for(batch, subject)
-        return examine(subject, experiment(batch, dataset), classes)
-    dataset, settings = data_of(batch), batch.settings
-    size = size_for(settings, dataset)[0]
-    return examine_nulls(experiment(batch, dataset), size, settings.crop_mode or "center")
 
 
 def write(made: Plan, others: Mapping[str, float], speed: Speed, *, with_subject: bool) -> None:

@@ -65,11 +65,12 @@ def audit_trial(trial: "Trial", store: "Store", seed: int) -> "Result":
     """Audit what a case of the self-test made, under the default policy."""
     from audit.evidence.examine import Experiment, examine
     from audit.pipeline.audit import audit
+    from audit.pipeline.workspace import Workspace
     from audit.policy.limits import load_policy
     from audit.selftest.expectations import Result
 
     examined = examine(trial.subject, Experiment(trial.dataset, seed))
-    done = audit(examined, trial.profile, load_policy(), store=store)
+    done = audit(examined, trial.profile, load_policy(), Workspace(store))
     measurements = [m for found in done.measurements.values() for m in found]
     return Result.of(done.findings, measurements, done.crashed)
 

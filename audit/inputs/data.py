@@ -64,6 +64,8 @@ def load_training_data(settings: Settings) -> "Dataset":
     return load_data(settings)
 
 
+SAMPLE = 500  # images whose size is looked at
+
 USES = {"probe": "--probe-data", "transfer": "--transfer-data"}  # by the name in a job context
 
 
@@ -122,3 +124,13 @@ def words(data: ExtraDataset) -> str:
         f"{len(data.classes)} classes; SHA-256 of the training images {data.train_digest}, of the "
         f"evaluation images {data.eval_digest}"
     )
+
+
+def median_side(dataset: "Dataset") -> int:
+    """Median of the shorter sides of up to 500 images, evenly spaced, in pixels."""
+    import numpy as np
+
+    split = dataset.train or dataset.eval
+    step = -(-len(split) // SAMPLE)
+    sides = [min(split.open_image(i).size) for i in range(0, len(split), step)]
+    return int(np.median(sides))

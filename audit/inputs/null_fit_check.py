@@ -108,11 +108,8 @@ def other_classes(problem: str) -> AuditError:
     )
 
 
-def require_images(fitted: TrainedNulls, subject: "Subject", dataset: "Dataset") -> list[str]:
+def require_images(fitted: TrainedNulls, subject: "Subject", dataset: "Dataset") -> None:
     """Refuse images that the nulls cannot stand for.
-
-    Returns:
-        What the report should say.
 
     Raises:
         AuditError: NULLS_OTHER_CHANNELS, NULLS_OTHER_FRAME, NULLS_OTHER_SIDE.
@@ -135,9 +132,7 @@ def require_images(fitted: TrainedNulls, subject: "Subject", dataset: "Dataset")
             f"--nulls needs nulls that see what the model sees, {in_words(frame)}, but those of "
             f"{fitted.name} saw {in_words(known.frame)}. {remedy}",
         )
-    own = min(max(height_width(view.img_size)), LARGEST_SIDE)
-    if own == known.side:
-        return []
+    own = own_side(subject)
     gating, theirs = (gating_qs(side)[-profile.gating :] for side in (own, known.side))
     if gating != theirs:
         raise AuditError(
@@ -146,6 +141,18 @@ def require_images(fitted: TrainedNulls, subject: "Subject", dataset: "Dataset")
             f"{listed(gating)} decide and at the {known.side} pixels of {fitted.name} q of "
             f"{listed(theirs)}. {remedy}",
         )
+
+
+def own_side(subject: "Subject") -> int:
+    """Side in pixels at which nulls of the model's own size would see images."""
+    return min(max(height_width(subject.preprocessing.img_size)), LARGEST_SIDE)
+
+
+def caveats(fitted: TrainedNulls, subject: "Subject") -> list[str]:
+    """What an audit with these nulls does not establish, where they saw another size."""
+    own, known = own_side(subject), fitted.manifest.training
+    if own == known.side:
+        return []
     return [
         f"That nulls at the model's own size would do the same: they were fitted at {known.side} "
         f"pixels a side, and the model's size would have given {own}; the same q decide at both."

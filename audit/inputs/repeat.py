@@ -2,11 +2,9 @@
 
 import csv
 import io
-import shlex
-from pathlib import Path
-from typing import Any
 
 from audit.core.sizes import flag
+from audit.inputs.call import Call
 from audit.inputs.settings import Settings
 
 
@@ -17,9 +15,9 @@ def joined(names: tuple[str, ...]) -> str:
     return line.getvalue()
 
 
-def repeat_command(model_path: Path, settings: Settings, options: dict[str, Any]) -> str:
-    """The command that repeats this audit, with every setting that is not a default."""
-    words = ["audit", str(model_path)]
+def repeat_words(settings: Settings, call: Call) -> tuple[str, ...]:
+    """Words behind the model's of the command that repeats an audit: all but defaults."""
+    words: list[str] = []
     for key, value in settings.model_dump(exclude_defaults=True).items():
         many = {"changes": "--set", "model_kwargs": "--model-kwargs"}.get(key)
         if many:
@@ -36,8 +34,8 @@ def repeat_command(model_path: Path, settings: Settings, options: dict[str, Any]
             words.append(f"--transfer-classes={joined(value)}")
         elif key not in ("limits", "waivers", "evaluation_chose_subject"):
             words += [f"--{key.replace('_', '-')}", str(value)]
-    for key in ("config", "policy"):
-        if options[key] is not None:
-            words += [f"--{key}", str(options[key])]
-    words += [word for pin in options.get("model_sha256", ()) for word in ("--model-sha256", pin)]
-    return shlex.join(words)
+    for key, path in (("config", call.config), ("policy", call.policy)):
+        if path is not None:
+            words += [f"--{key}", str(path)]
+    words += [word for pin in call.model_sha256 for word in ("--model-sha256", pin)]
+    return tuple(words)

@@ -3,16 +3,14 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from audit.baselines.device import PROCESSOR
 from audit.checks import ALL, Check
 from audit.core.errors import AuditError
-from audit.core.progress import Progress
 from audit.core.workers import worker_count
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
-from audit.evidence.context import JobContext, PixelCache
+from audit.evidence.context import JobContext
 from audit.evidence.examine import Examined, set_up
 from audit.evidence.profile import Profile
 from audit.evidence.setup import Setup
@@ -20,15 +18,13 @@ from audit.inputs.fitted_nulls import TrainedNulls
 from audit.jobs.execute import execute
 from audit.jobs.job import Job, merged
 from audit.jobs.scheduler import JobResults
-from audit.jobs.store import Store, default_cache
+from audit.jobs.store import default_cache
 from audit.pipeline.reference import NAME as REFERENCE
 from audit.pipeline.reference import Reference, digests, measured_against, require_same_data
+from audit.pipeline.workspace import Workspace
 from audit.policy.judge import judge
 from audit.policy.limits import Policy
 from audit.record import Finding, Measurement
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,8 @@ class AuditResult:
     """What an audit found, before it is put into words.
 
     Attributes:
+        examined: The model and its data.
+        policy: The limits that judged.
         setup: What was measured.
         measurements: By check, in report order.
         findings: One a limit of the policy.
@@ -49,6 +47,8 @@ class AuditResult:
         size: How many processes did jobs side by side.
     """
 
+    examined: Examined
+    policy: Policy
     setup: Setup
     measurements: dict[str, list[Measurement]]
     findings: tuple[Finding, ...]
@@ -66,13 +66,10 @@ def audit(
     examined: Examined,
     profile: Profile,
     policy: Policy,
+    workspace: Workspace,
     *,
-    store: Store,
-    progress: Progress | None = None,
     fitted: TrainedNulls | None = None,
-    decoded: PixelCache | None = None,
     reference: Reference | None = None,
-    device: "torch.device | None" = None,
 ) -> AuditResult:
     """Audit one model on one data set.
 
@@ -81,19 +78,16 @@ def audit(
             nulls are given.
         profile: How much is measured.
         policy: The limits.
-        store: Where results of jobs are kept.
-        progress: Told what happens.
+        workspace: Where the work is done.
         fitted: Nulls from a folder; they, their profile and seed must fit
             (`audit.inputs.null_fit_check`).
-        decoded: Images as nulls see them, to share between audits of the same data.
         reference: A stored run that limits are relative to.
-        device: That networks run on; the processor by default.
 
     Raises:
         AuditError: If the reference run was made on other data, or the device computes something
             else.
     """
-    started, progress = time.monotonic(), progress or Progress(quiet=True)
+    started, progress = time.monotonic(), workspace.progress
     dataset = examined.experiment.dataset
     if reference is not None:
         require_same_data(digests(dataset), reference)
@@ -103,16 +97,16 @@ def audit(
         examined.subject,
         setup,
         cuts={cut.name: examined.cuts[cut.name] for cut in setup.cuts},
-        decoded={} if decoded is None else decoded,
+        decoded=workspace.decoded,
         others=dict(examined.experiment.extra),
         all_cuts=examined.cuts,
-        device=device or PROCESSOR,
+        device=workspace.device or PROCESSOR,
     )
     context.require_device()
     jobs = all_jobs(setup)
     given_outcomes = fitted.outcomes if fitted else None
     size = worker_count(context.device, setup.pixels)
-    done = execute(jobs, context, store, progress, given_outcomes, size)
+    done = execute(jobs, context, workspace.store, progress, given_outcomes, size)
     case = make_case(setup, done)
     measurements, crashed = {}, {}
     for check in ALL:
@@ -127,7 +121,19 @@ def audit(
     seconds = time.monotonic() - started
     ran_on = str(context.device)
     return AuditResult(
-        setup, measurements, findings, crashed, done, jobs, case, seconds, fitted, ran_on, size
+        examined=examined,
+        policy=policy,
+        setup=setup,
+        measurements=measurements,
+        findings=findings,
+        crashed=crashed,
+        done=done,
+        jobs=jobs,
+        case=case,
+        seconds=seconds,
+        fitted=fitted,
+        device=ran_on,
+        size=size,
     )
 
 

@@ -220,7 +220,7 @@ def test_a_gpu_that_is_left_idle_is_named(gpu, device, said, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     progress = Progress(quiet=True)
-    assert devices.device_for({"device": device}, progress).type == device
+    assert devices.device_for(device, progress).type == device
     assert any("--device cuda" in line for line in progress.lines) == said
 
 

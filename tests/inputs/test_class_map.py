@@ -9,13 +9,12 @@ import pytest
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.data.load import load_dataset
+from audit.inputs.call import Call
 from audit.inputs.classes import MOST_BYTES, output_classes, read_class_map
+from audit.inputs.load import fitting_classes, load
 from audit.inputs.model import load_model
 from audit.inputs.settings import Settings
-from audit.jobs.store import Store
 from audit.model.recorded import class_names, natural_order
-from audit.pipeline.batch import Batch
-from audit.pipeline.session import data_for
 from tests.samples.audits import make_folder
 
 
@@ -58,12 +57,12 @@ def subject(model):
 
 def test_a_model_without_names_does_not_take_the_order_of_the_one_before(data, subject):
     settings = Settings(data=data)
-    batch = Batch(settings, None, None, Store(None), None, Progress(True), 2)
+    inputs = load(settings, Call(), Progress(True))
     named = replace(subject, class_names=("striped", "left", "right"))
 
-    assert data_for(batch, named)[1] == ("striped", "left", "right")
-    assert batch.dataset.classes == ("left", "right", "striped")
-    assert data_for(batch, subject)[1] == ("left", "right", "striped")
+    assert fitting_classes(inputs, named) == ("striped", "left", "right")
+    assert inputs.experiment.dataset.classes == ("left", "right", "striped")
+    assert fitting_classes(inputs, subject) == ("left", "right", "striped")
 
 
 def test_a_list_of_other_names_is_refused_but_idx_files_know_only_numbers(numbers, subject):

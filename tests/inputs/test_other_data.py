@@ -101,13 +101,14 @@ def test_a_whole_audit_reads_it_out(finished, model, data, beside, cache, tmp_pa
 
 
 def test_the_configuration_name_it(beside, monkeypatch, tmp_path):
-    from audit.inputs.repeat import repeat_command
+    from audit.inputs.call import Call
+    from audit.inputs.repeat import repeat_words
     from audit.inputs.settings import load_settings
 
     (tmp_path / "audit.yaml").write_text(f"probe_data: {beside}")
     settings = load_settings(tmp_path / "audit.yaml", {})
-    words = repeat_command("m.pt", settings, {"config": None, "policy": None})
-    assert words == f"audit m.pt --probe-data {beside}"
+    words = " ".join(repeat_words(settings, Call()))
+    assert words == f"--probe-data {beside}"
 
 
 def test_the_workshop_hands_out_its_images_as_the_model_sees_them(model, data, beside):

@@ -101,7 +101,7 @@ def test_the_time_counts_from_the_start_of_the_command(
     data, model, cache, tmp_path, command, finished, monkeypatch
 ):
     monkeypatch.setattr(
-        "audit.pipeline.session.load_data", lambda *a, **k: sleep(1) or load_data(*a, **k)
+        "audit.inputs.data.load_data", lambda *a, **k: sleep(1) or load_data(*a, **k)
     )
     command(model, *tiny_flags(data, cache, tmp_path / "slow"), "-q")
     text = load_report(tmp_path / "slow").document.provenance["time"]

@@ -14,9 +14,10 @@ from audit.core.errors import AuditError
 from audit.evidence.decide import Training, set_up_nulls
 from audit.evidence.profile import PROFILES
 from audit.evidence.setup import CutPoint
+from audit.inputs.load import parse_time
 from audit.jobs.job import Job
 from audit.model.network import split
-from audit.pipeline.plan import choose_profile, parse_time, plan, seconds, without_subject
+from audit.pipeline.plan import choose_profile, plan, seconds, without_subject
 from audit.pipeline.speed import Speed, images_learned, noise, timed
 from tests.samples.audits import TINY, sets, tiny_flags
 
@@ -228,7 +229,7 @@ def test_the_choice_of_a_profile_and_the_audit_share_one_trace(
     """The full and the default profile take too long, the quick one is in the cache."""
     monkeypatch.setattr("audit.pipeline.speed.MOMENT", 0.01)
     words = [model, "--data", data, "--cache", cache, *sets(TINY), "--out", tmp_path / "out"]
-    monkeypatch.setattr("audit.pipeline.profile_choice.parse_limit", lambda _: 0.0)
+    monkeypatch.setattr("audit.inputs.load.parse_time", lambda _: 0.0)
     assert command(*words, "--max-time", "1s", "-q") in (0, 1, 3)
     assert "took the quick" in (tmp_path / "out" / "log.txt").read_text()
     assert len(traces) == 1

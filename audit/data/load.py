@@ -6,7 +6,7 @@ a split happens to hold.
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +34,6 @@ MIN_TRAIN_PER_CLASS = 5  # so that a fifth held out still shows every class
 
 FOLDERS, TABLE, IDX = "image folder", "CSV of paths and labels", "idx files"  # data, in words
 
-Progress = Callable[[int], None]
-
 
 @contextlib.contextmanager
 def _in_words() -> Iterator[None]:
@@ -62,7 +60,6 @@ def load_dataset(
     train: Path | None = None,
     evaluation: Path | None = None,
     max_bad_images: int = 0,
-    progress: Progress | None = None,
     training: bool = True,
 ) -> Dataset:
     """Read a data set and check it: every image is opened, decoded and digested once.
@@ -75,7 +72,6 @@ def load_dataset(
             training images.
         evaluation: Instead: that of the evaluation split.
         max_bad_images: So many unreadable images are left out and named; one more is an error.
-        progress: Called with the number of images just finished.
         training: Whether the training images are wanted, too; without, they are left alone.
 
     Raises:
@@ -89,14 +85,14 @@ def load_dataset(
         if evaluation is None:
             raise _usage("no folder of evaluation images is given")
         train = train if training else None
-        return _from_folders(train, evaluation, None, max_bad_images, progress)
+        return _from_folders(train, evaluation, None, max_bad_images)
     if str(data) == "embedded" and not data.exists():
         return load_embedded() if training else evaluation_only(load_embedded())
     if is_table(data):
         scans = _named_splits(data)
         if not training:
             scans.pop("train", None)
-        return _from_scans(scans, max_bad_images, progress, TABLE)
+        return _from_scans(scans, max_bad_images, TABLE)
     root = _unwrap(_existing(data))
     files = find_idx(root)
     if files is not None:
@@ -111,7 +107,7 @@ def load_dataset(
             f"{', '.join(EVAL_NAMES)}, and no idx files. Rename the folder of evaluation images, "
             "or give it with --eval-data.",
         )
-    return _from_folders(train, evaluation, root, max_bad_images, progress)
+    return _from_folders(train, evaluation, root, max_bad_images)
 
 
 def _from_folders(
@@ -119,7 +115,6 @@ def _from_folders(
     evaluation: Path,
     root: Path | None,
     max_bad_images: int,
-    progress: Progress | None,
 ) -> Dataset:
     """Scan both splits, then read them; `root` bounds links."""
     given = {"train": train, "eval": evaluation}
@@ -129,13 +124,12 @@ def _from_folders(
         if path is not None
     }
     source = TABLE if any(scan.kind == "label" for scan in scans.values()) else FOLDERS
-    return _from_scans(scans, max_bad_images, progress, source)
+    return _from_scans(scans, max_bad_images, source)
 
 
 def _from_scans(
     scans: dict[str, Scan],
     max_bad_images: int,
-    progress: Progress | None,
     source: str,
 ) -> Dataset:
     """Settle the classes, and only then read."""
@@ -145,49 +139,49 @@ def _from_scans(
     loaded = {}
     allowed = max_bad_images
     for split, scan in scans.items():
-        loaded[split] = load_split(split, scan, names, allowed, progress)
+        loaded[split] = load_split(split, scan, names, allowed)
         allowed -= loaded[split].bad
-    return _finish(
-        names,
-        loaded["train"].split if "train" in loaded else None,
-        loaded["eval"].split,
-        grey=all(part.grey for part in loaded.values()),
-        skipped=tuple(f"{split}/{s}" for split, part in loaded.items() for s in part.skipped),
-        broken=tuple((f"{split}/{s}", why) for split, p in loaded.items() for s, why in p.broken),
-        source=source,
-        hidden=tuple(sorted({name for scan in scans.values() for name in scan.hidden})),
+    train, evaluation = loaded["train"].split if "train" in loaded else None, loaded["eval"].split
+    broken = tuple((f"{split}/{s}", why) for split, p in loaded.items() for s, why in p.broken)
+    return _checked(
+        Dataset(
+            classes=names,
+            train=train,
+            eval=evaluation,
+            digest=dataset_digest(names, train, evaluation),
+            grey=all(part.grey for part in loaded.values()),
+            skipped=tuple(f"{split}/{s}" for split, part in loaded.items() for s in part.skipped),
+            unreadable=len(broken),
+            source=source,
+            broken=broken,
+            hidden=tuple(sorted({name for scan in scans.values() for name in scan.hidden})),
+        )
     )
 
 
 def _from_idx(files: dict[str, tuple[Path, Path]]) -> Dataset:
     names, train, evaluation = load_idx(files)
-    return _finish(names, train, evaluation, grey=True, skipped=(), broken=(), source=IDX)
+    digest = dataset_digest(names, train, evaluation)
+    return _checked(Dataset(names, train, evaluation, digest, True, (), 0, IDX))
 
 
-def _finish(
-    classes: tuple[str, ...],
-    train: Split | None,
-    evaluation: Split,
-    *,
-    grey: bool,
-    skipped: tuple[str, ...],
-    broken: tuple[tuple[str, str], ...],
-    source: str,
-    hidden: tuple[str, ...] = (),
-) -> Dataset:
+def _checked(dataset: Dataset) -> Dataset:
+    """The data, if they have enough classes and images.
+
+    Raises:
+        AuditError: DATA_ONE_CLASS, DATA_TOO_SMALL.
+    """
+    classes = dataset.classes
     if len(classes) < 2:
         raise AuditError(
             "DATA_ONE_CLASS",
             f"an audit needs at least two classes, but the data have only {classes[0]!r}"
-            f"{hidden_words(hidden)}. Give the folder that holds one folder a class.",
+            f"{dataset.hidden_words}. Give the folder that holds one folder a class.",
         )
-    if train is not None:
-        _check_size(train, classes, MIN_TRAIN, MIN_TRAIN_PER_CLASS)
-    _check_size(evaluation, classes, MIN_EVAL, MIN_EVAL_PER_CLASS)
-    digest = dataset_digest(classes, train, evaluation)
-    return Dataset(
-        classes, train, evaluation, digest, grey, skipped, len(broken), source, broken, hidden
-    )
+    if dataset.train is not None:
+        _check_size(dataset.train, classes, MIN_TRAIN, MIN_TRAIN_PER_CLASS)
+    _check_size(dataset.eval, classes, MIN_EVAL, MIN_EVAL_PER_CLASS)
+    return dataset
 
 
 def _check_classes(classes: tuple[str, ...], scan: Scan, split: str) -> None:

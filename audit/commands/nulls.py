@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from audit.commands.options import CROP_MODE, DATA, JSON, PLACE, PROFILE, Pixels, option, resolve
+from audit.commands.options import DATA, JSON, PLACE, PROFILE, resolve, setting
 from audit.core.progress import Progress
 from audit.inputs.load import load
 from audit.pipeline.fit_nulls import fit_nulls
@@ -25,13 +25,12 @@ def nulls() -> None:
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), required=True, help="New folder for the nulls."
 )
-@option(
-    "--img-size",
-    type=Pixels(),
-    help="Of the models' input: 224, or 256x128 (height first); nulls see at most 64 pixels "
-    "a side [the images' median side].",
+@setting(
+    "img_size",
+    "Size of the models' input: 224, or 256x128 (height first); nulls see at most 64 pixels a side "
+    "[the images' median side].",
 )
-@CROP_MODE
+@setting("crop_mode")
 @PROFILE
 @PLACE
 @JSON
@@ -43,7 +42,8 @@ def fit(out: Path, **flags: Any) -> int:
     """
     settings, call = resolve(flags)
     alone = settings.model_copy(update={"nulls": None, "reference": None, "max_time": None})
-    inputs = load(alone, call, progress := Progress(bool(call.quiet)))
+    progress = Progress(bool(call.quiet))
+    inputs = load(alone, call, progress)
     digest = fit_nulls(inputs, out, Workspace(store_of(call), progress, inputs.device))
     if call.as_json:
         print(json.dumps({"out": str(out), "manifest_sha256": digest}))

@@ -51,8 +51,8 @@ class Inputs:
         reference: Folder of the run that limits may be relative to.
         reference_place: Where the user names it: for messages.
         profile: The profile without regard to time.
-        profiles: All profiles by name, with the user's changes; only `profile` where nulls from a
-            folder decide.
+        profiles: All profiles by name, with the user's changes; none where nulls from a folder
+            decide.
         allowed: Profiles that a limit of time chooses from, the largest first.
         limit: Seconds that an audit may take; None: no limit.
         fitted: Nulls from a folder.

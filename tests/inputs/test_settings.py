@@ -13,6 +13,7 @@ from audit.inputs.data import load_data
 from audit.inputs.flags import bound, flag_of
 from audit.inputs.repeat import repeat_words
 from audit.inputs.settings import PATHS, Settings, chosen_policy, chosen_profile, load_settings
+from tests.samples.audits import ROOT
 
 
 def test_settings_name_file_and_line(tmp_path):
@@ -114,3 +115,17 @@ def test_a_field_of_the_profile_says_what_it_is_and_its_bounds(name):
     field = Profile.model_fields[name]
     assert field.description.endswith((".", "`."))
     assert (bound(field, "ge") is not None) == (field.annotation is int)
+
+
+def test_settings_end_where_inputs_are_loaded():
+    """Commands and the session read them; no other code behind `audit.inputs` names the record."""
+    files = {
+        file.relative_to(ROOT / "audit").as_posix(): file for file in ROOT.glob("audit/**/*.py")
+    }
+    named = {
+        name
+        for name, file in files.items()
+        if "audit.inputs.settings" in file.read_text(encoding="utf-8")
+    }
+    outside = {name for name in named if not name.startswith(("commands/", "inputs/"))}
+    assert outside == {"pipeline/session.py"}

@@ -27,6 +27,7 @@ from audit.core.progress import Progress
 from audit.data import decode
 from audit.data.embedded import write_embedded_folder
 from audit.data.load import load_dataset
+from audit.inputs.call import Call
 from audit.inputs.settings import Settings
 from audit.pipeline.session import audit_files
 from audit.runs.finished import load_run
@@ -123,7 +124,6 @@ def main() -> None:
         evaluation_chose_subject="no",
         pretrained_on="none",
     )
-    options = {"policy": None, "threads": args.threads, "no_cache": False, "cache": root / "cache"}
     for network in NETWORKS[: args.networks]:
         began = time.perf_counter()
         name = network.name.replace(", ", "-").replace(",", "").replace(" seen", "")
@@ -131,7 +131,7 @@ def main() -> None:
         if (root / "runs" / name).exists():
             continue
         fitted = checkpoint(network, images, len(dataset.classes), args.share, path)
-        own = options | {"out": root / "runs" / name}
+        own = Call(out=root / "runs" / name, threads=args.threads, cache=root / "cache")
         audit_files(path, settings, own, command=f"audit {path}", progress=Progress(quiet=True))
         print(f"{name}: {fitted:.1%} of the training images, {time.perf_counter() - began:.0f} s")
     show(root / "runs", time.perf_counter() - start)

@@ -22,7 +22,7 @@ from audit.data.dataset import Dataset
 from audit.data.load import load_dataset
 from audit.evidence.case import Case
 from audit.evidence.context import JobContext
-from audit.evidence.decide import set_up
+from audit.evidence.examine import Experiment, examine, set_up
 from audit.evidence.profile import profile
 from audit.jobs.execute import execute
 from audit.jobs.store import Store
@@ -38,7 +38,8 @@ def measured(path: Path, dataset: Dataset, images: int) -> list[Measurement]:
     """Both curves of one model."""
     subject = load_subject(path)
     wanted = profile("default", id_images=images, id_nulls=False)
-    setup, cuts = set_up(subject, dataset, wanted, seed=0)
+    examined = examine(subject, Experiment(dataset))
+    setup, cuts = set_up(examined, wanted), examined.cuts
     context = JobContext(dataset, subject, setup, all_cuts=cuts)
     jobs = list(profiles(setup).values())
     done = execute(jobs, context, Store(None), Progress(quiet=True), checks.kinds())

@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections import defaultdict
 
+from audit.commands.selftest import audit_trial
 from audit.core.threads import set_threads
 from audit.core.workers import worker_count
 from audit.selftest.bench import QUICK, WHOLE
@@ -29,8 +30,8 @@ def main() -> None:
     rows: dict[str, dict[int, Row]] = defaultdict(dict)
     for seed in range(options.first, options.first + options.seeds):
         print(f"seed {seed}", file=sys.stderr, flush=True)
-        scale = WHOLE if options.whole else QUICK
-        for row in run_cases(chosen, scale, seed, lambda _: None, worker_count()):
+        scale, size = WHOLE if options.whole else QUICK, worker_count()
+        for row in run_cases(chosen, scale, seed, lambda _: None, audit_trial, size):
             rows[row.letter][seed] = row
             agrees = "as expected" if row.agrees else "MISSED"
             print(f"  {row.letter} {agrees}, {row.seconds:.0f} s", file=sys.stderr, flush=True)

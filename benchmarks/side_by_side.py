@@ -25,7 +25,8 @@ from audit.core.threads import free_cores
 from audit.data.embedded import load_embedded
 from audit.data.load import load_dataset
 from audit.evidence.context import JobContext
-from audit.evidence.decide import set_up, set_up_nulls, training
+from audit.evidence.decide import set_up_nulls, training
+from audit.evidence.examine import Experiment, examine, set_up
 from audit.evidence.profile import profile
 from audit.evidence.shared_jobs import train_facts
 from audit.inputs.fitted_nulls import null_jobs
@@ -91,7 +92,8 @@ def compare_copies(model: Path, data: Path, name: str, seen: int, threads: int) 
     """The networks of a model's own transfer curve."""
     dataset, subject = load_dataset(data), load_subject(model)
     wanted = profile(name, transfer_seen=seen, transfer_images=min(seen, 2000))
-    setup, cuts = set_up(subject, dataset, wanted, 0)
+    examined = examine(subject, Experiment(dataset))
+    setup, cuts = set_up(examined, wanted), examined.cuts
     context = JobContext(dataset, subject, setup, cuts, all_cuts=cuts)
     jobs = [job for cut in setup.cuts for kind in MODES for job in networks(setup, cut, kind)]
     context.keep_evaluation()

@@ -24,12 +24,14 @@ from audit.data.load import load_dataset
 from audit.evidence import choose_recipe as choosing
 from audit.evidence import fit_null as nulls
 from audit.evidence.context import JobContext, PixelCache
+from audit.evidence.examine import Experiment, examine
 from audit.evidence.null_errors import read_ladder
 from audit.evidence.profile import PROFILES, Profile, profile
 from audit.evidence.setup import Null
 from audit.jobs.store import Store
 from audit.model.checkpoint import Subject, load_subject
 from audit.pipeline.audit import AuditResult, audit
+from audit.pipeline.workspace import Workspace
 from audit.policy.limits import default_policy
 from audit.record import title_of
 from audit.reports.text import interval, number
@@ -78,8 +80,10 @@ def audits(
     subjects: Sequence[Subject], dataset: Dataset, chosen: Profile, decoded: PixelCache
 ) -> list[AuditResult]:
     """One audit a model, with the nulls trained once."""
-    store, policy = Store(None), default_policy(checks.vocabulary())
-    return [audit(s, dataset, chosen, policy, store=store, decoded=decoded) for s in subjects]
+    workspace = Workspace(Store(None), decoded=decoded)
+    policy = default_policy(checks.vocabulary())
+    asked = [examine(subject, Experiment(dataset)) for subject in subjects]
+    return [audit(one, chosen, policy, workspace) for one in asked]
 
 
 def show(kind: str, found: Sequence[AuditResult]) -> None:

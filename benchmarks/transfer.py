@@ -53,7 +53,7 @@ from audit.data.embedded import load_embedded
 from audit.data.load import load_dataset
 from audit.data.splits import subset
 from audit.evidence.context import JobContext
-from audit.evidence.decide import set_up
+from audit.evidence.examine import Experiment, examine, set_up
 from audit.evidence.profile import Profile, profile
 from audit.jobs.execute import execute
 from audit.jobs.job import Job, merged
@@ -195,10 +195,10 @@ def main() -> None:
     dataset = load_dataset(Path(folder)) if folder else load_embedded()
     subject, wanted = small_network(dataset), profile_of(sizes, dataset)
     halves = splits(dataset, args.split, args.random, args.seed)
-    setups = {
-        name: set_up(subject, dataset, wanted, args.seed, transfer_classes=a)
-        for name, a in halves.items()
-    }
+    setups = {}
+    for name, a in halves.items():
+        examined = examine(subject, Experiment(dataset, args.seed, transfer_classes=a))
+        setups[name] = set_up(examined, wanted), examined.cuts
     said(dataset, sizes, wanted)
     jobs = {name: jobs_of(setup) for name, (setup, _) in setups.items()}
     store = Store(args.cache)
@@ -308,7 +308,8 @@ def said(dataset: Dataset, sizes: Sizes, wanted: Profile) -> None:
 
 def speed(dataset: Dataset, subject: Any, wanted: Profile, sizes: Sizes, seed: int) -> None:
     """Frozen cuts learned in three ways, behind a base of all classes."""
-    setup, cuts = set_up(subject, dataset, wanted, seed)
+    examined = examine(subject, Experiment(dataset, seed))
+    setup, cuts = set_up(examined, wanted), examined.cuts
     context = JobContext(dataset, subject, setup, cuts, all_cuts=cuts)
     assert dataset.train is not None
     chosen = subset(dataset.train.labels, sizes.images, seed)

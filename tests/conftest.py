@@ -9,8 +9,8 @@ import sys
 import zlib
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-for library in ("OMP", "OPENBLAS"):  # what tests compute is too small to share
-    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # what tests compute is too small to share
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

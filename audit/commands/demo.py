@@ -3,7 +3,7 @@
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +11,7 @@ from audit.commands.options import QUIET, THREADS, option
 from audit.commands.showing import show
 from audit.core.progress import Progress
 from audit.core.threads import set_threads
+from audit.inputs.call import Call
 from audit.inputs.settings import Settings
 from audit.jobs.folders import new_folder
 from audit.pipeline.session import audit_files
@@ -51,17 +52,11 @@ def demo(out: Path | None, threads: int | None, quiet: bool | None, no_cache: bo
         evaluation_chose_subject="no",
         pretrained_on="none",
     )
-    options: dict[str, Any] = {
-        "out": out / "report",
-        "policy": None,
-        "threads": threads,
-        "no_cache": no_cache,
-        "cache": None,
-    }
+    call = Call(out=out / "report", threads=threads, no_cache=no_cache)
     command = f"audit {out / 'model.pt'} --data {out / 'data'} --quick --pretrained-on none"
     progress.say(f"$ {command}")
     report, folder = audit_files(
-        out / "model.pt", settings, options, command=command, progress=progress
+        out / "model.pt", settings, call, command=command, progress=progress
     )
     show(report, folder, as_json=False)
     code = report.document.exit_code

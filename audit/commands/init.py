@@ -1,7 +1,5 @@
 """`audit init [PATH]`: a commented audit.yaml with every setting, its default, and the policy."""
 
-import inspect
-import re
 import textwrap
 from datetime import timedelta
 from pathlib import Path
@@ -103,10 +101,8 @@ def text() -> str:
 
 
 def about() -> dict[str, str]:
-    """What each setting means, from the documentation of `Settings`."""
-    lines = inspect.cleandoc(Settings.__doc__ or "").partition("Attributes:\n")[2]
-    found = re.findall(r"^(\w+): (.+(?:\n +.+)*)", textwrap.dedent(lines), re.MULTILINE)
-    return {name: " ".join(words.split()) for name, words in found}
+    """What each setting means."""
+    return {name: field.description or "" for name, field in Settings.model_fields.items()}
 
 
 def comment(words: str, indent: str = "") -> str:

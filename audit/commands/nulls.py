@@ -6,10 +6,13 @@ from typing import Any
 
 import click
 
-from audit.commands.options import CROP_MODE, DATA, JSON, PLACE, PROFILE, Pixels, option, resolve
+from audit import checks
+from audit.commands.options import DATA, JSON, PLACE, PROFILE, resolve, setting
 from audit.core.progress import Progress
-from audit.core.threads import set_threads
+from audit.inputs.load import load
 from audit.pipeline.fit_nulls import fit_nulls
+from audit.pipeline.session import store_of
+from audit.pipeline.workspace import Workspace
 from audit.reports.text import visible
 
 
@@ -23,13 +26,12 @@ def nulls() -> None:
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), required=True, help="New folder for the nulls."
 )
-@option(
-    "--img-size",
-    type=Pixels(),
-    help="Of the models' input: 224, or 256x128 (height first); nulls see at most 64 pixels "
-    "a side [the images' median side].",
+@setting(
+    "img_size",
+    "Size of the models' input: 224, or 256x128 (height first); nulls see at most 64 pixels a side "
+    "[the images' median side].",
 )
-@CROP_MODE
+@setting("crop_mode")
 @PROFILE
 @PLACE
 @JSON
@@ -39,17 +41,12 @@ def fit(out: Path, **flags: Any) -> int:
     Then `audit MODEL --eval-data DIR --nulls FOLDER` needs no training images and trains nothing.
     What an audit of the same data has left in the cache is not trained again.
     """
-    settings, options = resolve(flags)
-    set_threads(options["threads"])
-    from audit.inputs.device import device_for, resolve_precision
-    from audit.jobs.store import Store, default_cache
-
-    root = None if options["no_cache"] else options["cache"] or default_cache()
-    progress = Progress(bool(options["quiet"]))
-    device = device_for(options, progress)
-    settings = resolve_precision(settings, device, progress)
-    digest = fit_nulls(settings, out, Store(root), progress, device)
-    if options["as_json"]:
+    settings, call = resolve(flags)
+    alone = settings.model_copy(update={"nulls": None, "reference": None, "max_time": None})
+    progress = Progress(bool(call.quiet))
+    inputs = load(alone, call, progress, checks.vocabulary())
+    digest = fit_nulls(inputs, out, Workspace(store_of(call), progress, inputs.device))
+    if call.as_json:
         print(json.dumps({"out": str(out), "manifest_sha256": digest}))
     click.echo(f"nulls: {visible(str(out), 1000)} (manifest SHA-256 {digest})", err=True)
     return 0

@@ -3,15 +3,16 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from audit import checks
 from audit.core.errors import AuditError
 from audit.core.sizes import MAX_RATIO, MAX_SIDE, Size, is_size, parsed
-from audit.evidence.profile import PROFILES
-from audit.inputs.settings import CropMode, Interpolation, Settings, load_settings
+from audit.inputs.call import Call
+from audit.inputs.flags import Group, bound, flag_of
+from audit.inputs.settings import Settings, load_settings
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -116,43 +117,66 @@ def together(*decorators: Decorator) -> Decorator:
 
 COUNT = click.IntRange(min=1)
 
-DATA = together(
-    path_option(
-        "--data",
-        text="Folder with train/ and val/ (or test/) or idx files; or a CSV: path,label,split.",
-    ),
-    path_option(
-        "--train-data", text="Training images, instead of --data: a folder, or a CSV: path,label."
-    ),
-    path_option("--eval-data", text="Evaluation images, likewise."),
-    path_option("--class-map", text="Class names in the order of the outputs, one a line."),
-    option("--max-bad-images", type=int, help="Unreadable images that may be left out [0]."),
-)
 
-OTHERS = together(
-    path_option(
-        "--probe-data", text="Other data, for read-outs of the layers: a folder like --data."
-    ),
-    path_option(
-        "--transfer-data", text="Other data, to retrain the layers on: a folder like --data."
-    ),
-    option(
-        "--transfer-classes",
-        type=CommaSeparated(),
-        help="Divide the classes: these are A, all others B: cat,dog,deer.",
-    ),
-)
+def setting(name: str, help_text: str = "") -> Decorator:
+    """The option of a setting, as `Settings` declares it.
+
+    Args:
+        name: The setting.
+        help_text: Another line for `--help`, where a command means something else by it.
+    """
+    field = Settings.model_fields[name]
+    flag = flag_of(field)
+    assert flag is not None, name
+    words, text = flag.option(name), help_text or flag.help
+    match flag.kind:
+        case "switch":
+            return option(words, name, is_flag=True, default=None, help=text)
+        case "either":
+            return option(f"{words}/{flag.negated(name)}", name, default=None, help=text)
+        case "pairs":
+            return option(words, name, type=KeyValue(), multiple=True, help=text)
+        case "choice":
+            return option(words, name, type=click.Choice(flag.choices), help=text)
+        case "whole":
+            return option(words, name, type=click.IntRange(min=bound(field, "ge")), help=text)
+        case kind:
+            return option(words, name, type=TYPES[kind], help=text)
+
+
+TYPES: dict[str, Any] = {
+    "text": str,
+    "path": click.Path(path_type=Path),
+    "number": float,
+    "numbers": Numbers(),
+    "names": CommaSeparated(),
+    "pixels": Pixels(),
+}
+
+
+def settings_of(group: Group) -> Decorator:
+    """The options of all settings of a group, in the order of `Settings`."""
+    fields = {name: flag_of(field) for name, field in Settings.model_fields.items()}
+    return together(
+        *(setting(name) for name, flag in fields.items() if flag and flag.group == group)
+    )
+
+
+DATA = settings_of("data")
+
+OTHERS = settings_of("others")
+
+MODEL = settings_of("model")
+
+PREPARED = settings_of("prepared")
 
 PROFILE = together(
-    option("--profile", type=click.Choice(list(PROFILES)), help="How much is measured [default]."),
-    option("--quick", is_flag=True, help="Short for --profile quick."),
-    option("--set", "changes", type=KeyValue(), multiple=True, help="A field of the profile."),
-    option("--seed", type=click.IntRange(min=0), help="Of everything random [0]."),
-    option(
-        "--amp/--no-amp",
-        default=None,
-        help="Whether nulls learn in bfloat16 [as in a folder of nulls, else with AMX].",
-    ),
+    settings_of("profile"), option("--quick", is_flag=True, help="Short for --profile quick.")
+)
+
+JUDGE = together(
+    path_option("--policy", text="Limits to judge by, instead of the default ones."),
+    settings_of("judge"),
 )
 
 THREADS = option(
@@ -174,51 +198,6 @@ PLACE = together(
     QUIET,
 )
 
-MODEL = together(
-    option("--model", help="timm architecture, for a file that names none."),
-    option("--model-kwargs", type=KeyValue(), multiple=True, help="Its arguments, as key=value."),
-    option("--num-classes", type=COUNT, help="Number of outputs, where the file does not say."),
-    option(
-        "--img-size",
-        type=Pixels(),
-        help="Of the input in pixels, where the file does not say: 224, or 256x128 (height first).",
-    ),
-    option("--in-chans", type=COUNT, help="Input channels, where the file does not say."),
-    option(
-        "--weights", help="Which, for a file with several: raw, ema, or the key they are under."
-    ),
-    option("--pretrained-on", help="Data the model was trained on before; 'none' if on no other."),
-)
-
-CROP_MODE = option(
-    "--crop-mode",
-    type=click.Choice(get_args(CropMode)),
-    help="Keep the image's shape when resizing, or squash it into the input's.",
-)
-
-PREPARED = together(
-    option("--mean", type=Numbers(), help="Of the channels, instead of the file's: 0.5,0.5,0.5."),
-    option("--std", type=Numbers(), help="Likewise, divided by."),
-    option("--crop-pct", type=float, help="Share of the shorter side that the crop keeps."),
-    CROP_MODE,
-    option("--interpolation", type=click.Choice(get_args(Interpolation)), help="Of the resizing."),
-    option(
-        "--check-preprocessing",
-        is_flag=True,
-        default=None,
-        help="Try other preprocessing on training images, and warn where one is clearly better.",
-    ),
-)
-
-JUDGE = together(
-    path_option("--policy", text="Limits to judge by, instead of the default ones."),
-    path_option("--reference", text="Finished run that limits of the policy may be relative to."),
-    path_option(
-        "--nulls", text="Folder of fitted nulls: no training images needed, nothing trained."
-    ),
-    option("--max-time", help="Take the largest profile that should fit into this, such as 30m."),
-)
-
 PIN = option("--model-sha256", multiple=True, help="SHA-256 that the model file must have.")
 
 EXIT_ZERO = option("--exit-zero", is_flag=True, default=None, help="Return 0 whatever the verdict.")
@@ -228,8 +207,8 @@ JSON = option("--json", "as_json", is_flag=True, default=None, help="Print the r
 SETTINGS = tuple(Settings.model_fields)
 
 
-def resolve(flags: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
-    """Split flags into settings (over audit.yaml) and the options of this call."""
+def resolve(flags: dict[str, Any]) -> tuple[Settings, Call]:
+    """Split flags into settings (over audit.yaml) and the other options of this call."""
     config = flags["config"]
     if config is None and Path("audit.yaml").is_file():
         config = Path("audit.yaml")
@@ -242,9 +221,7 @@ def resolve(flags: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
         flags["profile"] = "quick"
     flags["changes"] = dict(flags["changes"]) or None
     flags["model_kwargs"] = dict(flags.get("model_kwargs", ())) or None
-    for key in ("policy", "no_cache", "cache", "threads", "device"):
-        flags.setdefault(key, None)
     given = {key: flags[key] for key in SETTINGS if key in flags}
-    return load_settings(config, given, checks.vocabulary()), {
-        k: v for k, v in flags.items() if k not in SETTINGS
-    }
+    return load_settings(config, given, checks.vocabulary()), Call(
+        **{key: value for key, value in flags.items() if key not in SETTINGS}
+    )

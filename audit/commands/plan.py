@@ -21,15 +21,13 @@ from audit.commands.options import (
     resolve,
 )
 from audit.core.progress import Progress, duration
-from audit.evidence.profile import PROFILES
-from audit.inputs.classes import read_class_map
-from audit.inputs.data import load_data, names_of, words
-from audit.inputs.data import others as beside_of
+from audit.inputs.data import words
+from audit.inputs.load import examine_data, examine_subject
 from audit.inputs.model import load_model
 from audit.jobs.kind import kinds_in
 from audit.pipeline.plan import Plan
-from audit.pipeline.profile_choice import fixed_profile, plan_for, profile_named
-from audit.pipeline.session import data_for, open_batch
+from audit.pipeline.profile_choice import plan_for
+from audit.pipeline.session import open_session
 from audit.pipeline.speed import Speed
 from audit.reports.text import visible
 
@@ -54,30 +52,26 @@ def plan(model_path: Path | None, **flags: Any) -> int:
 
     Without MODEL: what the nulls need; --img-size then gives the side. Nothing is run or written.
     """
-    settings, options = resolve(flags)
-    batch = open_batch(settings, options, Progress(bool(options["quiet"])), writing=False)
-    subject = None if model_path is None else load_model(model_path, settings)
-    if subject is None:
-        given = None if batch.fitted is None else batch.fitted.manifest.training.classes
-        named = read_class_map(settings.class_map) if settings.class_map else given
-        dataset = load_data(settings, named, training=batch.fitted is None)
-        classes = dataset.classes
+    settings, call = resolve(flags)
+    session = open_session(settings, call, Progress(bool(call.quiet)), writing=False)
+    inputs, progress = session.inputs, session.workspace.progress
+    if model_path is None:
+        examined, _ = examine_data(inputs, inputs.experiment)
     else:
-        dataset, classes, _ = data_for(batch, subject)
-    profile = fixed_profile(batch)
+        examined = examine_subject(inputs, load_model(model_path, settings), progress)
     speed: list[Speed] = []
-    made = plan_for(batch, subject, dataset, classes, profile, speed)
-    others = {}
-    for name in PROFILES if batch.fitted is None else ():
-        other = profile_named(batch.settings, name)
-        others[name] = plan_for(batch, subject, dataset, classes, other, speed).seconds
-    beside = beside_of(batch.beside, dataset, names_of(settings))
-    if options["as_json"]:
+    made = plan_for(session, examined, inputs.profile, speed)
+    others = {
+        name: plan_for(session, examined, profile, speed).seconds
+        for name, profile in inputs.profiles.items()
+    }
+    beside = examined.others
+    if call.as_json:
         data = {**made.model_dump(mode="json"), "profiles": others}
         data |= {f"{use}_data": found.model_dump(mode="json") for use, found in beside.items()}
         print(json.dumps({**data, "speed": speed[0].model_dump(mode="json")}))
     else:
-        write(made, others, speed[0], with_subject=subject is not None)
+        write(made, others, speed[0], with_subject=model_path is not None)
         for use, found in beside.items():
             click.echo(f"{use} data, {words(found)}")
     return 0

@@ -24,12 +24,11 @@ from audit.commands.options import (
 from audit.commands.showing import Result, as_object, one_of_several, print_json, show, table, worst
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
-from audit.inputs.repeat import repeat_command
+from audit.inputs.call import Call
 from audit.inputs.settings import Settings
 from audit.jobs.folders import claim_folder
 from audit.model.files.digest import require_digest
-from audit.pipeline.batch import Batch
-from audit.pipeline.session import USUAL, audit_files, audit_one, named, open_batch
+from audit.pipeline.session import USUAL, Session, audit_files, audit_one, named, open_session
 
 if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
@@ -62,33 +61,32 @@ def run(models: tuple[Path, ...], **flags: Any) -> int:
         raise AuditError("USAGE", "an audit needs a model, but none was named. Name a checkpoint.")
     for path in models:
         require_digest(path, flags["model_sha256"])
-    settings, options = resolve(flags)
-    progress = Progress(bool(options["quiet"]))
+    settings, call = resolve(flags)
+    progress = Progress(bool(call.quiet))
     if len(models) == 1:
-        report, out = audit_files(models[0], settings, options, progress=progress)
-        if options["as_json"]:
+        report, out = audit_files(models[0], settings, call, progress=progress)
+        if call.as_json:
             print_json(as_object(report, out))
         show(report, out, as_json=False)
-        return 0 if options["exit_zero"] else report.document.exit_code
-    results = audit_several(models, settings, options, progress)
-    if options["as_json"]:
+        return 0 if call.exit_zero else report.document.exit_code
+    results = audit_several(models, settings, call, progress)
+    if call.as_json:
         print_json([one_of_several(path, result) for path, result in results])
     table(results)
-    return worst(results, exit_zero=bool(options["exit_zero"]))
+    return worst(results, exit_zero=bool(call.exit_zero))
 
 
 def audit_several(
-    models: tuple[Path, ...], settings: Settings, options: dict[str, Any], progress: Progress
+    models: tuple[Path, ...], settings: Settings, call: Call, progress: Progress
 ) -> list[tuple[Path, Result]]:
     """Audit one model after the other; one that is refused does not stop the others."""
     names = unique([path.stem for path in models])
     for name in names:
-        claim_folder((options["out"] or USUAL / secrets.token_hex(8)) / name)
-    batch = open_batch(settings, options, progress, len(models))
+        claim_folder((call.out or USUAL / secrets.token_hex(8)) / name)
+    session = open_session(settings, call, progress, len(models))
     results: list[tuple[Path, Result]] = []
     for path, name in zip(models, names, strict=True):
-        place = folder_for(options["out"], name)
-        result = attempt(batch, path, repeat_command(path, batch.settings, options), place)
+        result = attempt(session, path, folder_for(call.out, name))
         if isinstance(result, AuditError):
             click.echo(f"audit: {result}", err=True)
         else:
@@ -97,10 +95,10 @@ def audit_several(
     return results
 
 
-def attempt(batch: Batch, path: Path, command: str, out: "Callable[[Subject], Path]") -> Result:
+def attempt(session: Session, path: Path, out: "Callable[[Subject], Path]") -> Result:
     """One model's report and folder, or why it was refused."""
     try:
-        return audit_one(batch, path, command=command, out=out)
+        return audit_one(session, path, out=out)
     except AuditError as error:
         return error
 

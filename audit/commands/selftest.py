@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,11 @@ from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.core.threads import set_threads
 from audit.core.workers import worker_count
+
+if TYPE_CHECKING:
+    from audit.jobs.store import Store
+    from audit.selftest.cases import Trial
+    from audit.selftest.expectations import SelftestResult
 
 
 @click.command("selftest")
@@ -41,7 +47,7 @@ def selftest(
         )
     chosen = [case for case in CASES if not only or case.letter in only]
     rows, scale, size = [], QUICK if quick else WHOLE, worker_count()
-    for row in run_cases(chosen, scale, seed, progress.say, size):
+    for row in run_cases(chosen, scale, seed, progress.say, audit_trial, size):
         rows.append(row)
         found = "as expected" if row.agrees else "NOT as expected"
         progress.say(f"   {row.letter} {found}, {row.seconds:.0f} s")
@@ -55,4 +61,19 @@ def selftest(
     return 1 if missed else 0
 
 
-__all__ = ["selftest"]
+def audit_trial(trial: "Trial", store: "Store", seed: int) -> "SelftestResult":
+    """Audit what a case of the self-test made, under the default policy."""
+    from audit import checks
+    from audit.evidence.examine import Experiment, examine
+    from audit.pipeline.audit import audit
+    from audit.pipeline.workspace import Workspace
+    from audit.policy.limits import default_policy
+    from audit.selftest.expectations import SelftestResult
+
+    examined = examine(trial.subject, Experiment(trial.dataset, seed))
+    done = audit(examined, trial.profile, default_policy(checks.vocabulary()), Workspace(store))
+    measurements = [m for found in done.measurements.values() for m in found]
+    return SelftestResult.of(done.findings, measurements, done.crashed)
+
+
+__all__ = ["audit_trial", "selftest"]

@@ -6,7 +6,7 @@ other images of the machine shown in a report.
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,18 +96,6 @@ def _scanned(file: Path, known: tuple[str, ...]) -> dict[str, Scan]:
             "an image: path,label.",
         )
     return scans
-
-
-def numbered_labels(labels: Sequence[str]) -> bool:
-    """Whether all labels are whole numbers, which are then the order of the outputs."""
-    return all(label.isdecimal() and label.isascii() for label in labels)
-
-
-def in_order(labels: Sequence[str]) -> tuple[str, ...]:
-    """Labels as the outputs are numbered: whole numbers by value, all others by code point."""
-    if numbered_labels(labels):
-        return tuple(sorted(labels, key=lambda label: (int(label), label)))
-    return tuple(sorted(labels))
 
 
 def _rows(file: Path, with_split: bool) -> Iterator[TableRow]:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -70,12 +71,17 @@ class Split:
     def __len__(self) -> int:
         return len(self.paths)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Sha256 in hex over labels and image digests: names and places do not matter."""
         pairs = sorted(zip(self.labels.tolist(), self.digests, strict=True))
         text = "".join(f"{label} {digest}\n" for label, digest in pairs)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def names_digest(self) -> str:
+        """Sha256 in hex over the images' names, which captions show."""
+        return hashlib.sha256("\n".join(self.paths).encode()).hexdigest()
 
     def select(self, index: NDArray[np.int64]) -> "Split":
         """The images at `index` (n,), in that order."""
@@ -167,15 +173,27 @@ class Dataset:
         """Names `hidden` behind a count of classes in a message; empty if there is none."""
         return hidden_words(self.hidden)
 
-    @property
+    @cached_property
     def train_digest(self) -> str:
         """Sha256 in hex of the training split and the classes; empty without a training split."""
         return "" if self.train is None else combined_digest(*self.classes, self.train.digest)
 
-    @property
+    @cached_property
     def eval_digest(self) -> str:
         """Sha256 in hex of the evaluation split and the classes."""
         return combined_digest(*self.classes, self.eval.digest)
+
+    @cached_property
+    def files_digest(self) -> str:
+        """Sha256 in hex over names and sizes of all files, which digests of content leave out."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.eval):
+            if split is not None:
+                digest.update("\n".join((split.name, *split.paths)).encode())
+                digest.update(b"" if split.sizes is None else split.sizes.tobytes())
+        digest.update("\n".join(("", *self.skipped)).encode())
+        digest.update(repr(self.broken).encode())
+        return digest.hexdigest()
 
 
 def hidden_words(names: Iterable[str]) -> str:

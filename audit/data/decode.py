@@ -46,7 +46,6 @@ def decode(
     interpolation: str = "bicubic",
     crop_mode: str = "center",
     squeezed: int | None = None,
-    progress: Callable[[int], None] | None = None,
 ) -> Pixels:
     """All images of a split as the subject would see them, before normalisation.
 
@@ -58,7 +57,6 @@ def decode(
         interpolation: A key of FILTERS.
         crop_mode: "center", or "squash", which does not keep the aspect ratio.
         squeezed: Side of the square that all of this is squeezed into at last, if it is wanted.
-        progress: Called with the number of images just finished.
 
     Returns:
         (N, C, H, W), or (N, C, squeezed, squeezed).
@@ -87,7 +85,7 @@ def decode(
             out[i] = np.asarray(image).reshape(tall, wide, channels).transpose(2, 0, 1)
         return stop - start
 
-    _run(fill, range(0, len(split), CHUNK), progress)
+    _run(fill, range(0, len(split), CHUNK), None)
     return out
 
 

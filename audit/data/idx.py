@@ -106,14 +106,11 @@ def array_split(name: str, images: Bytes, labels: NDArray[np.int64], paths: list
     return Split(name, labels[order], names, kept, pixels, ArraySource(images, kept), sizes)
 
 
-def load_idx(
-    files: dict[str, tuple[Path, Path]], classes: tuple[str, ...] | None
-) -> tuple[tuple[str, ...], Split, Split]:
-    """Class names and both splits.
+def load_idx(files: dict[str, tuple[Path, Path]]) -> tuple[tuple[str, ...], Split, Split]:
+    """Class names, which are the labels' numbers, and both splits.
 
     Args:
         files: From `find_idx`.
-        classes: Names of the labels 0, 1, …; without them the numbers are the names.
 
     Raises:
         AuditError: DATA_UNREADABLE, DATA_CLASS_MISMATCH.
@@ -124,11 +121,13 @@ def load_idx(
         if len(images[split]) != len(labels[split]):
             raise _unreadable(paths[1], f"has {len(labels[split])} labels for other images")
     known = np.unique(labels["train"])
-    if classes is not None and not np.array_equal(known, np.arange(len(classes))):
-        raise _mismatch(f"{len(classes)} class names are given for the labels {known.tolist()}")
     if not np.array_equal(known, np.unique(labels["eval"])):
-        raise _mismatch("the labels of the evaluation images are not those of the training images")
-    names = classes or tuple(str(label) for label in known)
+        raise AuditError(
+            "DATA_CLASS_MISMATCH",
+            "the audit needs one list of classes for both splits, but the labels of the evaluation "
+            "images are not those of the training images.",
+        )
+    names = tuple(str(label) for label in known)
     train, evaluation = (
         array_split(
             split,
@@ -188,10 +187,4 @@ def _refuse_images(path: Path, shape: tuple[int, ...]) -> None:
 def _unreadable(path: Path, what: str) -> AuditError:
     return AuditError(
         "DATA_UNREADABLE", f"the audit needs idx files, but {path.name!r} {what}. Fetch it again."
-    )
-
-
-def _mismatch(what: str) -> AuditError:
-    return AuditError(
-        "DATA_CLASS_MISMATCH", f"the audit needs one list of classes for both splits, but {what}."
     )

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,6 @@ from audit.data.dataset import Split, canonical_order, hidden_words
 from audit.data.decoder_pool import Facts, decoded, looked_at
 from audit.data.images import ImageProblemError, bytes_digest, read_bytes
 from audit.data.scan import Scan, scan_split
-
-Progress = Callable[[int], None]
 
 
 class Checked(NamedTuple):
@@ -128,7 +126,6 @@ def load_split(
     scan: Scan,
     classes: Sequence[str],
     max_bad_images: int,
-    progress: Progress | None = None,
 ) -> FolderSplit:
     """Read and decode every file once.
 
@@ -137,12 +134,11 @@ def load_split(
         scan: Its folders are exactly `classes`.
         classes: A file's label is its class's position here.
         max_bad_images: So many unreadable images are left out; one more is an error.
-        progress: Called with the number of images just finished.
 
     Raises:
         AuditError: DATA_UNREADABLE, DATA_IMAGE_TOO_LARGE; up to three files are named.
     """
-    checked = list(_check_all(scan, classes, progress))
+    checked = list(_check_all(scan, classes))
     large = [(c.shown, c.problem) for c in checked if c.reason == "DATA_IMAGE_TOO_LARGE"]
     if large:
         raise _refusal("DATA_IMAGE_TOO_LARGE", large, "Reduce them or remove them.")
@@ -177,7 +173,7 @@ def workers() -> int:
     return min(8, os.cpu_count() or 1)
 
 
-def _check_all(scan: Scan, classes: Sequence[str], progress: Progress | None) -> Iterator[Checked]:
+def _check_all(scan: Scan, classes: Sequence[str]) -> Iterator[Checked]:
     files = [
         Checked(shown, os.path.abspath(path), label)  # noqa: PTH100 - links stay as they are
         for label, name in enumerate(classes)
@@ -186,8 +182,6 @@ def _check_all(scan: Scan, classes: Sequence[str], progress: Progress | None) ->
     chunks = [files[start : start + 128] for start in range(0, len(files), 128)]
     with ThreadPoolExecutor(workers()) as pool:
         for done in pool.map(_check_chunk, chunks):
-            if progress:
-                progress(len(done))
             yield from done
 
 

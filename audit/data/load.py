@@ -1,18 +1,19 @@
 """Where data come in: find the splits, settle the list of classes, refuse what cannot be judged.
 
-The labels follow one fixed list of classes, never what a split happens to hold.
+The labels follow the names of the classes (`audit.data.class_order`), never a model, and never what
+a split happens to hold.
 """
 
 import contextlib
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from audit.core.errors import AuditError
-from audit.data.csv_table import in_order, is_table, scan_splits, scan_table
+from audit.data.class_order import in_order
+from audit.data.csv_table import is_table, scan_splits, scan_table
 from audit.data.dataset import Dataset, Split, dataset_digest, evaluation_only, hidden_words
 from audit.data.embedded import load_embedded
 from audit.data.idx import find_idx, load_idx
@@ -31,9 +32,7 @@ MIN_TRAIN = 50
 
 MIN_TRAIN_PER_CLASS = 5  # so that a fifth held out still shows every class
 
-FOLDERS, TABLE = "image folder", "CSV of paths and labels"  # what such data are called, in words
-
-Progress = Callable[[int], None]
+FOLDERS, TABLE, IDX = "image folder", "CSV of paths and labels", "idx files"  # data, in words
 
 
 @contextlib.contextmanager
@@ -61,8 +60,6 @@ def load_dataset(
     train: Path | None = None,
     evaluation: Path | None = None,
     max_bad_images: int = 0,
-    classes: tuple[str, ...] | None = None,
-    progress: Progress | None = None,
     training: bool = True,
 ) -> Dataset:
     """Read a data set and check it: every image is opened, decoded and digested once.
@@ -75,8 +72,6 @@ def load_dataset(
             training images.
         evaluation: Instead: that of the evaluation split.
         max_bad_images: So many unreadable images are left out and named; one more is an error.
-        classes: Names in the order of the subject's outputs. Without: sorted by code point.
-        progress: Called with the number of images just finished.
         training: Whether the training images are wanted, too; without, they are left alone.
 
     Raises:
@@ -90,18 +85,18 @@ def load_dataset(
         if evaluation is None:
             raise _usage("no folder of evaluation images is given")
         train = train if training else None
-        return _from_folders(train, evaluation, None, classes, max_bad_images, progress)
+        return _from_folders(train, evaluation, None, max_bad_images)
     if str(data) == "embedded" and not data.exists():
         return load_embedded() if training else evaluation_only(load_embedded())
     if is_table(data):
         scans = _named_splits(data)
         if not training:
             scans.pop("train", None)
-        return _from_scans(scans, classes, max_bad_images, progress, TABLE)
+        return _from_scans(scans, max_bad_images, TABLE)
     root = _unwrap(_existing(data))
     files = find_idx(root)
     if files is not None:
-        found = _from_idx(files, classes)
+        found = _from_idx(files)
         return found if training else evaluation_only(found)
     train, evaluation = _named(root, TRAIN_NAMES), _named(root, EVAL_NAMES)
     train = train if training else None
@@ -112,30 +107,14 @@ def load_dataset(
             f"{', '.join(EVAL_NAMES)}, and no idx files. Rename the folder of evaluation images, "
             "or give it with --eval-data.",
         )
-    return _from_folders(train, evaluation, root, classes, max_bad_images, progress)
-
-
-def timm_class_order(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """The order in which timm's own training script numbers the same folders.
-
-    It ignores capitals and compares runs of digits as numbers, so that "10" comes after "9": where
-    this differs from `classes`, a model's outputs may be meant in either order.
-    """
-
-    def key(name: str) -> list[tuple[bool, int, str]]:
-        parts = re.split(r"(\d+)", name.lower())
-        return [(p.isdecimal(), int(p) if p.isdecimal() else 0, p) for p in parts]
-
-    return tuple(sorted(classes, key=key))
+    return _from_folders(train, evaluation, root, max_bad_images)
 
 
 def _from_folders(
     train: Path | None,
     evaluation: Path,
     root: Path | None,
-    classes: tuple[str, ...] | None,
     max_bad_images: int,
-    progress: Progress | None,
 ) -> Dataset:
     """Scan both splits, then read them; `root` bounds links."""
     given = {"train": train, "eval": evaluation}
@@ -145,74 +124,70 @@ def _from_folders(
         if path is not None
     }
     source = TABLE if any(scan.kind == "label" for scan in scans.values()) else FOLDERS
-    return _from_scans(scans, classes, max_bad_images, progress, source)
+    return _from_scans(scans, max_bad_images, source)
 
 
 def _from_scans(
     scans: dict[str, Scan],
-    classes: tuple[str, ...] | None,
     max_bad_images: int,
-    progress: Progress | None,
     source: str,
 ) -> Dataset:
     """Settle the classes, and only then read."""
-    first = scans.get("train", scans["eval"])
-    found = list(first.files)
-    names = classes or (in_order(found) if first.kind == "label" else tuple(sorted(found)))
+    names = in_order(list(scans.get("train", scans["eval"]).files))
     for split, scan in scans.items():
-        _check_classes(names, scan, split, given=classes is not None)
+        _check_classes(names, scan, split)
     loaded = {}
     allowed = max_bad_images
     for split, scan in scans.items():
-        loaded[split] = load_split(split, scan, names, allowed, progress)
+        loaded[split] = load_split(split, scan, names, allowed)
         allowed -= loaded[split].bad
-    return _finish(
-        names,
-        loaded["train"].split if "train" in loaded else None,
-        loaded["eval"].split,
-        grey=all(part.grey for part in loaded.values()),
-        skipped=tuple(f"{split}/{s}" for split, part in loaded.items() for s in part.skipped),
-        broken=tuple((f"{split}/{s}", why) for split, p in loaded.items() for s, why in p.broken),
-        source=source,
-        hidden=tuple(sorted({name for scan in scans.values() for name in scan.hidden})),
+    train, evaluation = loaded["train"].split if "train" in loaded else None, loaded["eval"].split
+    broken = tuple((f"{split}/{s}", why) for split, p in loaded.items() for s, why in p.broken)
+    return _checked(
+        Dataset(
+            classes=names,
+            train=train,
+            eval=evaluation,
+            digest=dataset_digest(names, train, evaluation),
+            grey=all(part.grey for part in loaded.values()),
+            skipped=tuple(f"{split}/{s}" for split, part in loaded.items() for s in part.skipped),
+            unreadable=len(broken),
+            source=source,
+            broken=broken,
+            hidden=tuple(sorted({name for scan in scans.values() for name in scan.hidden})),
+        )
     )
 
 
-def _from_idx(files: dict[str, tuple[Path, Path]], classes: tuple[str, ...] | None) -> Dataset:
-    names, train, evaluation = load_idx(files, classes)
-    return _finish(names, train, evaluation, grey=True, skipped=(), broken=(), source="idx files")
+def _from_idx(files: dict[str, tuple[Path, Path]]) -> Dataset:
+    names, train, evaluation = load_idx(files)
+    digest = dataset_digest(names, train, evaluation)
+    return _checked(Dataset(names, train, evaluation, digest, True, (), 0, IDX))
 
 
-def _finish(
-    classes: tuple[str, ...],
-    train: Split | None,
-    evaluation: Split,
-    *,
-    grey: bool,
-    skipped: tuple[str, ...],
-    broken: tuple[tuple[str, str], ...],
-    source: str,
-    hidden: tuple[str, ...] = (),
-) -> Dataset:
+def _checked(dataset: Dataset) -> Dataset:
+    """The data, if they have enough classes and images.
+
+    Raises:
+        AuditError: DATA_ONE_CLASS, DATA_TOO_SMALL.
+    """
+    classes = dataset.classes
     if len(classes) < 2:
         raise AuditError(
             "DATA_ONE_CLASS",
             f"an audit needs at least two classes, but the data have only {classes[0]!r}"
-            f"{hidden_words(hidden)}. Give the folder that holds one folder a class.",
+            f"{dataset.hidden_words}. Give the folder that holds one folder a class.",
         )
-    if train is not None:
-        _check_size(train, classes, MIN_TRAIN, MIN_TRAIN_PER_CLASS)
-    _check_size(evaluation, classes, MIN_EVAL, MIN_EVAL_PER_CLASS)
-    digest = dataset_digest(classes, train, evaluation)
-    return Dataset(
-        classes, train, evaluation, digest, grey, skipped, len(broken), source, broken, hidden
-    )
+    if dataset.train is not None:
+        _check_size(dataset.train, classes, MIN_TRAIN, MIN_TRAIN_PER_CLASS)
+    _check_size(dataset.eval, classes, MIN_EVAL, MIN_EVAL_PER_CLASS)
+    return dataset
 
 
-def _check_classes(classes: tuple[str, ...], scan: Scan, split: str, *, given: bool) -> None:
+def _check_classes(classes: tuple[str, ...], scan: Scan, split: str) -> None:
     """The folders of a split are exactly the classes, each with an image, none a twin."""
     kind = scan.kind
-    expected = "the given list of classes" if given else f"the {kind}s of the training images"
+    expected = f"the {kind}s of the training images"
     twins = [key for key, n in Counter(map(twin_key, scan.files)).items() if n > 1]
     pair = sorted(name for name in scan.files if twins and twin_key(name) == twins[0])
     missing = sorted(set(classes) - set(scan.files))

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from audit.core.errors import AuditError
 from audit.reports.document import FrozenModel
@@ -13,58 +13,80 @@ ProfileName = Literal["quick", "default", "full"]
 
 
 class Profile(FrozenModel):
-    """How much is measured.
+    """How much is measured; a field's bounds and meaning stand at the field."""
 
-    Attributes:
-        name: As in `--profile`.
-        gating: How many of the largest gating q are trained.
-        drawn: Whether larger q, up to 60 % of the side, are trained too and drawn.
-        circular: Whether the circular twin (control of position) is trained.
-        twins_each: Whether every q has its own twins, or only the largest gating one.
-        seeds: Fits of each trained null.
-        images_seen: Budget of one fit: training images seen, repetitions counted. Crops count by
-            their share of the pixels: with half of the budget on crops of 0.6 of the side, the
-            views are about twice as many.
-        doublings: How often an inadequate null's budget may be doubled.
-        rates: Learning rates that are tried.
-        cuts: Cut points of the transfer curve, the head-only cut included.
-        transfer_images: Training images used by the transfer curve, at most.
-        transfer_seen: Budget of one retraining: training images seen.
-        transfer_rates: Shares of the recipe's rate that are tried for the retrained part.
-        id_images: Evaluation images of the profile of intrinsic dimensions, at most (10,000 at
-            most: memory grows with the square); 0: none.
-        id_nulls: Whether the trained nulls have such a profile too.
-        transfer_seeds: Networks at each cut, alike but for the seed.
-        split_transfer: Whether the classes are divided at random, and layers transferred between
-            networks that learned either half.
-        probe_cuts: Cut points that linear read-outs are learned at; 0: none.
-        probe_images: Training images that they learn from, and evaluation images, at most.
-        probe_svm: Whether a linear SVM is learned beside the logistic regression.
-        precision: Of the products while a null learns; what has learned runs in 32 bits, and
-            so does all that the model does.
-    """
-
-    name: str
-    gating: int
-    drawn: bool
-    circular: bool
-    twins_each: bool
-    seeds: int
-    images_seen: int
-    doublings: int
-    rates: tuple[float, ...] = (0.005, 0.01, 0.02)
-    cuts: int
-    transfer_images: int
-    transfer_seen: int
-    transfer_rates: tuple[float, ...] = (1.0, 0.3, 0.1)
-    id_images: int = 2_000
-    id_nulls: bool = True
-    transfer_seeds: int = 1
-    split_transfer: bool = False
-    probe_cuts: int = 99
-    probe_images: int = 10_000
-    probe_svm: bool = True
-    precision: Precision = "float32"
+    name: str = Field(description="As in `--profile`.")
+    gating: int = Field(ge=1, description="How many of the largest gating q are trained.")
+    drawn: bool = Field(
+        description="Whether larger q, up to 60 % of the side, are trained too and drawn."
+    )
+    circular: bool = Field(
+        description="Whether the circular twin (control of position) is trained."
+    )
+    twins_each: bool = Field(
+        description="Whether every q has its own twins, or only the largest gating one."
+    )
+    seeds: int = Field(ge=1, description="Fits of each trained null.")
+    images_seen: int = Field(
+        ge=1000,
+        description="Budget of one fit: training images seen, repetitions counted. Crops count by "
+        "their share of the pixels: with half of the budget on crops of 0.6 of the side, the views "
+        "are about twice as many.",
+    )
+    doublings: int = Field(
+        ge=0, description="How often an inadequate null's budget may be doubled."
+    )
+    rates: tuple[float, ...] = Field(
+        default=(0.005, 0.01, 0.02), description="Learning rates that are tried."
+    )
+    cuts: int = Field(
+        ge=0, description="Cut points of the transfer curve, the head-only cut included."
+    )
+    transfer_images: int = Field(
+        ge=50, description="Training images used by the transfer curve, at most."
+    )
+    transfer_seen: int = Field(
+        ge=100, description="Budget of one retraining: training images seen."
+    )
+    transfer_rates: tuple[float, ...] = Field(
+        default=(1.0, 0.3, 0.1),
+        description="Shares of the recipe's rate that are tried for the retrained part.",
+    )
+    # Two matrices of 8 bytes for each pair of images are held at once.
+    id_images: int = Field(
+        default=2_000,
+        ge=0,
+        le=10_000,
+        description="Evaluation images of the profile of intrinsic dimensions, at most; 0: none.",
+    )
+    id_nulls: bool = Field(
+        default=True, description="Whether the trained nulls have such a profile too."
+    )
+    transfer_seeds: int = Field(
+        default=1, ge=1, description="Networks at each cut, alike but for the seed."
+    )
+    split_transfer: bool = Field(
+        default=False,
+        description="Whether the classes are divided at random, and layers transferred between "
+        "networks that learned either half.",
+    )
+    probe_cuts: int = Field(
+        default=99, ge=0, description="Cut points that linear read-outs are learned at; 0: none."
+    )
+    probe_images: int = Field(
+        default=10_000,
+        ge=50,
+        description="Training images that read-outs learn from, and evaluation images, at most.",
+    )
+    probe_svm: bool = Field(
+        default=True,
+        description="Whether a linear SVM is learned beside the logistic regression.",
+    )
+    precision: Precision = Field(
+        default="float32",
+        description="Precision of the products while a null learns; what has learned runs in 32 "
+        "bits, and so does all that the model does.",
+    )
 
     @model_serializer(mode="wrap")
     def _without_the_usual(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:

@@ -1,10 +1,9 @@
-"""Classes."""
+"""Which class each output of a model stands for."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit.core.errors import AuditError
-from audit.inputs.settings import Settings
 from audit.reports.text import visible
 
 if TYPE_CHECKING:
@@ -16,38 +15,32 @@ Names = tuple[str, ...]
 MOST_BYTES = 16 * 2**20  # of a list of class names
 
 
-def known_classes(settings: Settings, subject: "Subject | None") -> Names | None:
-    """Names in the order of the outputs: the user's list before the checkpoint's, if any."""
-    if settings.class_map:
-        return read_class_map(settings.class_map)
-    return None if subject is None or subject.class_names is None else tuple(subject.class_names)
-
-
-def output_classes(settings: Settings, subject: "Subject", dataset: "Dataset") -> Names:
+def output_classes(class_map: Names | None, subject: "Subject", dataset: "Dataset") -> Names:
     """Names of the classes in the order of the subject's outputs.
 
     Where nobody names them, the sorted names of the folders, unless timm's own script would have
-    numbered the same folders otherwise. The order of the labels says nothing of the subject: it may
-    be another model's, or that of nulls from a folder.
+    numbered the same folders otherwise. The order of the labels says nothing of the subject.
 
     Args:
-        settings: May name a list.
-        subject: May bring one.
+        class_map: The user's list, which goes before the checkpoint's.
+        subject: May bring a list.
         dataset: Whose classes the outputs stand for.
 
     Raises:
-        AuditError: DATA_CLASS_ORDER where the order is unclear.
+        AuditError: DATA_CLASS_ORDER where the order is unclear, DATA_CLASS_MISMATCH where a list
+            names other classes than the data.
     """
-    from audit.data.csv_table import numbered_labels
-    from audit.data.load import FOLDERS, TABLE, timm_class_order
+    from audit.data.class_order import are_numbers, timm_order
+    from audit.data.load import FOLDERS, TABLE
 
-    named = known_classes(settings, subject)
-    if named is not None or dataset.source not in (FOLDERS, TABLE):
-        return named or dataset.classes
-    if dataset.source == TABLE and numbered_labels(dataset.classes):
+    named = class_map or (subject.class_names and tuple(subject.class_names))
+    if named:
+        return named_outputs(named, dataset)
+    numbers = dataset.source == TABLE and are_numbers(dataset.classes)
+    if dataset.source not in (FOLDERS, TABLE) or numbers:
         return dataset.classes
     plain = tuple(sorted(dataset.classes))
-    numbered = timm_class_order(plain)
+    numbered = timm_order(plain)
     natural = subject.natural_order and dataset.source == FOLDERS
     if numbered != plain and not natural:
         what = "folders" if dataset.source == FOLDERS else "labels"
@@ -58,6 +51,30 @@ def output_classes(settings: Settings, subject: "Subject", dataset: "Dataset") -
             "with --class-map, a file with one class name a line.",
         )
     return numbered
+
+
+def named_outputs(named: Names, dataset: "Dataset") -> Names:
+    """The outputs' classes by a list of names; idx files know no names: the n-th is the label n.
+
+    Raises:
+        AuditError: DATA_CLASS_MISMATCH.
+    """
+    from audit.data.load import IDX
+
+    if set(named) == set(dataset.classes):
+        return named
+    by_number = tuple(map(str, range(len(named))))
+    if dataset.source == IDX and by_number == dataset.classes:
+        return by_number
+    lacking = sorted(set(named) - set(dataset.classes))
+    strange = (lacking or sorted(set(dataset.classes) - set(named)))[0]
+    where = "of the data" if lacking else "of the given list of classes"
+    raise AuditError(
+        "DATA_CLASS_MISMATCH",
+        f"the audit needs the same classes everywhere, but '{visible(strange, 60)}' is not among "
+        f"those {where}{dataset.hidden_words}. Use the same names in the data and in the list of "
+        "the model's classes.",
+    )
 
 
 def read_class_map(path: Path) -> Names:

@@ -1,13 +1,11 @@
 """Data sets beside the audited one: other data for the probes, and for the transfer curve."""
 
 import contextlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit.core.errors import AuditError
 from audit.evidence.setup import ExtraDataset, Setup
-from audit.inputs.classes import Names, read_class_map
 from audit.inputs.settings import Settings
 from audit.reports.text import visible
 
@@ -15,14 +13,11 @@ if TYPE_CHECKING:
     from audit.data.dataset import Dataset
 
 
-def load_data(
-    settings: Settings, classes: Names | None = None, *, training: bool = True
-) -> "Dataset":
+def load_data(settings: Settings, *, training: bool = True) -> "Dataset":
     """The data, as the settings name them.
 
     Args:
         settings: Name the folders.
-        classes: In the order of the labels; without: sorted folder names.
         training: Whether the training images are wanted, too.
 
     Raises:
@@ -46,7 +41,6 @@ def load_data(
             train=settings.train_data,
             evaluation=settings.eval_data,
             max_bad_images=settings.max_bad_images,
-            classes=classes,
             training=training,
         )
 
@@ -60,17 +54,17 @@ def load_training_data(settings: Settings) -> "Dataset":
     from audit.data.dataset import trained_on
     from audit.data.load import load_dataset
 
-    named = read_class_map(settings.class_map) if settings.class_map else None
     if settings.data is None and settings.train_data is not None:
         only = load_dataset(
             None,
             evaluation=settings.train_data,
             max_bad_images=settings.max_bad_images,
-            classes=named,
         )
         return trained_on(only)
-    return load_data(settings, named)
+    return load_data(settings)
 
+
+SAMPLE = 500  # images whose size is looked at
 
 USES = {"probe": "--probe-data", "transfer": "--transfer-data"}  # by the name in a job context
 
@@ -110,34 +104,6 @@ def load_other(path: Path, option: str, max_bad_images: int) -> "Dataset":
     return dataset
 
 
-def other(dataset: "Dataset", audited: "Dataset", name: str) -> ExtraDataset:
-    """What jobs and readers know of a data set beside the audited one.
-
-    Args:
-        dataset: With both splits.
-        audited: Whose training images may be among its evaluation images.
-        name: For people.
-    """
-    assert dataset.train is not None
-    known = set() if audited.train is None else set(audited.train.pixel_digests)
-    return ExtraDataset(
-        name=name,
-        train_digest=dataset.train_digest,
-        eval_digest=dataset.eval_digest,
-        classes=dataset.classes,
-        n_train=len(dataset.train),
-        n_eval=len(dataset.eval),
-        seen=sum(digest in known for digest in dataset.eval.pixel_digests),
-    )
-
-
-def others(
-    given: "Mapping[str, Dataset]", audited: "Dataset", names: Mapping[str, str]
-) -> dict[str, ExtraDataset]:
-    """Each of them, as a `Setup` holds it."""
-    return {use: other(data, audited, names.get(use, use)) for use, data in given.items()}
-
-
 def names_of(settings: Settings) -> dict[str, str]:
     """What the data sets are called, by use: the last part of the path."""
     given = {"probe": settings.probe_data, "transfer": settings.transfer_data}
@@ -158,3 +124,13 @@ def words(data: ExtraDataset) -> str:
         f"{len(data.classes)} classes; SHA-256 of the training images {data.train_digest}, of the "
         f"evaluation images {data.eval_digest}"
     )
+
+
+def median_side(dataset: "Dataset") -> int:
+    """Median of the shorter sides of up to 500 images, evenly spaced, in pixels."""
+    import numpy as np
+
+    split = dataset.train or dataset.eval
+    step = -(-len(split) // SAMPLE)
+    sides = [min(split.open_image(i).size) for i in range(0, len(split), step)]
+    return int(np.median(sides))

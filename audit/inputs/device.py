@@ -1,7 +1,6 @@
-"""Device."""
+"""The device that networks run on, and the precision in which nulls learn there."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
@@ -44,7 +43,7 @@ def _unusable(name: str, why: str) -> AuditError:
     )
 
 
-def device_for(options: Mapping[str, Any], progress: Progress) -> "torch.device":
+def device_for(name: str | None, progress: Progress) -> "torch.device":
     """The device of a call; says so where a GPU is left idle.
 
     Raises:
@@ -52,7 +51,7 @@ def device_for(options: Mapping[str, Any], progress: Progress) -> "torch.device"
     """
     import torch
 
-    device = chosen_device(options.get("device") or "cpu")
+    device = chosen_device(name or "cpu")
     if device.type == "cpu" and torch.cuda.is_available():
         progress.say("everything runs on the processor; --device cuda uses the GPU")
     return device

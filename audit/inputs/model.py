@@ -1,7 +1,7 @@
 """The model and the data that the settings name."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audit.core.errors import AuditError
-from audit.core.progress import Progress
 from audit.core.sizes import shown
-from audit.inputs.classes import output_classes
+from audit.inputs.classes import Names, output_classes
 from audit.inputs.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 def load_model(path: Path, settings: Settings) -> "Subject":
     """The subject, as the settings name it and with the preprocessing that they give."""
-    from audit.inputs.model import overridden
     from audit.model.checkpoint import load_subject
 
     subject = load_subject(
@@ -59,38 +57,9 @@ def require_unchanged(subject: "Subject") -> None:
         )
 
 
-Load = Callable[["Subject"], "Dataset"]
-
 IMAGES = 1000
 
 MOST = 8  # architectures that are tried
-
-
-def load_decided(path: Path, settings: Settings, progress: Progress, load: Load) -> "Subject":
-    """The subject; decided on images if its weights fit several architectures.
-
-    Args:
-        path: The model.
-        settings: Name it and the data.
-        progress: Told what is decided.
-        load: Gives the data, in case that they are needed.
-
-    Raises:
-        AuditError: As `load_model`, also where no architecture is clearly best.
-    """
-    try:
-        return load_model(path, settings)
-    except AuditError as error:
-        if error.reason != "MODEL_ARCH_UNKNOWN" or settings.model is not None:
-            raise
-        subjects = matching_architectures(path, settings)
-        if not 2 <= len(subjects) <= MOST:
-            raise
-    names = [subject.spec.architecture for subject in subjects]
-    progress.say(f"its weights fit {len(names)} architectures alike: trying {', '.join(names)}")
-    chosen = decide(subjects, settings, load)
-    progress.say(f"{chosen.spec.architecture} is {chosen.identified}")
-    return chosen
 
 
 def matching_architectures(path: Path, settings: Settings) -> "list[Subject]":
@@ -113,33 +82,29 @@ def matching_architectures(path: Path, settings: Settings) -> "list[Subject]":
     return list(found.values())
 
 
-def decide(subjects: "Sequence[Subject]", settings: Settings, load: Load) -> "Subject":
+def decide(
+    subjects: "Sequence[Subject]", dataset: "Dataset", class_map: Names | None, seed: int
+) -> "Subject":
     """The clearly best of several subjects with the same weights, on training images.
 
     Args:
         subjects: Two or more.
-        settings: Say whether there are training images.
-        load: Gives the data that one of them is audited on.
+        dataset: The data that they are meant for.
+        class_map: Names in the order of the outputs, if the user gives a list.
+        seed: Random seed of the choice of images.
 
     Raises:
         AuditError: MODEL_ARCH_UNKNOWN if there is none, or there are no training images.
     """
+    from audit.evidence.examine import agree
     from audit.model.signatures import Candidate, choose
 
-    first = subjects[0]
-    if settings.nulls is not None or (settings.data is None and settings.train_data is None):
-        raise without_training(subjects)
-    dataset = load(first)
-    part = dataset.train
+    first, part = subjects[0], dataset.train
     if part is None:
         raise without_training(subjects)
     size = min(IMAGES, len(part))
-    shown = part.select(
-        np.sort(np.random.default_rng(settings.seed).choice(len(part), size, replace=False))
-    )
-    classes = output_classes(settings, first, dataset)
-    from audit.evidence.decide import agree
-
+    shown = part.select(np.sort(np.random.default_rng(seed).choice(len(part), size, replace=False)))
+    classes = output_classes(class_map, first, dataset)
     order = list(agree(first, dataset, classes)) or list(range(len(classes)))
     right = {s.spec.architecture: right_answers(s, shown, order) for s in subjects}
     scores = ", ".join(f"{name} {sum(hits) / size:.1%}" for name, hits in right.items())
@@ -219,8 +184,13 @@ def overridden(subject: "Subject", settings: Settings) -> "Subject":
     return replace(subject, preprocessing=replace(view, **given))
 
 
-def described(subject: "Subject", settings: Settings) -> str:
-    """Size and preprocessing, and where each part of it comes from: for the report."""
+def described(subject: "Subject", given: Collection[str]) -> str:
+    """Size and preprocessing, and where each part of it comes from: for the report.
+
+    Args:
+        subject: The model.
+        given: Parts that the user gave, as in "crop_pct".
+    """
     view = subject.preprocessing
     words = {
         "crop_pct": f"crop {view.crop_pct:g}",
@@ -229,13 +199,13 @@ def described(subject: "Subject", settings: Settings) -> str:
         "mean": f"mean {rounded(view.mean)}",
         "std": f"std {rounded(view.std)}",
     }
-    parts = [f"{words[part]} ({source(part, subject, settings)})" for part in PARTS]
+    parts = [f"{words[part]} ({source(part, subject, given)})" for part in PARTS]
     return ", ".join([f"{view.in_chans} x {shown(view.img_size)}", *parts])
 
 
-def source(part: str, subject: "Subject", settings: Settings) -> str:
+def source(part: str, subject: "Subject", given: Collection[str]) -> str:
     """Who says so: the user before the checkpoint, the checkpoint before timm's configuration."""
-    if getattr(settings, part) is not None:
+    if part in given:
         return "given"
     recorded = subject.training_args.get(part)
     return "timm's" if not recorded or recorded == "random" else "checkpoint's"

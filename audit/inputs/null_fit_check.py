@@ -69,22 +69,34 @@ def different(asked: Profile, held: Profile) -> str:
     return "which should be there"
 
 
-def require_classes(fitted: TrainedNulls, subject: "Subject", named: Names | None) -> None:
-    """Refuse a model of other classes.
+def require_count(fitted: TrainedNulls, subject: "Subject") -> None:
+    """Refuse a model of another number of classes.
 
     Raises:
         AuditError: NULLS_OTHER_CLASSES.
     """
-    classes = fitted.manifest.training.classes
-    theirs = f"those in {fitted.name} know {len(classes)}"
-    if subject.spec.num_classes != len(classes):
-        raise other_classes(f"{subject.name} has {subject.spec.num_classes} classes and {theirs}")
-    strange = sorted(set(named or ()) ^ set(classes)) if named is not None else []
+    known = len(fitted.manifest.training.classes)
+    if subject.spec.num_classes != known:
+        raise other_classes(
+            f"{subject.name} has {subject.spec.num_classes} classes and those in {fitted.name} "
+            f"know {known}"
+        )
+
+
+def require_classes(fitted: TrainedNulls, dataset: "Dataset") -> None:
+    """Refuse data of other classes than those that the nulls know.
+
+    Raises:
+        AuditError: NULLS_OTHER_CLASSES.
+    """
+    known = fitted.manifest.training.classes
+    strange = sorted(set(known) - set(dataset.classes)) or sorted(set(dataset.classes) - set(known))
     if strange:
         raise other_classes(
-            f"'{visible(strange[0], 60)}' is a class of only one of {subject.name} and "
-            f"{fitted.name}"
+            f"'{visible(strange[0], 60)}' is a class of only one of the data and {fitted.name}"
         )
+    if dataset.classes != known:  # the embedded images alone have an order of their own
+        raise other_classes(f"the classes of {fitted.name} are numbered otherwise than the data's")
 
 
 def other_classes(problem: str) -> AuditError:
@@ -96,11 +108,8 @@ def other_classes(problem: str) -> AuditError:
     )
 
 
-def require_images(fitted: TrainedNulls, subject: "Subject", dataset: "Dataset") -> list[str]:
+def require_images(fitted: TrainedNulls, subject: "Subject", dataset: "Dataset") -> None:
     """Refuse images that the nulls cannot stand for.
-
-    Returns:
-        What the report should say.
 
     Raises:
         AuditError: NULLS_OTHER_CHANNELS, NULLS_OTHER_FRAME, NULLS_OTHER_SIDE.
@@ -123,9 +132,7 @@ def require_images(fitted: TrainedNulls, subject: "Subject", dataset: "Dataset")
             f"--nulls needs nulls that see what the model sees, {in_words(frame)}, but those of "
             f"{fitted.name} saw {in_words(known.frame)}. {remedy}",
         )
-    own = min(max(height_width(view.img_size)), LARGEST_SIDE)
-    if own == known.side:
-        return []
+    own = own_side(subject)
     gating, theirs = (gating_qs(side)[-profile.gating :] for side in (own, known.side))
     if gating != theirs:
         raise AuditError(
@@ -134,6 +141,18 @@ def require_images(fitted: TrainedNulls, subject: "Subject", dataset: "Dataset")
             f"{listed(gating)} decide and at the {known.side} pixels of {fitted.name} q of "
             f"{listed(theirs)}. {remedy}",
         )
+
+
+def own_side(subject: "Subject") -> int:
+    """Side in pixels at which nulls of the model's own size would see images."""
+    return min(max(height_width(subject.preprocessing.img_size)), LARGEST_SIDE)
+
+
+def caveats(fitted: TrainedNulls, subject: "Subject") -> list[str]:
+    """What an audit with these nulls does not establish, where they saw another size."""
+    own, known = own_side(subject), fitted.manifest.training
+    if own == known.side:
+        return []
     return [
         f"That nulls at the model's own size would do the same: they were fitted at {known.side} "
         f"pixels a side, and the model's size would have given {own}; the same q decide at both."

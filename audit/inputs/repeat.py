@@ -2,42 +2,51 @@
 
 import csv
 import io
-import shlex
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from audit.core.sizes import flag
+from audit.core.sizes import flag as size_words
+from audit.inputs.call import Call
+from audit.inputs.flags import Flag, flag_of
 from audit.inputs.settings import Settings
 
 
-def joined(names: tuple[str, ...]) -> str:
-    """Names between commas, quoted where one holds a comma, as `Words` reads them."""
+def joined(names: Sequence[str]) -> str:
+    """Names between commas, quoted where one holds a comma, as the option reads them."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(names)
     return line.getvalue()
 
 
-def repeat_command(model_path: Path, settings: Settings, options: dict[str, Any]) -> str:
-    """The command that repeats this audit, with every setting that is not a default."""
-    words = ["audit", str(model_path)]
-    for key, value in settings.model_dump(exclude_defaults=True).items():
-        many = {"changes": "--set", "model_kwargs": "--model-kwargs"}.get(key)
-        if many:
-            words += [w for k, v in value.items() for w in (many, f"{k}={v}")]
-        elif key == "amp":
-            words.append("--amp" if value else "--no-amp")
-        elif key == "check_preprocessing":
-            words.append("--check-preprocessing")
-        elif key == "img_size":
-            words += ["--img-size", flag(value)]
-        elif key in ("mean", "std"):
-            words.append(f"--{key}={','.join(map(str, value))}")
-        elif key == "transfer_classes":
-            words.append(f"--transfer-classes={joined(value)}")
-        elif key not in ("limits", "waivers", "evaluation_chose_subject"):
-            words += [f"--{key.replace('_', '-')}", str(value)]
-    for key in ("config", "policy"):
-        if options[key] is not None:
-            words += [f"--{key}", str(options[key])]
-    words += [word for pin in options.get("model_sha256", ()) for word in ("--model-sha256", pin)]
-    return shlex.join(words)
+def repeat_words(settings: Settings, call: Call) -> tuple[str, ...]:
+    """Words behind the model's of the command that repeats an audit: all but defaults."""
+    words: list[str] = []
+    for name, value in settings.model_dump(exclude_defaults=True).items():
+        flag = flag_of(Settings.model_fields[name])
+        if flag is not None:
+            words += said(flag, name, value)
+    for name, path in (("config", call.config), ("policy", call.policy)):
+        if path is not None:
+            words += [f"--{name}", str(path)]
+    words += [word for pin in call.model_sha256 for word in ("--model-sha256", pin)]
+    return tuple(words)
+
+
+def said(flag: Flag, name: str, value: Any) -> list[str]:
+    """A setting's value as words of the command line."""
+    option = flag.option(name)
+    match flag.kind:
+        case "pairs":
+            return [word for key, one in value.items() for word in (option, f"{key}={one}")]
+        case "either":
+            return [option if value else flag.negated(name)]
+        case "switch":
+            return [option]
+        case "numbers":
+            return [f"{option}={','.join(map(str, value))}"]
+        case "names":
+            return [f"{option}={joined(value)}"]
+        case "pixels":
+            return [option, size_words(value)]
+        case _:
+            return [option, str(value)]

@@ -161,15 +161,27 @@ LOSSES: dict[Loss, Callable[[Tensor, Tensor], tuple[float, Tensor]]] = {
 }
 
 
+class Solver(NamedTuple):
+    """How the minimum of a read-out's loss is looked for.
+
+    Attributes:
+        basis: That of the features, or of features like them: it decides how fast it is found.
+        start: Where to start, as from the minimum at another strength; None: at zero.
+        most: Largest number of steps.
+    """
+
+    basis: Basis
+    start: Readout | None = None
+    most: int = STEPS
+
+
 def fit(
     x: Tensor,
     labels: Tensor,
     classes: int,
     loss: Loss,
     strength: float,
-    basis: Basis | None = None,
-    start: Readout | None = None,
-    most: int = STEPS,
+    solver: Solver | None = None,
 ) -> Readout:
     """Learn a read-out.
 
@@ -179,16 +191,15 @@ def fit(
         classes: K.
         loss: "logistic" (one model of all classes), or "hinge" (each class against the rest).
         strength: C at 1,000 images.
-        basis: Of `x`, or of features like it: it decides how fast the minimum is found.
-        start: Where to start, as from the minimum at another strength.
-        most: Steps of the solver.
+        solver: How the minimum is looked for.
 
     Returns:
-        The minimum, or where the solver stood after `most` steps.
+        The minimum, or where the solver stood after its last step.
     """
     from scipy.optimize import minimize
 
-    basis = basis_of(x) if basis is None else basis
+    solver = solver or Solver(basis_of(x))
+    basis = solver.basis
     penalty = 1 / (1000 * strength)
     scale = (CURVATURE[loss] * basis.variance + penalty).rsqrt()
     width = x.shape[1]
@@ -213,8 +224,12 @@ def fit(
         value += penalty / 2 * float(inner.square().double().sum())
         return value, torch.cat([slope, total[:, None]], 1).double().cpu().numpy().ravel()
 
-    first = np.zeros(classes * (width + 1)) if start is None else packed(start, basis, scale)
-    options: Any = {"maxiter": most, "maxcor": 10, "ftol": 1e-8, "gtol": 1e-6}
+    first = (
+        np.zeros(classes * (width + 1))
+        if solver.start is None
+        else packed(solver.start, basis, scale)
+    )
+    options: Any = {"maxiter": solver.most, "maxcor": 10, "ftol": 1e-8, "gtol": 1e-6}
     found: Any = minimize(objective, first, jac=True, method="L-BFGS-B", options=options)
     inner, bias = unpacked(found.x)
     weight = inner if basis.directions is None else inner @ basis.directions.T
@@ -259,7 +274,9 @@ def choose(
     scores: dict[float, float] = {}
 
     def attempt(strength: float, start: Readout | None, most: int) -> None:
-        tried[strength] = fit(x[:kept], labels[:kept], classes, loss, strength, basis, start, most)
+        tried[strength] = fit(
+            x[:kept], labels[:kept], classes, loss, strength, Solver(basis, start, most)
+        )
         right = tried[strength].predict(x[kept:]) == labels[kept:]
         scores[strength] = float(right.double().mean())
 
@@ -278,7 +295,7 @@ def choose(
     ordered = sorted(scores)
     best = max(ordered, key=scores.__getitem__)  # of equals the first
     most = STEPS if best in strengths else last
-    found = fit(x, labels, classes, loss, best, basis, tried[best], most)
+    found = fit(x, labels, classes, loss, best, Solver(basis, tried[best], most))
     return ChosenReadout(found, tuple(ordered), tuple(scores[c] for c in ordered), edge)
 
 

@@ -1,57 +1,59 @@
 """From an audit to its run folder: words for the subject, the data and the provenance."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.checks.accuracy_gap.jobs import pictures as pictures_job
 from audit.evidence.case import NotMeasured
-from audit.inputs.settings import Settings
+from audit.inputs.call import Declared
 from audit.pipeline import first_screen as constant
 from audit.pipeline.audit import AuditResult
 from audit.pipeline.compose import document
 from audit.pipeline.provenance import about_data, about_subject, caveats, provenance
 from audit.pipeline.run_folder import all_measurements, picture_files, predictions_table, write_run
-from audit.policy.limits import Policy, resolved
+from audit.policy.limits import resolved
 from audit.record import Report
 
-if TYPE_CHECKING:
-    from audit.data.dataset import Dataset
-    from audit.model.checkpoint import Subject
+
+@dataclass(frozen=True)
+class Invocation:
+    """What a report says of the call itself.
+
+    Attributes:
+        command: Command that repeats the audit.
+        started: When the command began, in seconds since the epoch.
+        log: Lines for log.txt.
+        declared: What the user says of the model.
+        config: The settings as plain data, for config.yaml.
+        left_out: What a limit of time left out, in words.
+        caveats: What else this audit does not establish.
+    """
+
+    command: str
+    started: float
+    log: tuple[str, ...]
+    declared: Declared
+    config: Mapping[str, Any]
+    left_out: str = ""
+    caveats: tuple[str, ...] = ()
 
 
-def assemble(
-    found: AuditResult,
-    subject: "Subject",
-    dataset: "Dataset",
-    settings: Settings,
-    policy: Policy,
-    out: Path,
-    *,
-    command: str,
-    started: float,
-    log: Sequence[str],
-    left_out: str = "",
-    said: Sequence[str] = (),
-) -> Report:
+def assemble(found: AuditResult, invocation: Invocation, out: Path) -> Report:
     """Write the run folder and return the report.
 
     Args:
         found: The audit.
-        subject: What was audited.
-        dataset: On what.
-        settings: As resolved.
-        policy: That judged.
+        invocation: The call that it belongs to.
         out: The run folder, which must not exist.
-        command: That repeats the audit.
-        started: When the command began, in seconds since the epoch.
-        log: Lines for log.txt.
-        left_out: What a limit of time left out, in words.
-        said: What else this audit does not establish.
     """
+    subject, dataset = found.examined.subject, found.examined.experiment.dataset
+    assert subject is not None
+    said = invocation.declared
     captions, groups, pixels = pictures(found)
     files, words = picture_files(found.case, captions, groups, pixels)
     made = document(
@@ -59,19 +61,20 @@ def assemble(
         found.measurements,
         found.findings,
         found.crashed,
-        subject=about_subject(subject, settings),
-        data=about_data(found, dataset, settings),
-        provenance=provenance(found, subject, dataset, started),
-        command=command,
+        subject=about_subject(subject, said),
+        data=about_data(found, dataset, said),
+        provenance=provenance(found, subject, dataset, invocation.started),
+        command=invocation.command,
         pictures={"accuracy_gap": words},
-        caveats=[*caveats(found, subject, settings), *said],
+        caveats=[*caveats(found, subject, said), *invocation.caveats],
     )
+    left_out = invocation.left_out
     marks = [mark for mark in (constant.mark(found.case), made.watermark, left_out) if mark]
     report = Report(
         document=made.model_copy(update={"watermark": "; ".join(marks)}),
         measurements=all_measurements(found.measurements),
         findings=found.findings,
-        policy=resolved(policy),
+        policy=resolved(found.policy),
     )
     write_run(
         out,
@@ -79,11 +82,11 @@ def assemble(
         predictions_csv=predictions_table(found.case, dataset.eval.paths),
         pictures=files,
         config={
-            **settings.model_dump(mode="json"),
+            **invocation.config,
             "profile_fields": found.setup.profile.model_dump(mode="json"),
             "left_out": left_out,
         },
-        log=log,
+        log=invocation.log,
     )
     return report
 

@@ -3,37 +3,29 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from audit import checks
 from audit.baselines.device import PROCESSOR
 from audit.checks import Check
 from audit.core.errors import AuditError
-from audit.core.progress import Progress
 from audit.core.workers import worker_count
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
-from audit.evidence.context import JobContext, PixelCache
-from audit.evidence.decide import set_up
+from audit.evidence.context import JobContext
+from audit.evidence.examine import Examined, set_up
 from audit.evidence.profile import Profile
 from audit.evidence.setup import Setup
-from audit.inputs.data import others
 from audit.inputs.fitted_nulls import TrainedNulls
 from audit.jobs.execute import execute
 from audit.jobs.job import Job, merged
 from audit.jobs.scheduler import JobResults
-from audit.jobs.store import Store, default_cache
+from audit.jobs.store import default_cache
 from audit.pipeline.reference import NAME as REFERENCE
 from audit.pipeline.reference import Reference, digests, measured_against, require_same_data
+from audit.pipeline.workspace import Workspace
 from audit.policy.judge import judge
 from audit.policy.limits import Policy
 from audit.record import Finding, Measurement
-
-if TYPE_CHECKING:
-    import torch
-
-    from audit.data.dataset import Dataset
-    from audit.model.checkpoint import Subject
 
 
 @dataclass(frozen=True)
@@ -41,6 +33,8 @@ class AuditResult:
     """What an audit found, before it is put into words.
 
     Attributes:
+        examined: The model and its data.
+        policy: The limits that judged.
         setup: What was measured.
         measurements: By check, in report order.
         findings: One a limit of the policy.
@@ -54,6 +48,8 @@ class AuditResult:
         size: How many processes did jobs side by side.
     """
 
+    examined: Examined
+    policy: Policy
     setup: Setup
     measurements: dict[str, list[Measurement]]
     findings: tuple[Finding, ...]
@@ -68,80 +64,50 @@ class AuditResult:
 
 
 def audit(
-    subject: "Subject",
-    dataset: "Dataset",
+    examined: Examined,
     profile: Profile,
     policy: Policy,
+    workspace: Workspace,
     *,
-    store: Store,
-    seed: int = 0,
-    progress: Progress | None = None,
     fitted: TrainedNulls | None = None,
-    classes: tuple[str, ...] | None = None,
-    decoded: PixelCache | None = None,
     reference: Reference | None = None,
-    check_preprocessing: bool = False,
-    beside: "Mapping[str, Dataset] | None" = None,
-    names: Mapping[str, str] | None = None,
-    transfer_classes: tuple[str, ...] = (),
-    device: "torch.device | None" = None,
 ) -> AuditResult:
     """Audit one model on one data set.
 
     Args:
-        subject: From `audit.model.load_subject`.
-        dataset: With its training split, unless nulls are given.
+        examined: Model and data, from `audit.evidence.examine`; with its training split, unless
+            nulls are given.
         profile: How much is measured.
         policy: The limits.
-        store: Where results of jobs are kept.
-        seed: Of everything random.
-        progress: Told what happens.
+        workspace: Where the work is done.
         fitted: Nulls from a folder; they, their profile and seed must fit
             (`audit.inputs.null_fit_check`).
-        classes: Names in the order of the subject's outputs, if neither the checkpoint knows them
-            nor the data have them in this order.
-        decoded: Images as nulls see them, to share between audits of the same data.
         reference: A stored run that limits are relative to.
-        check_preprocessing: Whether other preprocessing is tried on training images.
-        beside: Data sets beside the audited one, by use: "probe", "transfer".
-        names: Their names for people.
-        transfer_classes: The half of the classes that is A in the transfer experiment.
-        device: That networks run on; the processor by default.
 
     Raises:
-        AuditError: If model and data do not fit together, the images are too small, the reference
-            run was made on other data, or the device computes something else.
+        AuditError: If the reference run was made on other data, or the device computes something
+            else.
     """
-    started, progress = time.monotonic(), progress or Progress(quiet=True)
+    started, progress = time.monotonic(), workspace.progress
+    dataset = examined.experiment.dataset
     if reference is not None:
         require_same_data(digests(dataset), reference)
-    given = fitted.manifest.training if fitted else None
-    setup, cuts = set_up(
-        subject,
-        dataset,
-        profile,
-        seed,
-        given=given,
-        classes=classes,
-        check_preprocessing=check_preprocessing,
-        others=others(beside or {}, dataset, names or {}),
-        transfer_classes=transfer_classes,
-    )
+    setup = set_up(examined, profile)
     context = JobContext(
         dataset,
-        subject,
+        examined.subject,
         setup,
-        cuts={cut.name: cuts[cut.name] for cut in setup.cuts},
-        decoded={} if decoded is None else decoded,
-        others=dict(beside or {}),
-        all_cuts=cuts,
-        device=device or PROCESSOR,
+        cuts={cut.name: examined.cuts[cut.name] for cut in setup.cuts},
+        decoded=workspace.decoded,
+        others=dict(examined.experiment.extra),
+        all_cuts=examined.cuts,
+        device=workspace.device or PROCESSOR,
     )
     context.require_device()
     jobs = all_jobs(setup)
     given_outcomes = fitted.outcomes if fitted else None
     size = worker_count(context.device, setup.pixels)
-    done = execute(jobs, context, store, progress, checks.kinds(), given_outcomes, size)
+    done = execute(jobs, context, workspace.store, progress, checks.kinds(), given_outcomes, size)
     case = make_case(setup, done)
     measurements, crashed = {}, {}
     for check in checks.ALL:
@@ -156,7 +122,19 @@ def audit(
     seconds = time.monotonic() - started
     ran_on = str(context.device)
     return AuditResult(
-        setup, measurements, findings, crashed, done, jobs, case, seconds, fitted, ran_on, size
+        examined=examined,
+        policy=policy,
+        setup=setup,
+        measurements=measurements,
+        findings=findings,
+        crashed=crashed,
+        done=done,
+        jobs=jobs,
+        case=case,
+        seconds=seconds,
+        fitted=fitted,
+        device=ran_on,
+        size=size,
     )
 
 

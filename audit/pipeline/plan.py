@@ -6,7 +6,6 @@ of one image through the smallest kind of null; it is timed for a null and for t
 doubled budgets of inadequate nulls, other processes and slow disks are not in it.
 """
 
-import re
 from collections.abc import Callable, Sequence
 
 from audit import baselines, checks
@@ -18,15 +17,10 @@ from audit.jobs.job import Job, longest_chains
 from audit.jobs.kind import kinds_in
 from audit.pipeline.speed import Speed
 from audit.reports.document import FrozenModel
-from audit.reports.text import visible
 
 ORDER = ("fit", "choose", "transfer", "split_base", "split_network")  # the expensive ones first
 
 OF_MODEL = frozenset({"subject", "network"})  # parameters of jobs that need the model
-
-LARGEST_FIRST = ("full", "default", "quick")
-
-UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 class PlannedKind(FrozenModel):
@@ -195,19 +189,3 @@ def left_out(taken: Profile, larger: Profile) -> str:
         elif isinstance(theirs, int) and not isinstance(theirs, bool) and ours < theirs:
             said.append(f"{text.format(theirs)} (here {ours:,})")
     return f"left out, compared with the {larger.name} profile: {', '.join(said) or 'nothing'}"
-
-
-def parse_time(text: str) -> float:
-    """Seconds of "90s", "30m", "2h" or "1h30m".
-
-    Raises:
-        AuditError: CONFIG_INVALID.
-    """
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not parts or "".join(a + b for a, b in parts) != text.strip():
-        raise AuditError(
-            "CONFIG_INVALID",
-            f"--max-time needs a time such as 90s, 30m or 2h, but got '{visible(text, 40)}'. "
-            "Write a number and its unit.",
-        )
-    return sum(float(number) * UNITS[unit] for number, unit in parts)

@@ -9,10 +9,10 @@ from audit.core.sizes import flag, in_words, shown
 from audit.core.version import __version__
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import NotMeasured
+from audit.inputs.call import Declared
 from audit.inputs.data import described as others_described
 from audit.inputs.model import described as preprocessing_words
 from audit.inputs.null_fit_check import described
-from audit.inputs.settings import Settings
 from audit.pipeline.audit import AuditResult, stage_seconds
 from audit.pipeline.reference import digests
 from audit.pipeline.run_folder import (
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
 
 
-def about_subject(subject: "Subject", settings: Settings) -> dict[str, str]:
+def about_subject(subject: "Subject", settings: Declared) -> dict[str, str]:
     """What was audited."""
     parameters = sum(p.numel() for p in subject.model.parameters())
     return {
@@ -35,14 +35,14 @@ def about_subject(subject: "Subject", settings: Settings) -> dict[str, str]:
         "container": subject.container,
         "weights": "; ".join((subject.weights, *subject.beside)),
         "parameters": f"{parameters:,}",
-        "input": preprocessing_words(subject, settings),
+        "input": preprocessing_words(subject, settings.preprocessing),
         "SHA-256 of the file": subject.file_digest,
         "SHA-256 of the weights": subject.weights_digest,
         "pre-trained on other data": pretrained(subject, settings),
     }
 
 
-def pretrained(subject: "Subject", settings: Settings) -> str:
+def pretrained(subject: "Subject", settings: Declared) -> str:
     """What is known of it: the user's word before the checkpoint's."""
     if settings.pretrained_on != "unknown":
         return "no" if settings.pretrained_on == "none" else settings.pretrained_on
@@ -51,7 +51,7 @@ def pretrained(subject: "Subject", settings: Settings) -> str:
     )
 
 
-def about_data(found: AuditResult, dataset: "Dataset", settings: Settings) -> dict[str, str]:
+def about_data(found: AuditResult, dataset: "Dataset", settings: Declared) -> dict[str, str]:
     """On what it was audited."""
     setup = found.setup
     classes = ", ".join(setup.classes[:12]) + (" …" if len(setup.classes) > 12 else "")
@@ -183,7 +183,7 @@ def after_diverging(chosen: Mapping[str, Any]) -> str:
     return f" (a tenth of {rate:g}, at which it diverged)" if rate else ""
 
 
-def caveats(found: AuditResult, subject: "Subject", settings: Settings) -> list[str]:
+def caveats(found: AuditResult, subject: "Subject", settings: Declared) -> list[str]:
     """What this audit in particular does not establish."""
     said = []
     if settings.evaluation_chose_subject != "no":

@@ -1,217 +1,159 @@
 """One call of the command line: one model or several, on the same data, with the same nulls."""
 
 import secrets
+import shlex
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from audit import checks
-from audit.core.errors import AuditError
 from audit.core.progress import Progress
-from audit.core.threads import set_threads
-from audit.inputs.classes import known_classes, output_classes
-from audit.inputs.data import load_data, load_others, names_of
-from audit.inputs.model import load_decided, require_unchanged
-from audit.inputs.repeat import repeat_command
-from audit.inputs.settings import Settings, chosen_policy, chosen_profile
+from audit.evidence.profile import Profile
+from audit.inputs.call import Call
+from audit.inputs.load import Inputs, examine_model, load
+from audit.inputs.model import require_unchanged
+from audit.inputs.settings import Settings
 from audit.jobs.folders import claim_folder
-from audit.model.files.digest import require_pinned
-from audit.pipeline.batch import Batch
-from audit.pipeline.profile_choice import fixed_profile, parse_limit, profile_for, seed_of
-from audit.pipeline.reference import needed_reference
+from audit.jobs.store import Store, default_cache
+from audit.pipeline.profile_choice import profile_for
+from audit.pipeline.reference import Reference, needed_reference
+from audit.pipeline.workspace import Workspace
 from audit.record import Report
-from audit.reports.text import visible
 
 if TYPE_CHECKING:
-    from audit.data.dataset import Dataset
+    from audit.evidence.examine import Examined
     from audit.model.checkpoint import Subject
 
+Name = Callable[["Subject"], Path]  # the run folder of a model
 
-def open_batch(
-    settings: Settings,
-    options: dict[str, Any],
-    progress: Progress,
-    models: int = 1,
-    *,
-    writing: bool = True,
-) -> Batch:
+
+@dataclass
+class Session:
+    """What the audits of one call share, and what the first of them settles for the others.
+
+    Attributes:
+        inputs: All that the call names.
+        reference: Run that limits are relative to.
+        workspace: Where the work is done.
+        models: Number of models that are audited.
+        began: When the call began, in seconds since the epoch; 0 once an audit has counted it.
+        profile: The profile, once it is chosen.
+        left_out: What a limit of time left out, in words.
+    """
+
+    inputs: Inputs
+    reference: Reference | None
+    workspace: Workspace
+    models: int = 1
+    began: float = 0.0
+    profile: Profile | None = None
+    left_out: str = ""
+
+
+def open_session(
+    settings: Settings, call: Call, progress: Progress, models: int = 1, *, writing: bool = True
+) -> Session:
     """Read and check all that does not depend on a model.
 
     Args:
         settings: As resolved.
-        options: `policy`, `threads`, `no_cache`, `cache` of this call, perhaps `model_sha256` and
-            `device`.
-        progress: Told what happens.
-        models: How many will be audited.
+        call: The other options.
+        progress: Receives messages.
+        models: Number of models that will be audited.
         writing: Whether a cache that does not exist is made.
 
     Raises:
         AuditError: If policy, reference run, nulls, device or cache cannot be used.
     """
     began = time.time()
-    policy = chosen_policy(settings, options["policy"], checks.vocabulary())
-    reference = needed_reference(settings.reference, policy, settings.location("reference"))
-    chosen_profile(settings)
-    if settings.max_time is not None:
-        parse_limit(settings)  # refuses nonsense before any work
-    set_threads(options["threads"])
-    from audit.inputs.device import device_for, resolve_precision
-    from audit.inputs.fitted_nulls import read_nulls
-    from audit.jobs.store import Store, default_cache
-
-    device = device_for(options, progress)
-    with settings.locate_errors("nulls", "NULLS_"):
-        fitted = None if settings.nulls is None else read_nulls(settings.nulls)
-    if fitted is None:
-        settings = resolve_precision(settings, device, progress)
-    root = None if options["no_cache"] else options["cache"] or default_cache()
-    store = Store(root if writing or (root is not None and root.is_dir()) else None)
-    pins = options.get("model_sha256", ())
-    batch = Batch(settings, policy, reference, store, fitted, progress, models)
-    batch.pins, batch.began, batch.device = pins, began, device
-    fixed_profile(batch)
-    return batch
+    inputs = load(settings, call, progress, checks.vocabulary())
+    reference = needed_reference(inputs.reference, inputs.policy, inputs.reference_place)
+    workspace = Workspace(store_of(call, writing=writing), progress, inputs.device)
+    return Session(inputs, reference, workspace, models, began)
 
 
-def audit_one(
-    batch: Batch, path: Path, *, command: str, out: Callable[["Subject"], Path]
-) -> tuple[Report, Path]:
-    """Load, audit, judge and write; see `audit.run` for the flow.
+def store_of(call: Call, *, writing: bool = True) -> Store:
+    """The cache that a call names; one that does not exist is only made for writing."""
+    root = None if call.no_cache else call.cache or default_cache()
+    return Store(root if writing or (root is not None and root.is_dir()) else None)
+
+
+def audit_one(session: Session, path: Path, *, out: Name, command: str = "") -> tuple[Report, Path]:
+    """Load, audit, judge and write; see `audit.pipeline.audit` for the flow.
 
     Args:
-        batch: What it shares with others.
+        session: What it shares with others.
         path: The model.
-        command: That repeats the audit.
         out: Names the new run folder.
+        command: Command that repeats the audit, where it is not one of this model and the settings.
 
     Returns:
         The report and its folder.
     """
-    started, batch.began = batch.began or time.time(), 0.0
-    from audit.pipeline.assemble import assemble
+    started, session.began = session.began or time.time(), 0.0
+    from audit.pipeline.assemble import Invocation, assemble
     from audit.pipeline.audit import audit
 
-    first_line = len(batch.progress.lines)
-    batch.progress.say(f"reading {visible(str(path))}")
-    subject = load_decided(path, batch.settings, batch.progress, lambda s: labelled(batch, s))
-    require_pinned(subject.name, subject.file_digest, batch.pins)
-    with batch.settings.locate_errors("nulls", "NULLS_"):
-        dataset, classes, said = data_for(batch, subject)
-    folder = out(subject)
+    inputs, workspace = session.inputs, session.workspace
+    first_line = len(workspace.progress.lines)
+    examined = examine_model(inputs, path, workspace.progress)
+    assert examined.subject is not None
+    folder = out(examined.subject)
     claim_folder(folder)
-    profile = profile_for(batch, subject, dataset, classes)
     found = audit(
-        subject,
-        dataset,
-        profile,
-        batch.policy,
-        store=batch.store,
-        seed=seed_of(batch),
-        progress=batch.progress,
-        fitted=batch.fitted,
-        classes=classes,
-        decoded=batch.decoded,
-        reference=batch.reference,
-        check_preprocessing=batch.settings.check_preprocessing,
-        beside=batch.beside,
-        names=names_of(batch.settings),
-        transfer_classes=batch.settings.transfer_classes,
-        device=batch.device,
+        examined,
+        profile_for(session, examined),
+        inputs.policy,
+        workspace,
+        fitted=inputs.fitted,
+        reference=session.reference,
     )
-    require_unchanged(subject)
-    dataset.eval.require_unchanged()
-    report = assemble(
-        found,
-        subject,
-        dataset,
-        batch.settings,
-        batch.policy,
-        folder,
-        command=command,
+    require_unchanged(examined.subject)
+    examined.experiment.dataset.eval.require_unchanged()
+    invocation = Invocation(
+        command=command or shlex.join(["audit", str(path), *inputs.repeat]),
         started=started,
-        log=batch.progress.lines[first_line:],
-        left_out=batch.left_out,
-        said=said,
+        log=tuple(workspace.progress.lines[first_line:]),
+        declared=inputs.declared,
+        config=inputs.config,
+        left_out=session.left_out,
+        caveats=null_caveats(inputs, examined),
     )
-    return report, folder
+    return assemble(found, invocation, folder), folder
 
 
-def data_for(batch: Batch, subject: "Subject") -> "tuple[Dataset, tuple[str, ...], list[str]]":
-    """The data, the order of the subject's outputs, and what the report should say of the nulls.
+def null_caveats(inputs: Inputs, examined: "Examined") -> tuple[str, ...]:
+    """What the report should say of nulls from a folder."""
+    if inputs.fitted is None or examined.subject is None:
+        return ()
+    from audit.inputs.null_fit_check import caveats
 
-    Raises:
-        AuditError: If the data cannot be used, or do not fit the model or the nulls.
-    """
-    settings, fitted = batch.settings, batch.fitted
-    named = known_classes(settings, subject)
-    if fitted is not None:
-        from audit.inputs.null_fit_check import other_classes, require_classes, require_images
-
-        require_classes(fitted, subject, named)
-        try:
-            dataset = batch.dataset or load_data(
-                settings, fitted.manifest.training.classes, training=False
-            )
-        except AuditError as error:
-            if error.reason != "DATA_CLASS_MISMATCH":
-                raise
-            detail = str(error).partition(", but ")[2].partition(". ")[0]
-            raise other_classes(detail) from None
-        said = require_images(fitted, subject, dataset)
-        keep(batch, dataset)
-    else:
-        dataset, said = labelled(batch, subject), []
-    train = f"{len(dataset.train):,} training and " if dataset.train else ""
-    batch.progress.say(
-        f"{subject.spec.architecture} ({subject.container}); {train}{len(dataset.eval):,} "
-        f"evaluation images of {len(dataset.classes)} classes"
-    )
-    return dataset, output_classes(settings, subject, dataset), said
-
-
-def labelled(batch: Batch, subject: "Subject") -> "Dataset":
-    """The data, loaded for the first model: where it names its classes, labels are in its order."""
-    if batch.dataset is None:
-        keep(batch, load_data(batch.settings, known_classes(batch.settings, subject)))
-    assert batch.dataset is not None
-    return batch.dataset
-
-
-def keep(batch: Batch, dataset: "Dataset") -> None:
-    """Let all models of the call share the data, and those beside them."""
-    if batch.dataset is None:
-        batch.beside = load_others(batch.settings)
-        batch.dataset = dataset
+    return tuple(caveats(inputs.fitted, examined.subject))
 
 
 USUAL = Path("audit-runs")  # where reports go unless --out says otherwise
 
 
 def audit_files(
-    model_path: Path,
-    settings: Settings,
-    options: dict[str, Any],
-    *,
-    progress: Progress,
-    command: str = "",
+    model_path: Path, settings: Settings, call: Call, *, progress: Progress, command: str = ""
 ) -> tuple[Report, Path]:
     """Audit one model.
 
     Args:
         model_path: A checkpoint.
         settings: As resolved.
-        options: Of this call.
-        progress: Told what happens.
-        command: That repeats the audit, where it is not one of this model and these settings.
+        call: The other options.
+        progress: Receives messages.
+        command: Command that repeats the audit, where it is not one of this model and the settings.
 
     Returns:
         The report and its folder.
     """
-    claim_folder(options["out"] or USUAL / secrets.token_hex(8))
-    batch = open_batch(settings, options, progress)
-    command = command or repeat_command(model_path, batch.settings, options)
-    return audit_one(batch, model_path, command=command, out=lambda s: options["out"] or named(s))
+    claim_folder(call.out or USUAL / secrets.token_hex(8))
+    session = open_session(settings, call, progress)
+    return audit_one(session, model_path, out=lambda s: call.out or named(s), command=command)
 
 
 def named(subject: "Subject") -> Path:

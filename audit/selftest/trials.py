@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from audit import checks
 from audit.core.errors import AuditError
 from audit.core.workers import WorkerChannel, WorkerDiedError, WorkerPool
 from audit.jobs.store import Store
-from audit.pipeline.audit import audit
-from audit.policy.limits import default_policy
 from audit.selftest.bench import Fixtures, Scale
-from audit.selftest.cases import SelftestCase
+from audit.selftest.cases import SelftestCase, Trial
 from audit.selftest.expectations import SelftestResult
+
+Audit = Callable[[Trial, Store, int], SelftestResult]  # of what was made, with a store and a seed
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,7 @@ def run_cases(
     scale: Scale,
     seed: int,
     say: Callable[[str], None],
+    audit: Audit,
     size: int = 1,
 ) -> Iterator[Row]:
     """Audit every case; data, models and trained nulls are shared, and gone afterwards.
@@ -57,7 +57,8 @@ def run_cases(
         cases: In this order, where they are not audited side by side.
         scale: How large they are.
         seed: Of everything random.
-        say: Told what begins.
+        say: Receives what begins.
+        audit: Audits what a case makes, under the default policy.
         size: How many processes audit cases of different data side by side.
 
     Yields:
@@ -67,15 +68,16 @@ def run_cases(
         bench, store = Fixtures(scale, seed, Path(name)), Store(Path(name) / "cache")
         if size == 1 or len({case.data for case in cases}) == 1:
             for case in cases:
-                yield audited(case, bench, store, say)
+                yield audited(case, bench, store, audit, say)
         else:
-            yield from side_by_side(cases, bench, store, say, WorkerPool(size))
+            yield from side_by_side(cases, bench, store, audit, say, WorkerPool(size))
 
 
 def side_by_side(
     cases: Sequence[SelftestCase],
     bench: Fixtures,
     store: Store,
+    audit: Audit,
     say: Callable[[str], None],
     pool: WorkerPool,
 ) -> Iterator[Row]:
@@ -87,9 +89,9 @@ def side_by_side(
             while groups and pool.has_capacity:
                 group = groups.pop(0)
                 try:
-                    pool.start(group[0].data, partial(told, group, bench, store))
+                    pool.start(group[0].data, partial(told, group, bench, store, audit))
                 except OSError:  # the system does not allow another process
-                    yield from (audited(case, bench, store, say) for case in group)
+                    yield from (audited(case, bench, store, audit, say) for case in group)
             if not pool.children:
                 break
             name, message = pool.wait()
@@ -107,36 +109,25 @@ def side_by_side(
         pool.close()
 
 
-def told(cases: Sequence[SelftestCase], bench: Fixtures, store: Store, tell: WorkerChannel) -> None:
+def told(
+    cases: Sequence[SelftestCase], bench: Fixtures, store: Store, audit: Audit, tell: WorkerChannel
+) -> None:
     """Audit cases in a child: what begins and what was found are messages."""
     for case in cases:
-        tell(audited(case, bench, store, tell))
+        tell(audited(case, bench, store, audit, tell))
 
 
-def audited(case: SelftestCase, bench: Fixtures, store: Store, say: Callable[[str], None]) -> Row:
+def audited(
+    case: SelftestCase, bench: Fixtures, store: Store, audit: Audit, say: Callable[[str], None]
+) -> Row:
     """Make and audit one case."""
     say(f"{case.letter}: {case.planted}")
     started = time.monotonic()
     expected = tuple(e.words for e in case.expected)
     try:
-        result = tried(case, bench, store)
+        result = audit(case.make(bench), store, bench.seed)
         seen = [e.look(result) for e in case.expected]
     except Exception as error:  # one case must not take the others with it
         seen = [(False, f"{type(error).__name__}: {error}")] * len(expected)
     found, right = tuple(words for _, words in seen), tuple(yes for yes, _ in seen)
     return Row(case.letter, case.planted, expected, found, right, time.monotonic() - started)
-
-
-def tried(case: SelftestCase, bench: Fixtures, store: Store) -> SelftestResult:
-    """Audit one case under the default policy."""
-    trial = case.make(bench)
-    done = audit(
-        trial.subject,
-        trial.dataset,
-        trial.profile,
-        default_policy(checks.vocabulary()),
-        store=store,
-        seed=bench.seed,
-    )
-    measurements = [m for found in done.measurements.values() for m in found]
-    return SelftestResult.of(done.findings, measurements, done.crashed)

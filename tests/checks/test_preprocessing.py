@@ -19,6 +19,7 @@ from audit.evidence.context import JobContext
 from audit.evidence.profile import profile
 from audit.evidence.setup import Setup
 from audit.evidence.shared_jobs import train_facts
+from audit.inputs.load import declared
 from audit.inputs.model import described, overridden
 from audit.inputs.settings import Settings
 from audit.jobs.store import Outcome
@@ -130,7 +131,7 @@ def test_what_is_given_wins_and_is_shown(model):
     assert (view.mean, view.crop_pct, view.interpolation) == ((0.25,), 0.5, "bicubic")
     subject = load_model(model, Settings(interpolation="bilinear"))
     assert repr(view) != repr(subject.preprocessing)  # which names the jobs of the subject
-    words = described(load_model(model, settings), settings)
+    words = described(load_model(model, settings), declared(settings).preprocessing)
     assert words.startswith("1 x 16 x 16, crop 0.5 (given), cut at the centre (timm's), bicubic")
     assert "mean (0.25) (given)" in words
     assert words.endswith("(checkpoint's)")
@@ -164,9 +165,10 @@ def test_nonsense_is_refused(flags, command, model, data, capsys):
 
 def test_the_command_repeats_them():
     from audit.commands.options import Numbers
-    from audit.inputs.repeat import repeat_command
+    from audit.inputs.call import Call
+    from audit.inputs.repeat import repeat_words
 
     settings = Settings(mean=(0.1, 0.2, 0.3), crop_pct=0.9, check_preprocessing=True)
-    words = repeat_command("m.pt", settings, {"config": None, "policy": None})
-    assert words == "audit m.pt --mean=0.1,0.2,0.3 --crop-pct 0.9 --check-preprocessing"
+    words = " ".join(repeat_words(settings, Call()))
+    assert words == "--mean=0.1,0.2,0.3 --crop-pct 0.9 --check-preprocessing"
     assert Numbers().convert("0.1,0.2 0.3", None, None) == (0.1, 0.2, 0.3)

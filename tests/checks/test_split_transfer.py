@@ -22,7 +22,7 @@ from audit.data.idx import array_split
 from audit.evidence.case import Case
 from audit.evidence.class_split import classes_of_a
 from audit.evidence.context import JobContext
-from audit.evidence.decide import set_up
+from audit.evidence.examine import Experiment, examine, set_up
 from audit.evidence.profile import profile
 from audit.jobs.execute import execute
 from audit.jobs.job import merged
@@ -74,11 +74,8 @@ def subject(seed=9):
 
 def opened(dataset, others=None, **more):
     """Setup and context of an audit."""
-    from audit.inputs.data import others as words
-
-    setup, cuts = set_up(
-        subject(), dataset, PROFILE, 0, others=words(others or {}, dataset, {}), **more
-    )
+    examined = examine(subject(), Experiment(dataset, extra=others or {}, **more))
+    setup, cuts = set_up(examined, PROFILE), examined.cuts
     context = JobContext(dataset, subject(), setup, cuts, others=others or {}, all_cuts=cuts)
     return setup, context
 
@@ -120,10 +117,8 @@ def test_two_kinds_of_b_are_refused(dataset):
 
 
 def test_another_checkpoint_finds_all_of_it_in_the_store(dataset):
-    made = [
-        set_up(subject(seed), dataset, PROFILE, 0, transfer_classes=("upper", "bright"))[0]
-        for seed in (9, 10)
-    ]
+    asked = Experiment(dataset, transfer_classes=("upper", "bright"))
+    made = [set_up(examine(subject(seed), asked), PROFILE) for seed in (9, 10)]
     keys = [
         {job.key for job in split_transfer.needs(setup) if job.kind.startswith("split")}
         for setup in made

@@ -1,7 +1,6 @@
 """Squares and rectangles: how a size is given, what a model and its nulls then see."""
 
 import argparse
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -91,11 +90,12 @@ def test_settings_take_sizes(tmp_path, data, model, command, capsys):
 
 
 def test_variables_and_the_command_that_repeats_an_audit(monkeypatch, tall, tmp_path, command):
-    from audit.inputs.repeat import repeat_command
+    from audit.inputs.call import Call
+    from audit.inputs.repeat import repeat_words
 
     settings = Settings(img_size=(256, 128), crop_mode="squash")
-    words = repeat_command(Path("m.pt"), settings, {"config": None, "policy": None})
-    assert words == "audit m.pt --img-size 256x128 --crop-mode squash"
+    words = " ".join(repeat_words(settings, Call()))
+    assert words == "--img-size 256x128 --crop-mode squash"
     monkeypatch.setenv("AUDIT_IMG_SIZE", "24x16")
     monkeypatch.setenv("AUDIT_CROP_MODE", "squash")
     assert command("plan", "--data", tall, "--cache", tmp_path / "c", "--quick") == 0

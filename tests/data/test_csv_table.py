@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from audit.core.errors import AuditError
-from audit.data.csv_table import in_order
+from audit.data.class_order import in_order
 from audit.data.load import load_dataset
 from audit.inputs.classes import output_classes
-from audit.inputs.settings import Settings
 from tests.samples.images import cats_and_dogs
 
 HEAD = "path,label,split\n"
@@ -72,11 +71,11 @@ def test_numbers_are_the_order_of_the_outputs_and_other_mixtures_are_asked_for(f
     subject = type("Subject", (), {"class_names": None, "natural_order": True})()
     data = load_dataset(table(folder, *rows))
 
-    assert output_classes(Settings(), subject, data) == ("9", "10")
+    assert output_classes(None, subject, data) == ("9", "10")
     rows = [row.replace(",9", ",c9").replace(",10", ",c10") for row in rows]
     data = load_dataset(table(folder, *rows))
     with pytest.raises(AuditError, match="these labels sort differently"):
-        output_classes(Settings(), subject, data)
+        output_classes(None, subject, data)
 
 
 @pytest.mark.parametrize(("row", "reason", "words"), [

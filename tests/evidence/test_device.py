@@ -18,8 +18,8 @@ from audit.core.progress import Progress
 from audit.data.load import load_dataset
 from audit.evidence import shared_jobs as requests
 from audit.evidence.context import JobContext
-from audit.evidence.decide import set_up
 from audit.evidence.device import on_device, require_agreement, require_learning
+from audit.evidence.examine import Experiment, examine, set_up
 from audit.evidence.profile import PROFILES
 from audit.inputs import device as devices
 from audit.inputs.device import chosen_device, has_amx
@@ -103,7 +103,8 @@ def test_what_lies_behind_a_cut_learns_there(frozen):
 @apart
 def test_the_model_runs_there(data, model):
     dataset, subject = load_dataset(data), load_subject(model)
-    setup, cuts = set_up(subject, dataset, PROFILES["quick"], 0)
+    examined = examine(subject, Experiment(dataset))
+    setup, cuts = set_up(examined, PROFILES["quick"]), examined.cuts
     here = JobContext(dataset, subject, setup, cuts, all_cuts=cuts)
     jobs = [requests.subject_outputs(setup), id_requests.of_subject(setup, untrained=False)]
     with accelerator() as there:
@@ -222,7 +223,7 @@ def test_a_gpu_that_is_left_idle_is_named(gpu, device, said, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     progress = Progress(quiet=True)
-    assert devices.device_for({"device": device}, progress).type == device
+    assert devices.device_for(device, progress).type == device
     assert any("--device cuda" in line for line in progress.lines) == said
 
 

@@ -10,7 +10,7 @@ from audit.checks.dimension.run_profile import id_profile
 from audit.data.load import load_dataset
 from audit.evidence import shared_jobs as requests
 from audit.evidence.context import JobContext
-from audit.evidence.decide import set_up
+from audit.evidence.examine import Experiment, examine, set_up
 from audit.evidence.fit_null import build, restore
 from audit.evidence.outputs import null_outputs, subject_outputs
 from audit.evidence.profile import PROFILES
@@ -21,7 +21,8 @@ from audit.model.checkpoint import load_subject
 @pytest.fixture(scope="module")
 def context(model, data):
     dataset, subject = load_dataset(data), load_subject(model)
-    setup, cuts = set_up(subject, dataset, PROFILES["quick"], 0)
+    examined = examine(subject, Experiment(dataset))
+    setup, cuts = set_up(examined, PROFILES["quick"]), examined.cuts
     return JobContext(dataset, subject, setup, cuts)
 
 

@@ -121,7 +121,7 @@ def test_a_place_that_takes_no_report_is_said_before_any_work(
     words, models, model, command, capsys, monkeypatch
 ):
     monkeypatch.setattr("audit.jobs.folders.tempfile.mkdtemp", full)
-    monkeypatch.setattr("audit.commands.run.open_batch", lambda *_, **__: pytest.fail("work"))
+    monkeypatch.setattr("audit.commands.run.open_session", lambda *_, **__: pytest.fail("work"))
     code = command(*[model] * models, "--data", "nowhere", *words)
     assert_refused(code, capsys.readouterr().err, ("OUT_UNUSABLE",))
 

@@ -5,9 +5,11 @@ import os
 import pytest
 from PIL import Image
 
+from audit.core.errors import AuditError
 from audit.data import decode
 from audit.data.images import decode_bytes, quiet_pillow
 from audit.data.load import load_dataset
+from audit.inputs.classes import output_classes
 from tests.hostile.test_checkpoints import assert_refused
 from tests.samples.hostile_folders import CASES
 from tests.samples.images import cats_and_dogs, noise, refusal
@@ -86,7 +88,8 @@ def test_a_hidden_folder_of_images_is_no_class_and_is_named(tmp_path, model, com
 
     assert load_dataset(data).classes == ("dog", "eel")
     assert load_dataset(data).skipped == ("train/.cat", "eval/.cat")
-    assert "no classes: '.cat')" in refusal(data, classes=(".cat", "dog", "eel"))[1]
+    with pytest.raises(AuditError, match=r"no classes: '.cat'\)"):
+        output_classes((".cat", "dog", "eel"), None, load_dataset(data))
     assert command(model, "--data", data, "--threads", 1, "-q", "--no-cache") == 2
     told = capsys.readouterr().err
     assert "MODEL_CLASS_MISMATCH" in told

@@ -10,19 +10,18 @@ import pytest
 import torch
 
 from audit import checks
-from audit.api import load_policy
 from audit.baselines.train import Diverged, Recipe, predict, train
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.data import decoder_pool as apart
+from audit.inputs.call import Call
 from audit.inputs.model import file_digest, require_unchanged
 from audit.inputs.settings import Settings
 from audit.jobs.execute import execute
 from audit.jobs.store import Store
 from audit.pipeline import provenance as assemble
-from audit.pipeline.batch import Batch
 from audit.pipeline.run_folder import write_run
-from audit.pipeline.session import audit_one
+from audit.pipeline.session import audit_one, open_session
 from audit.runs.report import load_report
 from tests.baselines.test_train import images, network
 from tests.data.test_decoder_pool import PLAIN, SMALL, boot, packed  # noqa: F401 - a fixture
@@ -62,10 +61,10 @@ def test_what_is_overwritten_while_measured_is_no_verdict(what, model, data, tmp
     monkeypatch.setattr(
         "audit.pipeline.assemble.assemble", lambda *_, **__: pytest.fail("a verdict")
     )
-    batch = Batch(Settings(data=folder, profile="quick"), load_policy(), None, Store(None), None,
-                  Progress(True))  # fmt: skip
+    call = Call(no_cache=True)
+    session = open_session(Settings(data=folder, profile="quick"), call, Progress(True))
     with pytest.raises(AuditError, match=f"{what}_CHANGED"):
-        audit_one(batch, path, command="", out=lambda _: tmp_path / "run")
+        audit_one(session, path, out=lambda _: tmp_path / "run")
 
 
 # NaN loss

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from audit import checks
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.data.load import load_dataset
+from audit.inputs.call import Call
 from audit.inputs.classes import MOST_BYTES, output_classes, read_class_map
+from audit.inputs.load import fitting_classes, load
 from audit.inputs.model import load_model
 from audit.inputs.settings import Settings
-from audit.jobs.store import Store
 from audit.model.recorded import class_names, natural_order
-from audit.pipeline.batch import Batch
-from audit.pipeline.session import data_for
 from tests.samples.audits import make_folder
 
 
@@ -58,24 +58,38 @@ def subject(model):
 
 def test_a_model_without_names_does_not_take_the_order_of_the_one_before(data, subject):
     settings = Settings(data=data)
-    batch = Batch(settings, None, None, Store(None), None, Progress(True), 2)
+    inputs = load(settings, Call(), Progress(True), checks.vocabulary())
     named = replace(subject, class_names=("striped", "left", "right"))
 
-    assert data_for(batch, named)[1] == ("striped", "left", "right")
-    assert batch.dataset.classes == ("striped", "left", "right")
-    assert data_for(batch, subject)[1] == ("left", "right", "striped")
+    assert fitting_classes(inputs, named) == ("striped", "left", "right")
+    assert inputs.experiment.dataset.classes == ("left", "right", "striped")
+    assert fitting_classes(inputs, subject) == ("left", "right", "striped")
+
+
+def test_a_list_of_other_names_is_refused_but_idx_files_know_only_numbers(numbers, subject):
+    names = ("9", "10", "11")
+    assert output_classes(names, subject, numbers) == names
+    for strange in (("9", "10"), ("9", "10", "11", "12"), ("a", "b", "c")):
+        with pytest.raises(AuditError, match=r"DATA_CLASS_MISMATCH: .* '(11|12|a)' is not among"):
+            output_classes(strange, subject, numbers)
+    idx = replace(numbers, source="idx files", classes=("0", "1", "2"))
+    assert output_classes(("a", "b", "c"), subject, idx) == ("0", "1", "2")
+    assert output_classes(("2", "0", "1"), subject, idx) == ("2", "0", "1")
+    for labels in (("0", "1"), ("1", "2", "3")):
+        with pytest.raises(AuditError, match="DATA_CLASS_MISMATCH"):
+            output_classes(("a", "b", "c"), subject, replace(idx, classes=labels))
 
 
 def test_the_order_of_labels_says_nothing_where_folders_sort_in_two_ways(numbers, subject):
-    turned = replace(numbers, classes=("9", "10", "11"))
+    turned = replace(numbers, classes=("10", "11", "9"))
 
     for dataset in (numbers, turned):
         with pytest.raises(AuditError, match="DATA_CLASS_ORDER"):
-            output_classes(Settings(), subject, dataset)
+            output_classes(None, subject, dataset)
         by_timm = replace(subject, natural_order=True)
-        assert output_classes(Settings(), by_timm, dataset) == ("9", "10", "11")
-    embedded = replace(numbers, source="embedded")
-    assert output_classes(Settings(), subject, embedded) == ("10", "11", "9")
+        assert output_classes(None, by_timm, dataset) == ("9", "10", "11")
+    embedded = replace(turned, source="embedded")
+    assert output_classes(None, subject, embedded) == ("10", "11", "9")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from audit.core.errors import AuditError
 from audit.data.load import load_dataset
 from audit.evidence.decide import set_up_nulls
 from audit.inputs.fitted_nulls import null_jobs, read_nulls
-from audit.inputs.null_fit_check import profile_with, require_images
+from audit.inputs.null_fit_check import caveats, profile_with, require_images
 from audit.inputs.settings import load_settings
 from audit.jobs.store import Outcome, read_entry, write_entry
 from audit.runs.report import load_report
@@ -187,7 +187,7 @@ def test_manifests_that_are_not_ours(folder, tmp_path):
     with pytest.raises(AuditError, match="NULLS_NOT_FOUND"):
         read_nulls(tmp_path)
     text = (folder / "manifest.yaml").read_text()
-    for old, new, reason in [("schema_version: 1", "schema_version: 2", "NULLS_OTHER_VERSION"),
+    for old, new, reason in [("schema_version: 2", "schema_version: 1", "NULLS_OTHER_VERSION"),
                              ("  fit: ", "  fit: 9", "NULLS_OTHER_VERSION"),
                              ("kind: fit", "kind: ../fit", "NULLS_INVALID"),
                              ("seed: ", "seed: &a ", "NULLS_INVALID")]:  # fmt: skip
@@ -200,9 +200,11 @@ def test_manifests_that_are_not_ours(folder, tmp_path):
 def test_another_side_is_refused_where_other_q_decide(folder, data, monkeypatch):
     fitted, dataset = read_nulls(folder), load_dataset(data, training=False)
     monkeypatch.setattr(Subject.preprocessing, "img_size", 16)
-    assert require_images(fitted, Subject, dataset) == []
+    require_images(fitted, Subject, dataset)
+    assert caveats(fitted, Subject) == []
     monkeypatch.setattr(Subject.preprocessing, "img_size", 18)
-    assert "18" in require_images(fitted, Subject, dataset)[0]
+    require_images(fitted, Subject, dataset)
+    assert "18" in caveats(fitted, Subject)[0]
     monkeypatch.setattr(Subject.preprocessing, "img_size", 32)
     with pytest.raises(AuditError, match=r"NULLS_OTHER_SIDE.*--img-size 32"):
         require_images(fitted, Subject, dataset)

@@ -1,24 +1,25 @@
 """Weights that fit several architectures: the images decide, or nobody does."""
 
 import copy
+import dataclasses
 from dataclasses import dataclass, replace
 
 import pytest
 import timm
 import torch
 
+from audit import checks
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
+from audit.inputs import load as loading
 from audit.inputs import model as deciding
+from audit.inputs.call import Call
 from audit.inputs.data import load_data
-from audit.inputs.model import decide, load_decided, load_model, right_answers
+from audit.inputs.load import examine_model, examine_subject, load, load_decided
+from audit.inputs.model import decide, load_model, right_answers
 from audit.inputs.settings import Settings
-from audit.jobs.store import Store
 from audit.model.files.content import Content
 from audit.model.signatures import Candidate
-from audit.pipeline import session as batch
-from audit.pipeline.batch import Batch
-from audit.pipeline.session import audit_one, data_for
 
 
 @dataclass(frozen=True)
@@ -37,45 +38,51 @@ def trained(model, settings):
     return load_model(model, settings)
 
 
-def loaded(settings):
-    return lambda subject: load_data(settings, subject.class_names)
+@pytest.fixture(scope="module")
+def dataset(settings):
+    return load_data(settings)
 
 
-def shared(settings):
-    return Batch(settings, None, None, Store(None), None, Progress(True))
+def inputs(settings):
+    return load(settings, Call(), Progress(True), checks.vocabulary())
 
 
 def renamed(subject, name, network):
     return replace(subject, spec=replace(subject.spec, architecture=name), model=network)
 
 
-def test_the_architecture_that_classifies_well_is_taken_and_named(trained, settings):
+def test_the_architecture_that_classifies_well_is_taken_and_named(trained, dataset):
     worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
 
-    chosen = decide([worse, trained], settings, loaded(settings))
+    chosen = decide([worse, trained], dataset, None, 0)
 
     assert chosen.spec.architecture == "resnet10t"
     assert "clearly best of 2" in chosen.identified
     assert "training images" in chosen.identified
 
 
-def test_equals_are_refused_with_their_scores(trained, settings):
+def test_equals_are_refused_with_their_scores(trained, dataset):
     twin = renamed(trained, "resnet14t", trained.model)
 
     with pytest.raises(AuditError, match=r"MODEL_ARCH_UNKNOWN: .*none of them is clearly best.*%"):
-        decide([trained, twin], settings, loaded(settings))
+        decide([trained, twin], dataset, None, 0)
 
 
 @pytest.mark.parametrize("given", [{"nulls": "somewhere"}, {"data": None, "eval_data": "here"}])
-def test_without_training_images_nothing_is_decided(given, trained, settings):
+def test_without_training_images_nothing_is_decided(
+    given, trained, settings, dataset, monkeypatch, tmp_path
+):
     worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
-
+    fits_several(monkeypatch, [worse, trained])
+    named = dataclasses.replace(inputs(settings), _settings=settings.model_copy(update=given))
     with pytest.raises(AuditError, match=r"fit 2 \(resnet14t, resnet10t\), and only training"):
-        decide([worse, trained], settings.model_copy(update=given), pytest.fail)
+        load_decided(tmp_path, named, Progress(True), checks.vocabulary())
+    with pytest.raises(AuditError, match=r"fit 2 \(resnet14t, resnet10t\), and only training"):
+        decide([worse, trained], replace(dataset, train=None), None, 0)
 
 
-def test_images_are_prepared_and_ordered_as_the_subject_wants(trained, settings):
-    images = load_data(settings).eval
+def test_images_are_prepared_and_ordered_as_the_subject_wants(trained, dataset):
+    images = dataset.eval
 
     plain = right_answers(trained, images, [0, 1, 2])
     turned = right_answers(trained, images, [1, 2, 0])
@@ -84,41 +91,47 @@ def test_images_are_prepared_and_ordered_as_the_subject_wants(trained, settings)
     assert sum(turned) < 0.4 * len(images)
 
 
+def fits_several(monkeypatch, subjects, refusal=None):
+    """The file alone does not say which of these it is."""
+
+    def refuse(*_):
+        raise refusal or AuditError("MODEL_ARCH_UNKNOWN", "its weights fit 2 alike.")
+
+    monkeypatch.setattr(loading, "load_model", refuse)
+    monkeypatch.setattr(loading, "matching_architectures", lambda *_: subjects)
+
+
 def test_the_file_that_fits_several_goes_to_the_images(trained, settings, monkeypatch, tmp_path):
     worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
     refusal = AuditError("MODEL_ARCH_UNKNOWN", "its weights fit 2 alike.")
-
-    def refuse(*_):
-        raise refusal
-
-    monkeypatch.setattr(deciding, "load_model", refuse)
-    monkeypatch.setattr(deciding, "matching_architectures", lambda *_: [worse, trained])
-    chosen = load_decided(tmp_path, settings, Progress(True), loaded(settings))
+    fits_several(monkeypatch, [worse, trained], refusal)
+    chosen = load_decided(tmp_path, inputs(settings), Progress(True), checks.vocabulary())
     assert chosen.spec.architecture == "resnet10t"
 
-    monkeypatch.setattr(deciding, "matching_architectures", lambda *_: [trained])
+    fits_several(monkeypatch, [trained], refusal)
     with pytest.raises(AuditError) as caught:
-        load_decided(tmp_path, settings, Progress(True), pytest.fail)
+        load_decided(tmp_path, inputs(settings), Progress(True), checks.vocabulary())
     assert caught.value is refusal
 
 
 def test_the_images_that_decided_are_not_loaded_again(trained, settings, monkeypatch, tmp_path):
     calls = []
-    monkeypatch.setattr(batch, "load_data", lambda *a, **_: calls.append(a) or load_data(*a))
-    monkeypatch.setattr(batch, "load_decided", lambda *words: words[-1](trained) and trained)
-    monkeypatch.setattr(batch, "claim_folder", lambda _: 1 / 0)  # far enough
-
-    with pytest.raises(ZeroDivisionError):
-        audit_one(shared(settings), tmp_path, command="", out=lambda _: tmp_path)
+    monkeypatch.setattr(
+        "audit.inputs.data.load_data", lambda *a, **k: calls.append(a) or load_data(*a, **k)
+    )
+    fits_several(monkeypatch, [renamed(trained, "resnet14t", trained.spec.build(seed=5)), trained])
+    named = inputs(settings)
+    for _ in range(2):
+        assert examine_model(named, tmp_path, Progress(True)).subject.model is trained.model
     assert len(calls) == 1
 
 
 def test_data_beside_the_audited_ones_are_not_forgotten_for_the_next_model(trained, settings, data):
-    both = shared(settings.model_copy(update={"probe_data": data / "train"}))
+    both = inputs(settings.model_copy(update={"probe_data": data / "train"}))
 
     for _ in range(2):
         with pytest.raises(AuditError, match="--probe-data"):
-            data_for(both, trained)
+            examine_subject(both, trained, Progress(True), checks.vocabulary())
 
 
 def test_rivals_are_found_without_reading_a_value(settings, monkeypatch, tmp_path):
@@ -131,7 +144,7 @@ def test_rivals_are_found_without_reading_a_value(settings, monkeypatch, tmp_pat
     assert [subject.name for subject in found] == ["resnet18", "resnetblur18"]
 
 
-def test_only_training_images_are_shown(trained, settings, monkeypatch):
+def test_only_training_images_are_shown(trained, dataset, monkeypatch):
     """As few as asked for, of every class, and none of the evaluation images."""
     shown, worse = [], renamed(trained, "resnet14t", trained.spec.build(seed=5))
     monkeypatch.setattr(deciding, "IMAGES", 90)
@@ -139,13 +152,13 @@ def test_only_training_images_are_shown(trained, settings, monkeypatch):
     monkeypatch.setattr(
         deciding, "right_answers", lambda s, part, order: shown.append(part) or real(s, part, order)
     )
-    decide([worse, trained], settings, loaded(settings))
+    decide([worse, trained], dataset, None, 0)
     assert [part.name for part in shown] == ["train", "train"]
     assert len(shown[0]) == 90
     assert set(shown[0].labels.tolist()) == {0, 1, 2}
 
 
-def test_outputs_in_another_order_are_read_by_name(trained, settings):
+def test_outputs_in_another_order_are_read_by_name(trained, dataset):
     """Each output is a class by its name: in the order of the folders both would be wrong."""
     net = copy.deepcopy(trained.model)
     head = net.get_classifier()
@@ -153,17 +166,14 @@ def test_outputs_in_another_order_are_read_by_name(trained, settings):
     names = ("right", "striped", "left")
     subject = replace(trained, model=net, class_names=names)
     worse = replace(renamed(trained, "resnet14t", trained.spec.build(seed=5)), class_names=names)
-    assert (
-        decide([worse, subject], settings, lambda _: load_data(settings)).spec.architecture
-        == "resnet10t"
-    )
+    assert decide([worse, subject], dataset, None, 0).spec.architecture == "resnet10t"
 
 
 def test_training_images_alone_decide(trained, settings, data):
     alone = settings.model_copy(update={"data": None, "train_data": data / "train",
                                         "eval_data": data / "val"})  # fmt: skip
     worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
-    assert decide([worse, trained], alone, loaded(alone)).spec.architecture == "resnet10t"
+    assert decide([worse, trained], load_data(alone), None, 0).spec.architecture == "resnet10t"
 
 
 @pytest.mark.parametrize(("reason", "given", "count"), [
@@ -174,15 +184,10 @@ def test_what_images_cannot_decide_stays_refused(
     reason, given, count, trained, settings, monkeypatch, tmp_path
 ):
     refusal = AuditError(reason, "no.")
-
-    def refuse(*_):
-        raise refusal
-
-    monkeypatch.setattr(deciding, "load_model", refuse)
-    monkeypatch.setattr(deciding, "matching_architectures", lambda *_: [trained] * count)
+    fits_several(monkeypatch, [trained] * count, refusal)
     named = settings.model_copy(update={"model": given})
     with pytest.raises(AuditError) as caught:
-        load_decided(tmp_path, named, Progress(True), pytest.fail)
+        load_decided(tmp_path, inputs(named), Progress(True), checks.vocabulary())
     assert caught.value is refusal
 
 

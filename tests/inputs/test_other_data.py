@@ -6,7 +6,8 @@ import pytest
 
 from audit import checks
 from audit.core.errors import AuditError
-from audit.inputs.data import load_others, names_of, others, words
+from audit.evidence.examine import others
+from audit.inputs.data import load_others, names_of, words
 from audit.inputs.settings import Settings
 from audit.runs.report import load_report
 from tests.samples.audits import make_folder, tiny_flags
@@ -101,13 +102,14 @@ def test_a_whole_audit_reads_it_out(finished, model, data, beside, cache, tmp_pa
 
 
 def test_the_configuration_name_it(beside, monkeypatch, tmp_path):
-    from audit.inputs.repeat import repeat_command
+    from audit.inputs.call import Call
+    from audit.inputs.repeat import repeat_words
     from audit.inputs.settings import load_settings
 
     (tmp_path / "audit.yaml").write_text(f"probe_data: {beside}")
     settings = load_settings(tmp_path / "audit.yaml", {}, checks.vocabulary())
-    words = repeat_command("m.pt", settings, {"config": None, "policy": None})
-    assert words == f"audit m.pt --probe-data {beside}"
+    words = " ".join(repeat_words(settings, Call()))
+    assert words == f"--probe-data {beside}"
 
 
 def test_the_workshop_hands_out_its_images_as_the_model_sees_them(model, data, beside):

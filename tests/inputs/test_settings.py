@@ -5,9 +5,16 @@ from pathlib import Path
 import pytest
 
 from audit import checks
+from audit.commands.options import resolve
+from audit.commands.run import run
 from audit.core.errors import AuditError
+from audit.evidence.profile import Profile
+from audit.inputs.call import Call
 from audit.inputs.data import load_data
+from audit.inputs.flags import bound, flag_of
+from audit.inputs.repeat import repeat_words
 from audit.inputs.settings import PATHS, Settings, chosen_policy, chosen_profile, load_settings
+from tests.samples.audits import ROOT
 
 
 def test_settings_name_file_and_line(tmp_path):
@@ -91,3 +98,45 @@ def test_limits_stand_in_one_place(tmp_path):
     assert chosen_policy(settings, None, checks.vocabulary()).limits[0].bound == 0.2
     with pytest.raises(AuditError, match=r"CONFIG_TWO_POLICIES: .*`limits` and --policy names"):
         chosen_policy(settings, tmp_path / "policy.yaml", checks.vocabulary())
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_a_setting_is_declared_once_with_its_meaning_and_its_option(name):
+    field = Settings.model_fields[name]
+    assert field.description[-1] in ".}"
+    alone = name in ("limits", "waivers", "evaluation_chose_subject")  # in a configuration only
+    assert (flag_of(field) is None) == alone
+
+
+def test_every_option_is_repeated_as_it_was_said():
+    """What `repeat_words` writes is what the options read."""
+    settings = Settings(
+        data="d", transfer_classes=("a", "b,c"), model_kwargs={"x": 1}, num_classes=3,
+        img_size=(256, 128), mean=(0.5, 0.25), crop_pct=0.9, crop_mode="squash", amp=False,
+        check_preprocessing=True, changes={"seeds": 2}, seed=4, max_time="3m",
+    )  # fmt: skip
+    words = [*repeat_words(settings, Call()), "m.pt"]
+    flags = run.make_context("run", words).params
+    del flags["models"]
+    assert resolve(flags)[0].model_dump() == settings.model_dump()
+
+
+@pytest.mark.parametrize("name", Profile.model_fields)
+def test_a_field_of_the_profile_says_what_it_is_and_its_bounds(name):
+    field = Profile.model_fields[name]
+    assert field.description.endswith((".", "`."))
+    assert (bound(field, "ge") is not None) == (field.annotation is int)
+
+
+def test_settings_end_where_inputs_are_loaded():
+    """Commands and the session read them; no other code behind `audit.inputs` names the record."""
+    files = {
+        file.relative_to(ROOT / "audit").as_posix(): file for file in ROOT.glob("audit/**/*.py")
+    }
+    named = {
+        name
+        for name, file in files.items()
+        if "audit.inputs.settings" in file.read_text(encoding="utf-8")
+    }
+    outside = {name for name in named if not name.startswith(("commands/", "inputs/"))}
+    assert outside == {"pipeline/session.py"}

@@ -8,7 +8,8 @@ import pytest
 from audit.baselines import is_linear
 from audit.data.dataset import evaluation_only
 from audit.evidence import shared_jobs as requests
-from audit.evidence.decide import Training, agree, set_up_nulls
+from audit.evidence.decide import Training, set_up_nulls
+from audit.evidence.examine import agree
 from audit.evidence.profile import PROFILES
 from audit.inputs.fitted_nulls import null_jobs
 

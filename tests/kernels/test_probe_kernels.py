@@ -76,14 +76,14 @@ def answers(monkeypatch, score):
     """A search in which the share right is a function of the strength; and what was learned."""
     learned = []
 
-    def fit(x, labels, classes, loss, strength, basis, start, most):
+    def fit(x, labels, classes, loss, strength, solver):
         learned.append(strength)
         right = torch.arange(1000) < 1000 * score(np.log10(strength))
 
         def predict(x):
             return torch.where(right[: len(x)], 0, 1)
 
-        return SimpleNamespace(strength=strength, predict=predict, steps=most)
+        return SimpleNamespace(strength=strength, predict=predict, steps=solver.most)
 
     monkeypatch.setattr("audit.kernels.probes.fit", fit)
     x = torch.zeros(2000, 2)

@@ -10,11 +10,13 @@ import pytest
 import timm
 import torch
 
+from audit import checks
 from audit.commands.inspect import head_start
 from audit.core.errors import AuditError
 from audit.core.progress import Progress
+from audit.inputs.call import Call
+from audit.inputs.load import examine_model, load
 from audit.inputs.settings import Settings
-from audit.jobs.store import Store
 from audit.model import inspection
 from audit.model import sanity as counting
 from audit.model.checkpoint import load_subject
@@ -22,8 +24,6 @@ from audit.model.files.content import read_content
 from audit.model.inspection import Inspection, inspect_model
 from audit.model.sanity import answer_to_noise
 from audit.model.spec import ModelSpec
-from audit.pipeline.batch import Batch
-from audit.pipeline.session import audit_one
 from tests.samples.checkpoints import saved
 from tests.samples.hostile_checkpoints import hollow
 
@@ -186,12 +186,12 @@ def test_a_head_start_changes_nothing_that_is_found(state, tmp_path):
 
 def test_a_pin_is_compared_with_what_was_loaded(state, tmp_path):
     path = saved(tmp_path / "m.pt", checkpoint(state))
-    batch = Batch(
-        Settings(), None, None, Store(None), None, Progress(True), pins=("sha256:" + "0" * 64,)
+    inputs = load(
+        Settings(), Call(model_sha256=("sha256:" + "0" * 64,)), Progress(True), checks.vocabulary()
     )
 
     with pytest.raises(AuditError, match=r"MODEL_DIGEST: .*'m' has the SHA-256"):
-        audit_one(batch, path, command="", out=lambda _: pytest.fail("it goes on"))
+        examine_model(inputs, path, Progress(True), checks.vocabulary())
 
 
 def test_recorded_words_cannot_command_a_terminal(command, state, tmp_path, capsys):

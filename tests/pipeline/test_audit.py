@@ -8,6 +8,7 @@ from time import sleep
 
 import numpy as np
 import pytest
+import torch
 
 from audit.api import load_policy
 from audit.inputs.data import load_data
@@ -100,7 +101,7 @@ def test_the_time_counts_from_the_start_of_the_command(
     data, model, cache, tmp_path, command, finished, monkeypatch
 ):
     monkeypatch.setattr(
-        "audit.pipeline.session.load_data", lambda *a, **k: sleep(1) or load_data(*a, **k)
+        "audit.inputs.data.load_data", lambda *a, **k: sleep(1) or load_data(*a, **k)
     )
     command(model, *tiny_flags(data, cache, tmp_path / "slow"), "-q")
     text = load_report(tmp_path / "slow").document.provenance["time"]
@@ -123,6 +124,25 @@ def test_another_model_on_the_same_data_trains_no_null(data, cache, tmp_path, co
     assert "transfer: frozen" in log
     assert "training BagNet" not in log
     assert "choosing the recipe" not in log
+
+
+def test_models_with_opposite_class_orders_share_nulls_and_are_comparable(
+    data, model, cache, tmp_path, command, finished
+):
+    """Labels follow the names of the folders: the digest of the data is nobody's class order."""
+    stored = torch.load(model, weights_only=False)
+    for name in ("fc.weight", "fc.bias"):
+        stored["state_dict"][name] = stored["state_dict"][name].flip(0)
+    turned = {"class_to_idx": {name: 2 - i for i, name in enumerate(CLASSES)}}
+    torch.save(stored | turned, tmp_path / "turned.pt")
+    out = tmp_path / "turned"
+    assert command(tmp_path / "turned.pt", *tiny_flags(data, cache, out)) in (0, 1, 3)
+    log = (out / "log.txt").read_text()
+    assert not re.findall("training BagNet|choosing the recipe|running BagNet", log)
+    assert command("compare", finished[0], out, "--paired") == 0
+    ours, theirs = (load_report(run).document for run in (finished[0], out))
+    assert ours.numbers[0].value == theirs.numbers[0].value
+    assert ours.data == theirs.data
 
 
 def test_exit_zero_for_adoption(data, model, cache, tmp_path, command, finished):

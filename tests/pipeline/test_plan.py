@@ -14,8 +14,10 @@ from audit.core.errors import AuditError
 from audit.evidence.decide import Training, set_up_nulls
 from audit.evidence.profile import PROFILES
 from audit.evidence.setup import CutPoint
+from audit.inputs.load import parse_time
 from audit.jobs.kind import kinds_in
-from audit.pipeline.plan import choose_profile, parse_time, plan, seconds, without_subject
+from audit.model.network import split
+from audit.pipeline.plan import choose_profile, plan, seconds, without_subject
 from audit.pipeline.speed import Speed, images_learned, noise, timed
 from tests.samples.audits import TINY, sets, tiny_flags
 from tests.samples.kinds import job_of, patch
@@ -193,7 +195,7 @@ def test_all_profiles_are_planned_in_the_precision_of_an_audit(
     plan_for = commands.plan_for
 
     def noted(*words):
-        planned.append(words[4].precision)
+        planned.append(words[2].precision)
         return plan_for(*words)
 
     monkeypatch.setattr(commands, "plan_for", noted)
@@ -201,6 +203,38 @@ def test_all_profiles_are_planned_in_the_precision_of_an_audit(
     assert planned == ["bfloat16"] * 4
     assert command("plan", model, "--data", data, "--cache", cache, "-q", "--no-amp") == 0
     assert planned[4:] == ["float32"] * 4
+
+
+@pytest.fixture
+def traces(monkeypatch):
+    """One entry for each time that a model is traced."""
+    seen, real = [], split.find_cuts
+
+    def counted(*words):
+        seen.append(words)
+        return real(*words)
+
+    monkeypatch.setattr(split, "find_cuts", counted)
+    return seen
+
+
+def test_a_model_is_traced_once_however_many_profiles_are_planned(
+    data, model, cache, command, idle, traces
+):
+    assert command("plan", model, "--data", data, "--cache", cache, "-q") == 0
+    assert len(traces) == 1
+
+
+def test_the_choice_of_a_profile_and_the_audit_share_one_trace(
+    data, model, cache, tmp_path, command, traces, finished, monkeypatch
+):
+    """The full and the default profile take too long, the quick one is in the cache."""
+    monkeypatch.setattr("audit.pipeline.speed.MOMENT", 0.01)
+    words = [model, "--data", data, "--cache", cache, *sets(TINY), "--out", tmp_path / "out"]
+    monkeypatch.setattr("audit.inputs.load.parse_time", lambda _: 0.0)
+    assert command(*words, "--max-time", "1s", "-q") in (0, 1, 3)
+    assert "took the quick" in (tmp_path / "out" / "log.txt").read_text()
+    assert len(traces) == 1
 
 
 def test_no_time_for_any_profile(data, model, tmp_path, command, capsys, idle):

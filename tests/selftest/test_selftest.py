@@ -141,10 +141,14 @@ def case(*expected, letter="a", data="x"):
     return cases.SelftestCase(letter, "a fault", expected, lambda bench: None, data)
 
 
+def fails(*_):
+    return result(finding())
+
+
 @pytest.fixture
 def audited(monkeypatch):
     """Every audit fails the gate, without being made."""
-    monkeypatch.setattr(trials, "tried", lambda *_: result(finding()))
+    monkeypatch.setattr("audit.commands.selftest.audit_trial", fails)
 
     def cases_are(*chosen):
         monkeypatch.setattr(cases, "CASES", chosen)
@@ -179,7 +183,7 @@ def test_a_case_that_raises_is_a_disagreement(monkeypatch):
         raise ValueError("no such data")
 
     (row,) = trials.run_cases([dataclasses.replace(case(overall("fail")), make=broken)],
-                              None, 0, lambda _: None)  # fmt: skip
+                              None, 0, lambda _: None, fails)  # fmt: skip
     assert not row.agrees
     assert "no such data" in table([row])
     assert record(row)["right"] == [False]
@@ -190,7 +194,7 @@ def test_cases_about_different_data_run_side_by_side_and_those_of_one_in_order(a
         case(overall("fail"), letter=x, data=data) for x, data in zip("abcd", "xyxz", strict=True)
     ]
     said, seen = [], []
-    for row in trials.run_cases(chosen, None, 0, said.append, size=2):
+    for row in trials.run_cases(chosen, None, 0, said.append, fails, size=2):
         assert row.agrees
         seen.append(row.letter)
     assert sorted(seen) == list("abcd")
@@ -200,7 +204,9 @@ def test_cases_about_different_data_run_side_by_side_and_those_of_one_in_order(a
 
 def test_cases_about_the_same_data_run_here(audited, monkeypatch):
     monkeypatch.setattr(trials, "side_by_side", None)
-    assert len(list(trials.run_cases([case(overall("fail"))] * 2, None, 0, print, size=2))) == 2
+    assert (
+        len(list(trials.run_cases([case(overall("fail"))] * 2, None, 0, print, fails, size=2))) == 2
+    )
 
 
 def test_cases_are_audited_here_where_the_system_allows_no_other_process(audited, monkeypatch):
@@ -209,7 +215,7 @@ def test_cases_are_audited_here_where_the_system_allows_no_other_process(audited
 
     monkeypatch.setattr(trials.WorkerPool, "start", refused)
     both = [case(overall("fail"), letter=x, data=x) for x in "ab"]
-    rows = list(trials.run_cases(both, None, 0, lambda _: None, size=2))
+    rows = list(trials.run_cases(both, None, 0, lambda _: None, fails, size=2))
     assert [(row.letter, row.agrees) for row in rows] == [("a", True), ("b", True)]
 
 
@@ -217,7 +223,7 @@ def test_a_self_test_whose_process_is_killed_says_so(monkeypatch):
     monkeypatch.setattr(trials, "audited", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     both = [case(overall("fail"), data=data) for data in "xy"]
     with pytest.raises(AuditError, match=r"SELFTEST_BROKEN: .*the . data, .*killed"):
-        list(trials.run_cases(both, None, 0, lambda _: None, size=2))
+        list(trials.run_cases(both, None, 0, lambda _: None, fails, size=2))
 
 
 def test_unknown_case_is_refused(command, capsys):

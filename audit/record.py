@@ -31,7 +31,7 @@ Unit = Literal["fraction", "gain", "points", "dimensions", "ratio", "nats", "cou
 
 
 @dataclass(frozen=True)
-class Quantity:
+class About:
     """What a check says of one of its measurements.
 
     Attributes:

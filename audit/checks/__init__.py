@@ -26,7 +26,7 @@ from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import Kind, by_name
 from audit.policy.vocabulary import Vocabulary
-from audit.record import Finding, Measurement, Quantity
+from audit.record import Finding, Measurement, About
 from audit.reports.document import Picture, Section
 
 
@@ -35,7 +35,7 @@ class Check(Protocol):
 
     NAME: str  # first word of the names of its measurements
     KINDS: dict[str, Kind]  # of its own jobs
-    NAMES: dict[str, Quantity]  # of its measurements, without the first word
+    NAMES: dict[str, About]  # of its measurements, without the first word
     LIMITS: str  # the default limits on them, as YAML indented by two spaces; may be empty
     LEFT_OUT: dict[str, str]  # what a smaller value of a profile's field leaves out, in words
 

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from audit import baselines
 from audit.policy.location import nearest
-from audit.record import Quantity
+from audit.record import About
 
 REFERENCE = "reference."  # a measurement minus that of a stored run bears its name after this
 
@@ -25,7 +25,7 @@ class Vocabulary:
         limits: The default limits as YAML, a mapping indented by two spaces.
     """
 
-    quantities: Mapping[str, Quantity]
+    quantities: Mapping[str, About]
     places: Mapping[str, tuple[str, ...]]
     limits: str
 

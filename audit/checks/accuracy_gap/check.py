@@ -40,7 +40,7 @@ from audit.evidence.null_errors import Ladder, read_ladder
 from audit.evidence.setup import Null, Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
-from audit.record import Measurement, Quantity, Unit, title_of
+from audit.record import Measurement, About, Unit, title_of
 from audit.stats.gain import freedom, gain_interval, gap_interval
 from audit.stats.intervals import (
     block_jackknife,
@@ -65,24 +65,24 @@ COMPARED: dict[str, Unit] = {
 
 KINDS = by_name(PICTURES)
 NAMES = {
-    "accuracy.<model>": Quantity("share of the evaluation images that a model gets right"),
-    "gap.<null>": Quantity("accuracy of the subject minus that of a null, on the same images"),
-    "gain.<null>": Quantity("share of a null's errors that the subject removes"),
-    "balanced_gain.<null>": Quantity("the same in balanced accuracy, for uneven classes"),
-    "twin_gain.<null>": Quantity("the same of the sighted twin in the subject's place"),
-    "twin_minus_null": Quantity("accuracy of the sighted twin minus that of the best null"),
-    "kappa.<null>": Quantity("error consistency of the subject and a null"),
-    "mcnemar.<null>": Quantity("exact p of McNemar's test against a null"),
-    "allowance.<trained>": Quantity("accuracy that more training might add to a null"),
-    "heldout.<trained>": Quantity("accuracy of a null on held-out images, by budget", single=False),
-    "both_right.<null>": Quantity("share of images that both it and the best null get right"),
-    "only_subject_right.<null>": Quantity("share of images that only the subject gets right"),
-    "only_null_right.<null>": Quantity("share of images that only the best null gets right"),
-    "both_wrong.<null>": Quantity("share of images that neither gets right"),
-    "null_wrong.subject": Quantity("accuracy of the subject where the best null is wrong"),
-    "null_right.subject": Quantity("accuracy of the subject where the best null is right"),
-    "class_accuracy.<class>": Quantity("accuracy of the subject on one class", of_class=True),
-    "class_gap.<class>": Quantity("gap over the best null on one class", of_class=True),
+    "accuracy.<model>": About("share of the evaluation images that a model gets right"),
+    "gap.<null>": About("accuracy of the subject minus that of a null, on the same images"),
+    "gain.<null>": About("share of a null's errors that the subject removes"),
+    "balanced_gain.<null>": About("the same in balanced accuracy, for uneven classes"),
+    "twin_gain.<null>": About("the same of the sighted twin in the subject's place"),
+    "twin_minus_null": About("accuracy of the sighted twin minus that of the best null"),
+    "kappa.<null>": About("error consistency of the subject and a null"),
+    "mcnemar.<null>": About("exact p of McNemar's test against a null"),
+    "allowance.<trained>": About("accuracy that more training might add to a null"),
+    "heldout.<trained>": About("accuracy of a null on held-out images, by budget", single=False),
+    "both_right.<null>": About("share of images that both it and the best null get right"),
+    "only_subject_right.<null>": About("share of images that only the subject gets right"),
+    "only_null_right.<null>": About("share of images that only the best null gets right"),
+    "both_wrong.<null>": About("share of images that neither gets right"),
+    "null_wrong.subject": About("accuracy of the subject where the best null is wrong"),
+    "null_right.subject": About("accuracy of the subject where the best null is right"),
+    "class_accuracy.<class>": About("accuracy of the subject on one class", of_class=True),
+    "class_gap.<class>": About("gap over the best null on one class", of_class=True),
 }
 LIMITS = """
   # The accuracy gap. A gain is the share of a null's errors that the subject removes. Judged by

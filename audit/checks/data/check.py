@@ -30,7 +30,7 @@ from audit.evidence.case import Case
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
-from audit.record import Measurement, Quantity
+from audit.record import Measurement, About
 from audit.reports.text import number
 from audit.stats.intervals import proportion_interval
 
@@ -38,25 +38,25 @@ __all__ = ["KINDS", "LEFT_OUT", "LIMITS", "NAME", "NAMES", "measure", "needs", "
 
 KINDS = by_name(LISTING)
 NAMES = {
-    "exact_leaks": Quantity("evaluation images that are training images"),
-    "near_leaks": Quantity("share of evaluation images with a copy or near duplicate in training"),
-    "label_conflicts": Quantity("pairs of equal or nearly equal images under two labels"),
-    "unreadable": Quantity("images that cannot be read"),
-    "skipped": Quantity("files that are no images and were left out"),
-    "eval_copies": Quantity("evaluation images that repeat another one exactly"),
-    "train_copies": Quantity("training images that repeat another one exactly"),
-    "eval_duplicates": Quantity("share of evaluation images that repeat another one or nearly"),
-    "train_duplicates": Quantity("share of training images that repeat another one or nearly"),
-    "groups": Quantity("evaluation images, near duplicates counted as one"),
-    "smallest_class": Quantity("evaluation images of the smallest class"),
-    "largest_class": Quantity("evaluation images of the largest class"),
-    "eval_images.<class>": Quantity("evaluation images of one class"),
-    "train_images.<class>": Quantity("training images of one class"),
-    "eval_width.<size>": Quantity("width of the evaluation images in pixels"),
-    "eval_height.<size>": Quantity("height of the evaluation images in pixels"),
-    "train_width.<size>": Quantity("width of the training images in pixels"),
-    "train_height.<size>": Quantity("height of the training images in pixels"),
-    "file.<kind>": Quantity("one for each file that is named", single=False),
+    "exact_leaks": About("evaluation images that are training images"),
+    "near_leaks": About("share of evaluation images with a copy or near duplicate in training"),
+    "label_conflicts": About("pairs of equal or nearly equal images under two labels"),
+    "unreadable": About("images that cannot be read"),
+    "skipped": About("files that are no images and were left out"),
+    "eval_copies": About("evaluation images that repeat another one exactly"),
+    "train_copies": About("training images that repeat another one exactly"),
+    "eval_duplicates": About("share of evaluation images that repeat another one or nearly"),
+    "train_duplicates": About("share of training images that repeat another one or nearly"),
+    "groups": About("evaluation images, near duplicates counted as one"),
+    "smallest_class": About("evaluation images of the smallest class"),
+    "largest_class": About("evaluation images of the largest class"),
+    "eval_images.<class>": About("evaluation images of one class"),
+    "train_images.<class>": About("training images of one class"),
+    "eval_width.<size>": About("width of the evaluation images in pixels"),
+    "eval_height.<size>": About("height of the evaluation images in pixels"),
+    "train_width.<size>": About("width of the training images in pixels"),
+    "train_height.<size>": About("height of the training images in pixels"),
+    "file.<kind>": About("one for each file that is named", single=False),
 }
 LIMITS = """
   # The data. Counts over the images that were given: they have no interval.

@@ -35,7 +35,7 @@ from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
 from audit.kernels.bias import bias_note
-from audit.record import Finding, Measurement, Quantity, Unit, role_of, title_of
+from audit.record import Finding, Measurement, About, Unit, role_of, title_of
 from audit.reports.document import Cell, Chart, Picture, Role, Section, Series, dot
 from audit.reports.text import fixed, interval, number
 
@@ -45,13 +45,11 @@ MOST_CLASSES = 30  # in a chart
 
 KINDS = by_name(DIMENSION)
 NAMES = {
-    "last_layer.<network>": Quantity("dimension of the last hidden layer"),
-    "untrained.<network>": Quantity("the same of the untrained twin"),
-    "scale.<network>": Quantity("the same of fewer images", single=False),
-    "class.<class>": Quantity(
-        "dimension of the subject's last layer within one class", of_class=True
-    ),
-    "log_ratio.<network>": Quantity("log ratio of the two dimensions"),
+    "last_layer.<network>": About("dimension of the last hidden layer"),
+    "untrained.<network>": About("the same of the untrained twin"),
+    "scale.<network>": About("the same of fewer images", single=False),
+    "class.<class>": About("dimension of the subject's last layer within one class", of_class=True),
+    "log_ratio.<network>": About("log ratio of the two dimensions"),
 }
 LIMITS = """
   # Intrinsic dimension. It has no side that is good by itself (nulls that cannot see

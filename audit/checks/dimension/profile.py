@@ -55,7 +55,7 @@ from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
 from audit.kernels.bias import bias_note
-from audit.record import Finding, Measurement, Quantity
+from audit.record import Finding, Measurement, About
 from audit.reports.document import Picture, Section
 from audit.stats.curve_shape import FEWEST, Ratio, shape_of
 
@@ -67,13 +67,13 @@ ALL_TOGETHER = "the interval holds for all points of the curve together"
 
 KINDS = by_name(ID_PROFILE)
 NAMES = {
-    "dimension.<point>": Quantity("dimension at one depth of a network, or of its untrained twin"),
-    "pca.<point>": Quantity("components for 90 % of the variance there"),
-    "peak_depth.<profiled>": Quantity("relative depth at which the dimension is largest"),
-    "first_over_peak.<profiled>": Quantity("dimension of the input over the largest"),
-    "last_over_peak.<profiled>": Quantity("dimension of the last layer over the largest"),
-    "hunchback.<profiled>": Quantity("1 if it was shown to rise and fall with depth, else 0"),
-    "flat.<profiled>": Quantity("1 if it was shown to stay nearly the same, else 0"),
+    "dimension.<point>": About("dimension at one depth of a network, or of its untrained twin"),
+    "pca.<point>": About("components for 90 % of the variance there"),
+    "peak_depth.<profiled>": About("relative depth at which the dimension is largest"),
+    "first_over_peak.<profiled>": About("dimension of the input over the largest"),
+    "last_over_peak.<profiled>": About("dimension of the last layer over the largest"),
+    "hunchback.<profiled>": About("1 if it was shown to rise and fall with depth, else 0"),
+    "flat.<profiled>": About("1 if it was shown to stay nearly the same, else 0"),
 }
 LIMITS = """
   # The last layer beside the largest dimension of any depth. It informs.

@@ -34,7 +34,7 @@ from audit.evidence.case import Case
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import Kind
-from audit.record import Finding, Measurement, Quantity
+from audit.record import Finding, Measurement, About
 from audit.reports.document import Cell, Picture, Section
 from audit.reports.text import interval, number
 from audit.stats.intervals import paired_difference, proportion_interval
@@ -51,9 +51,9 @@ Integers = NDArray[np.int64]
 
 KINDS: dict[str, Kind] = {}
 NAMES = {
-    "accuracy_permuted": Quantity("accuracy with the outputs in the order that fits best"),
-    "permutation_claimed": Quantity("1 if another order of the outputs was shown to fit, else 0"),
-    "moved.<class>": Quantity("share of the images called <class> that are of another one"),
+    "accuracy_permuted": About("accuracy with the outputs in the order that fits best"),
+    "permutation_claimed": About("1 if another order of the outputs was shown to fit, else 0"),
+    "moved.<class>": About("share of the images called <class> that are of another one"),
 }
 LIMITS = """
   # The order of the outputs: 1 if another one was shown to fit the classes, else 0. A wrong order

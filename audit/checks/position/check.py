@@ -31,7 +31,7 @@ from audit.evidence.null_errors import Errors, read_ladder
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import Kind
-from audit.record import Finding, Measurement, Quantity, role_of, title_of
+from audit.record import Finding, Measurement, About, role_of, title_of
 from audit.reports.document import Chart, Picture, Section, dot
 from audit.reports.text import interval, number
 from audit.stats.intervals import paired_difference
@@ -42,9 +42,9 @@ LIMIT = 0.01  # one point, on each of the four tests
 
 KINDS: dict[str, Kind] = {}
 NAMES = {
-    "effect": Quantity("what knowing the position adds to a blind model"),
-    "relocation.<model>": Quantity("what relocating every image costs a model"),
-    "claimed": Quantity("1 if position was shown to explain more than 1 point, else 0"),
+    "effect": About("what knowing the position adds to a blind model"),
+    "relocation.<model>": About("what relocating every image costs a model"),
+    "claimed": About("1 if position was shown to explain more than 1 point, else 0"),
 }
 LIMITS = """
   # Position: 1 if absolute position was shown to explain more than 1 point, else 0.

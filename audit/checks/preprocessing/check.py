@@ -32,7 +32,7 @@ from audit.evidence.case import Case
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
-from audit.record import Finding, Measurement, Quantity
+from audit.record import Finding, Measurement, About
 from audit.reports.document import Chart, Picture, Section, dot
 from audit.reports.text import interval, number
 from audit.stats.intervals import paired_difference, simultaneous_quantile
@@ -49,9 +49,9 @@ Errors = NDArray[np.float64]
 
 KINDS = by_name(PREPROCESSING)
 NAMES = {
-    "better": Quantity("alternatives of preprocessing that are clearly better"),
-    "accuracy.<view>": Quantity("accuracy on training images under an alternative"),
-    "gain.<view>": Quantity("what an alternative gains there"),
+    "better": About("alternatives of preprocessing that are clearly better"),
+    "accuracy.<view>": About("accuracy on training images under an alternative"),
+    "gain.<view>": About("what an alternative gains there"),
 }
 LIMITS = """
   # Preprocessing: how many usual alternatives are clearly better on training images; asked for by

@@ -42,7 +42,7 @@ from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import CutPoint, ExtraDataset, Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
-from audit.record import Finding, Measurement, Quantity, Unit
+from audit.record import Finding, Measurement, About, Unit
 from audit.reports.document import Picture, Section
 from audit.stats.intervals import paired_difference
 
@@ -88,18 +88,18 @@ Key = tuple[str, ...]  # network, cut, loss
 
 KINDS = by_name(PROBES)
 NAMES = {
-    "linear.<cut>": Quantity("accuracy of a linear model that reads a cut off"),
-    "svm.<cut>": Quantity("the same of a linear SVM"),
-    "untrained.<cut>": Quantity("the same of a linear model, of the untrained twin"),
-    "gain.<cut>": Quantity("linear read-out of a cut minus that of the untrained twin"),
-    "pixels": Quantity("accuracy of a linear model of the pixels"),
-    "last_minus_middle": Quantity("linear read-out of the last cut minus that of the middle ones"),
-    "other_linear.<cut>": Quantity("the same on other data (--probe-data)", single=False),
-    "other_svm.<cut>": Quantity("likewise", single=False),
-    "other_untrained.<cut>": Quantity("likewise", single=False),
-    "other_gain.<cut>": Quantity("likewise", single=False),
-    "other_pixels": Quantity("likewise", single=False),
-    "other_last_minus_middle": Quantity("likewise", single=False),
+    "linear.<cut>": About("accuracy of a linear model that reads a cut off"),
+    "svm.<cut>": About("the same of a linear SVM"),
+    "untrained.<cut>": About("the same of a linear model, of the untrained twin"),
+    "gain.<cut>": About("linear read-out of a cut minus that of the untrained twin"),
+    "pixels": About("accuracy of a linear model of the pixels"),
+    "last_minus_middle": About("linear read-out of the last cut minus that of the middle ones"),
+    "other_linear.<cut>": About("the same on other data (--probe-data)", single=False),
+    "other_svm.<cut>": About("likewise", single=False),
+    "other_untrained.<cut>": About("likewise", single=False),
+    "other_gain.<cut>": About("likewise", single=False),
+    "other_pixels": About("likewise", single=False),
+    "other_last_minus_middle": About("likewise", single=False),
 }
 LIMITS = """
   # Probes: what a linear model reads off the last cut, beside the cuts in the middle. Below 0 the

@@ -39,7 +39,7 @@ from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import CutPoint, Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
-from audit.record import Finding, Measurement, Quantity
+from audit.record import Finding, Measurement, About
 from audit.reports.document import Chart, Picture, Role, Section
 from audit.reports.text import interval, number
 from audit.stats.effects import Table, seed_noise
@@ -58,11 +58,11 @@ NO_CUTS = "the network could not be cut at any place behind which the rest can b
 
 KINDS = by_name(TRANSFER)
 NAMES = {
-    "base": Quantity("accuracy of the subject as it is"),
-    "frozen.<cut>": Quantity("accuracy with the layers before a cut frozen"),
-    "tuned.<cut>": Quantity("accuracy with all layers learning"),
-    "untrained.<cut>": Quantity("accuracy with a frozen prefix of fresh weights"),
-    "coadaptation.<cut>": Quantity("what freezing the layers before a cut costs"),
+    "base": About("accuracy of the subject as it is"),
+    "frozen.<cut>": About("accuracy with the layers before a cut frozen"),
+    "tuned.<cut>": About("accuracy with all layers learning"),
+    "untrained.<cut>": About("accuracy with a frozen prefix of fresh weights"),
+    "coadaptation.<cut>": About("what freezing the layers before a cut costs"),
 }
 LIMITS = """
   # Transfer: what re-training the later layers on frozen earlier ones loses, at every cut.

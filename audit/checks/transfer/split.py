@@ -60,7 +60,7 @@ from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import CutPoint, Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
-from audit.record import Finding, Measurement, Quantity
+from audit.record import Finding, Measurement, About
 from audit.reports.document import Picture, Section
 from audit.reports.text import number
 from audit.stats.effects import Table, difference, seed_noise
@@ -81,15 +81,15 @@ OF_A = ("anb", "anb_plus")
 
 KINDS = by_name(SPLIT_BASE, SPLIT_NETWORK)
 NAMES = {
-    "base": Quantity("accuracy on B of a network that learned B from scratch"),
-    "bnb.<cut>": Quantity("the same behind frozen layers of such a network"),
-    "bnb_plus.<cut>": Quantity("the same where those layers learn on"),
-    "anb.<cut>": Quantity("the same behind frozen layers of a network that learned A"),
-    "anb_plus.<cut>": Quantity("the same where those layers learn on"),
-    "untrained.<cut>": Quantity("the same behind a frozen prefix of fresh weights"),
-    "coadaptation.<cut>": Quantity("what freezing B's own layers costs B"),
-    "specialisation.<cut>": Quantity("what layers of A cost B, beside its own"),
-    "gain.<cut>": Quantity("what B gains by beginning with layers of A"),
+    "base": About("accuracy on B of a network that learned B from scratch"),
+    "bnb.<cut>": About("the same behind frozen layers of such a network"),
+    "bnb_plus.<cut>": About("the same where those layers learn on"),
+    "anb.<cut>": About("the same behind frozen layers of a network that learned A"),
+    "anb_plus.<cut>": About("the same where those layers learn on"),
+    "untrained.<cut>": About("the same behind a frozen prefix of fresh weights"),
+    "coadaptation.<cut>": About("what freezing B's own layers costs B"),
+    "specialisation.<cut>": About("what layers of A cost B, beside its own"),
+    "gain.<cut>": About("what B gains by beginning with layers of A"),
 }
 LIMITS = """
   # Transfer between halves of the classes: what layers of A cost B, beside its own, at every cut.

@@ -12,13 +12,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.comparison.per_image import GAP, Loss, loss
-from audit.record import Measurement
-from audit.reports.document import FrozenModel
+from audit.comparison.per_image import Loss, loss
+from audit.record import GAP, Measurement, Quantity
 from audit.runs.finished import FILE, FinishedRun, load_run
 from audit.stats.intervals import IMAGE_DF, paired_difference, simultaneous_quantile
 
-__all__ = ["GAP", "Change", "FinishedRun", "change", "load_run", "not_same_images", "other_classes"]
+__all__ = ["Change", "FinishedRun", "change", "load_run", "not_same_images", "other_classes"]
 
 EVALUATION = "SHA-256 of the evaluation data"  # where a report states it
 
@@ -27,11 +26,10 @@ EXACT = ("count", "images")  # units of which a value without an interval is the
 EXACT_NOTE = "counted, not estimated"
 
 
-class Change(FrozenModel):
+class Change(Quantity):
     """How one quantity differs between two runs.
 
     Attributes:
-        name: Of the measurement.
         unit: Of all its numbers.
         before: Value in the first run, NaN where it was not measured.
         after: In the second.
@@ -43,7 +41,6 @@ class Change(FrozenModel):
         note: How it was taken, or why there is no number.
     """
 
-    name: str
     unit: str
     before: float
     after: float
@@ -57,26 +54,26 @@ class Change(FrozenModel):
     @property
     def same(self) -> bool:
         """Whether nothing is asked: the same null or count, equal to the last digit."""
-        return self.before == self.after and not self.name.endswith(".subject")
+        return self.before == self.after and self.of != "subject"
 
 
-def change(name: str, before: FinishedRun, after: FinishedRun) -> Change:
+def change(what: Quantity, before: FinishedRun, after: FinishedRun) -> Change:
     """The difference of one measurement between two runs, with its 95 % interval.
 
     Args:
-        name: Of the measurement. Curves, whose points share one name, are not compared.
+        what: The measurement. Curves, whose points share one name, are not compared.
         before: The first run.
         after: The second.
 
     Returns:
         NaN with a note where either run has not measured it.
     """
-    a, b = before.by_name.get(name), after.by_name.get(name)
+    a, b = before.by_name.get(what.name), after.by_name.get(what.name)
     if a is None or b is None or math.isnan(a.value) or math.isnan(b.value):
-        return _missing(name, a, b, _lacking(a, b))
+        return _missing(what, a, b, _lacking(a, b))
     if a.unit != b.unit:
-        return _missing(name, a, b, f"the units differ: {a.unit} before, {b.unit} after")
-    if not (name.startswith(f"{GAP}.") and name.count(".") > 1):
+        return _missing(what, a, b, f"the units differ: {a.unit} before, {b.unit} after")
+    if what.check != GAP or not what.of:
         return _unpaired(a, b, "")
     reason = not_same_images(before, after)
     if reason:
@@ -146,7 +143,7 @@ def _paired(
     same = "; the null is the same in both" if shared else ""
     together = f"; the intervals of all {x.classes} classes hold together"
     return Change(
-        name=a.name,
+        **a.fields,
         unit=a.unit,
         before=a.value,
         after=b.value,
@@ -166,7 +163,7 @@ def _unpaired(a: Measurement, b: Measurement, reason: str) -> Change:
     for a difference of two independent estimates.
     """
     value = b.value - a.value
-    exact = a.unit in EXACT or a.name.startswith("data.")
+    exact = a.unit in EXACT or a.check == "data"
     if exact and all(math.isnan(end) for m in (a, b) for end in (m.low, m.high)):
         low = high = value
         note = EXACT_NOTE
@@ -177,7 +174,7 @@ def _unpaired(a: Measurement, b: Measurement, reason: str) -> Change:
         if math.isnan(low) or math.isnan(high):
             note = "no interval: at least one of the two has none"
     return Change(
-        name=a.name,
+        **a.fields,
         unit=a.unit,
         before=a.value,
         after=b.value,
@@ -199,11 +196,11 @@ def _lacking(a: Measurement | None, b: Measurement | None) -> str:
     )
 
 
-def _missing(name: str, a: Measurement | None, b: Measurement | None, note: str) -> Change:
+def _missing(what: Quantity, a: Measurement | None, b: Measurement | None, note: str) -> Change:
     """A change that has no number."""
     nan, known = math.nan, a or b
     return Change(
-        name=name,
+        **what.fields,
         unit=known.unit if known else "",
         before=a.value if a else nan,
         after=b.value if b else nan,

@@ -8,16 +8,15 @@ import math
 import re
 from collections.abc import Sequence
 
-from audit.comparison.per_image import GAP
 from audit.comparison.record import Point
 from audit.comparison.words import with_interval
-from audit.record import role_of, title_of
+from audit.record import GAP, Measurement, role_of, title_of
 from audit.reports.document import Cell, Chart, Section, Series
 from audit.reports.text import fixed
 from audit.runs.finished import FinishedRun
 from audit.stats.rank_correlation import LEAST, Correlation, spearman
 
-DIMENSION = "intrinsic_dimension.last_layer."
+DIMENSION = "intrinsic_dimension", "last_layer"  # check and quantity
 
 NULLS = "nulls and controls"
 
@@ -47,8 +46,7 @@ def points(runs: Sequence[FinishedRun], titles: Sequence[str]) -> tuple[tuple[Po
     found: dict[tuple[str, float, float], Point] = {}
     lacking: list[str] = []
     for run, title in zip(runs, titles, strict=True):
-        for name in [n for n in run.by_name if n.startswith(DIMENSION)]:
-            model = name.removeprefix(DIMENSION)
+        for model in models(run):
             point = _point(run, title, model)
             if point is None:
                 lacking.append(title if model == "subject" else title_of(model))
@@ -61,11 +59,21 @@ def points(runs: Sequence[FinishedRun], titles: Sequence[str]) -> tuple[tuple[Po
     return kept, f"Left out ({why}): {', '.join(left)}." if left else ""
 
 
+def models(run: FinishedRun) -> list[str]:
+    """The models of a run whose dimension was to be measured."""
+    own = (m for m in run.report.measurements if not m.minus_reference)
+    return [*dict.fromkeys(m.of for m in own if (m.check, m.quantity) == DIMENSION)]
+
+
+def dimension(run: FinishedRun, model: str) -> Measurement | None:
+    """The dimension of a model's last layer."""
+    return run.number(*DIMENSION, model)
+
+
 def _point(run: FinishedRun, title: str, model: str) -> Point | None:
     """One model; None if either number is missing."""
-    dimension = run.by_name.get(f"{DIMENSION}{model}")
-    accuracy = run.by_name.get(f"{GAP}.accuracy.{model}")
-    if dimension is None or accuracy is None or math.isnan(dimension.value + accuracy.value):
+    found, accuracy = dimension(run, model), run.number(GAP, "accuracy", model)
+    if found is None or accuracy is None or math.isnan(found.value + accuracy.value):
         return None
     subject = model == "subject"
     return Point(
@@ -73,7 +81,7 @@ def _point(run: FinishedRun, title: str, model: str) -> Point | None:
         name=model,
         family=family(run.report.document.subject.get("architecture", "")) if subject else NULLS,
         role=role_of(model),
-        dimension=dimension,
+        dimension=found,
         accuracy=accuracy,
     )
 

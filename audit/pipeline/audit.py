@@ -26,7 +26,7 @@ from audit.pipeline.reference import NAME as REFERENCE
 from audit.pipeline.reference import Reference, digests, measured_against, require_same_data
 from audit.policy.judge import judge
 from audit.policy.limits import Policy
-from audit.record import Finding, Measurement
+from audit.record import CRASHED, Finding, Measurement
 
 if TYPE_CHECKING:
     import torch
@@ -189,8 +189,9 @@ def measured(check: Check, case: Case) -> tuple[list[Measurement], str]:
         reason = str(missing)
     except Exception as error:  # a check that raises must not take the others with it
         reason = f"{type(error).__name__}: {error}"
-    nan = Measurement(name=f"{check.NAME}.crashed", value=float("nan"), unit="count", note=reason)
-    return [nan], reason
+    nan = float("nan")
+    crash = Measurement(check=check.NAME, quantity=CRASHED, value=nan, unit="count", note=reason)
+    return [crash], reason
 
 
 def stage_seconds(audited: AuditResult) -> Mapping[str, float]:

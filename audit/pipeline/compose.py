@@ -19,10 +19,6 @@ NOT_ESTABLISHED = (
     "Which local cue explains a small gap: colour, texture and local shape look the same here.",
 )
 
-SCOPE: dict[str, tuple[str, ...]] = {  # which limits speak about a check, by measurement prefix
-    check.NAME: (f"{check.NAME}.",) for check in ALL
-}
-
 
 def sections(
     measurements: Mapping[str, Sequence[Measurement]],
@@ -33,9 +29,8 @@ def sections(
     made = []
     for check in ALL:
         own = list(measurements.get(check.NAME, ()))
-        about = [
-            f for f in findings if any(m.startswith(SCOPE[check.NAME]) for m in f.measurements)
-        ]
+        names = {m.name for m in own}
+        about = [f for f in findings if not names.isdisjoint(f.measurements)]
         section = check.section(own, about, pictures.get(check.NAME, ()))
         made.append(section.model_copy(update={"verdict": worst(about)}))
     return tuple(made)

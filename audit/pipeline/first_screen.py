@@ -11,7 +11,7 @@ from audit.checks.accuracy_gap.report import strongest
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import Setup
-from audit.record import Measurement, title_of
+from audit.record import Measurement, by_quantity, title_of
 from audit.reports.document import KeyNumber
 from audit.reports.text import interval, number
 
@@ -52,16 +52,10 @@ def certainty(setup: Setup, measurements: Sequence[Measurement]) -> str:
 
 def ripeness(measurements: Sequence[Measurement]) -> str:
     """What more training might add to the null that has most to gain; empty if none was trained."""
-    claims = {
-        m.name.split(".", 2)[2]
-        for m in measurements
-        if m.name.startswith("accuracy_gap.gain.") and m.detail.get("claim")
-    }
+    found = by_quantity(measurements, GAP)
+    claims = {of for (kind, of), m in found.items() if kind == "gain" and m.detail.get("claim")}
     allowances = {
-        name: m.value
-        for m in measurements
-        if m.name.startswith("accuracy_gap.allowance.")
-        and (name := m.name.split(".", 2)[2]) in claims
+        of: m.value for (kind, of), m in found.items() if kind == "allowance" and of in claims
     }
     if not allowances:
         return ""
@@ -85,14 +79,13 @@ def watermark(setup: Setup) -> str:
 
 def key_numbers(measurements: Sequence[Measurement]) -> tuple[KeyNumber, ...]:
     """The numbers of the first screen: accuracy, strongest null, gain over the closest one."""
-    by_name = {m.name.removeprefix(f"{GAP}."): m for m in measurements}
-    found = []
-    subject = by_name.get("accuracy.subject")
+    known, found = by_quantity(measurements, GAP), []
+    subject = known.get(("accuracy", "subject"))
     if subject is not None:
         found.append(key_number("Accuracy of this model", subject, "accuracy"))
-    name = strongest(by_name)
+    name = strongest(known)
     if name:
-        accuracy, closest = by_name[f"accuracy.{name}"], by_name[f"gain.{name}"]
+        accuracy, closest = known["accuracy", name], known["gain", name]
         label = f"Accuracy of {title_of(name)}, the strongest blind model"
         found.append(key_number(label, accuracy, "blind_accuracy"))
         found.append(gain_number(title_of(name), closest))

@@ -16,7 +16,7 @@ from audit.core.errors import AuditError
 from audit.evidence.case import Case
 from audit.pipeline.run_folder import all_measurements, predictions_table
 from audit.policy.limits import Policy
-from audit.policy.measurement_names import CURVES, REFERENCE, is_crash
+from audit.policy.measurement_names import CURVES
 from audit.record import Measurement, Report, Unit
 from audit.reports.document import Document
 from audit.reports.text import visible
@@ -93,7 +93,7 @@ def require_reference(policy: Policy, measurements: Sequence[Measurement]) -> No
     Raises:
         AuditError: CONFIG_NO_REFERENCE.
     """
-    if policy.needs_reference and not any(m.name.startswith(REFERENCE) for m in measurements):
+    if policy.needs_reference and not any(m.minus_reference for m in measurements):
         raise AuditError(
             "CONFIG_NO_REFERENCE",
             f"the limit `{visible(policy.needs_reference, 60)}` is relative to a reference run, "
@@ -141,7 +141,7 @@ def with_reference(run: FinishedRun, reference: Reference) -> Report:
             f"needs the classes of this audit, but {visible(str(reference.run.path))} has others. "
             "Audit the reference model on these data."
         )
-    own = tuple(m for m in run.report.measurements if not m.name.startswith(REFERENCE))
+    own = tuple(m for m in run.report.measurements if not m.minus_reference)
     stored = FinishedRun(
         run.report.model_copy(update={"measurements": own}), run.predictions, run.path
     )
@@ -179,20 +179,21 @@ def differences(run: FinishedRun, reference: FinishedRun) -> list[Measurement]:
     against = f"against the run {visible(name, 60)}, {digest[:8]}"
     known = reference.by_name | run.by_name
     return [
-        _difference(m, change(name, reference, run), against)
-        for name, m in known.items()
-        if m is not None and comparable(name)
+        _difference(m, change(m, reference, run), against)
+        for m in known.values()
+        if m is not None and comparable(m)
     ]
 
 
-def comparable(name: str) -> bool:
+def comparable(m: Measurement) -> bool:
     """Whether a difference of it means something: no curve, no crash, no difference itself."""
-    return not name.startswith((*CURVES, REFERENCE)) and not is_crash(name)
+    curve = f"{m.check}.{m.quantity}.".startswith(CURVES)
+    return not (curve or m.crashed or m.minus_reference)
 
 
 def _difference(known: Measurement, found: Change, against: str) -> Measurement:
     return Measurement(
-        name=REFERENCE + known.name,
+        **known.fields | {"minus_reference": True},
         value=found.value,
         unit=DIFFERENCES.get(known.unit, known.unit),
         low=found.low,

@@ -6,10 +6,11 @@ new names it here. `<…>` stands for one of several words, see `PLACES`.
 
 from functools import cache
 
+from audit import record
 from audit.baselines import QS, TITLES
 from audit.policy.location import nearest
 
-REFERENCE = "reference."  # a measurement minus that of a stored run bears its name after this
+REFERENCE = f"{record.REFERENCE}."  # in patterns over names, before what it is a difference of
 
 TRAINED = tuple(f"{kind}-{q}" for kind, title in TITLES.items() if "{q}" in title for q in QS)
 
@@ -188,8 +189,3 @@ def _overlap(pattern: str, known: str) -> bool:
     if star:
         return head.startswith(begin) or begin.startswith(head)
     return head.startswith(begin) and head != begin
-
-
-def is_crash(name: str) -> bool:
-    """Whether a measurement only says that its check did not finish; classes may bear that name."""
-    return name.partition(".")[2] == "crashed"

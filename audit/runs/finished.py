@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audit.record import Measurement, Report
+from audit.record import Measurement, Quantity, Report
 from audit.runs.predictions import read_predictions
 from audit.runs.report import load_report
 
@@ -36,6 +36,10 @@ class FinishedRun:
         for m in self.report.measurements:
             found[m.name] = None if m.name in found else m
         return found
+
+    def number(self, check: str, quantity: str, of: str = "") -> Measurement | None:
+        """One measurement; None if there is none, or if it is a curve."""
+        return self.by_name.get(Quantity(check=check, quantity=quantity, of=of).name)
 
 
 def load_run(path: Path) -> FinishedRun:

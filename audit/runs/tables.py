@@ -59,10 +59,8 @@ def _measurements(report: Report) -> "pandas.DataFrame":
 
     rows = []
     for m in report.measurements:
-        check, quantity, model = (*m.name.split(".", 2), "", "")[:3]
-        parts = {"check": check, "quantity": quantity, "model": model}
-        rows.append(m.model_dump(exclude={"detail"}) | parts)
-    columns = ("name", "check", "quantity", "model", "value", "unit", "low", "high", "n")
+        rows.append(m.model_dump(exclude={"detail"}))
+    columns = ("name", "check", "quantity", "of", "layer", "value", "unit", "low", "high", "n")
     return pandas.DataFrame(rows, columns=[*columns, "at", "note"])
 
 

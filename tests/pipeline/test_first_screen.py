@@ -9,12 +9,12 @@ from audit.checks.accuracy_gap.breakdown import together
 from audit.checks.accuracy_gap.report import section
 from audit.commands.showing import show
 from audit.pipeline.first_screen import audited, key_numbers, ripeness
-from audit.record import Measurement
+from tests.samples.measurements import measurement
 from tests.samples.report import sample_document
 
 
 def measured(name, value, unit="fraction", **more):
-    return Measurement(name=f"accuracy_gap.{name}", value=value, unit=unit, n=100, **more)
+    return measurement(f"accuracy_gap.{name}", value, unit, n=100, **more)
 
 
 def ladder(gain, allowance):

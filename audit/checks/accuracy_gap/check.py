@@ -95,7 +95,9 @@ def accuracy_of_subject(case: Case, errors: NDArray[np.float64]) -> Measurement:
     value = 1 - own.error_subject
     low, high = accuracy_interval(value, half, own.groups)
     return Measurement(
-        name=f"{NAME}.accuracy.subject",
+        check=NAME,
+        quantity="accuracy",
+        of="subject",
         value=value,
         unit="fraction",
         low=low,
@@ -125,7 +127,9 @@ def against(
     if pair.status == "missing":
         return [
             Measurement(
-                name=f"{NAME}.{quantity}.{null.name}",
+                check=NAME,
+                quantity=quantity,
+                of=null.name,
                 value=nan,
                 unit=unit,
                 note=note,
@@ -152,7 +156,9 @@ def against(
         rows.append(("allowance", allowance, "points", 0.0, allowance))
     return [
         Measurement(
-            name=f"{NAME}.{quantity}.{null.name}",
+            check=NAME,
+            quantity=quantity,
+            of=null.name,
             value=value,
             unit=unit,
             low=low,
@@ -198,7 +204,9 @@ def learning_curve(case: Case, null: Null) -> list[Measurement]:
         low, high = proportion_interval(point["accuracy"] * n, n)
         found.append(
             Measurement(
-                name=f"{NAME}.heldout.{null.name}",
+                check=NAME,
+                quantity="heldout",
+                of=null.name,
                 value=point["accuracy"],
                 unit="fraction",
                 low=low,
@@ -234,7 +242,9 @@ def balanced(ladder: Ladder, subject: NDArray[np.float64]) -> list[Measurement]:
         value, low, high = gain_interval(pair)
         found.append(
             Measurement(
-                name=f"{NAME}.balanced_gain.{null.name}",
+                check=NAME,
+                quantity="balanced_gain",
+                of=null.name,
                 value=value,
                 unit="gain",
                 low=low,
@@ -255,7 +265,8 @@ def twins(ladder: Ladder) -> list[Measurement]:
     if twin.name in ladder.unusable:
         return [
             Measurement(
-                name=f"{NAME}.twin_minus_null",
+                check=NAME,
+                quantity="twin_minus_null",
                 value=float("nan"),
                 unit="points",
                 note=ladder.unusable[twin.name],
@@ -267,7 +278,9 @@ def twins(ladder: Ladder) -> list[Measurement]:
     pairs = [p.model_copy(update={"var_subject": p.var_subject + own}) for p in pairs]
     found = [
         Measurement(
-            name=f"{NAME}.twin_gain.{p.null}",
+            check=NAME,
+            quantity="twin_gain",
+            of=p.null,
             value=gain_interval(p)[0],
             unit="gain",
             low=gain_interval(p)[1],
@@ -285,13 +298,15 @@ def twins(ladder: Ladder) -> list[Measurement]:
         )
         found.append(
             Measurement(
-                name=f"{NAME}.twin_minus_null",
+                check=NAME,
+                quantity="twin_minus_null",
                 value=value,
                 unit="points",
                 low=low,
                 high=high,
                 n=strongest.groups,
                 note=f"{twin.title} against {title_of(strongest.null)}",
+                detail={"q": float(twin.q or 0)},
             )
         )
     return found

@@ -22,14 +22,16 @@ from audit.commands.options import (
 from audit.core.progress import Progress, duration
 from audit.evidence.profile import PROFILES
 from audit.inputs.classes import read_class_map
-from audit.inputs.data import load_data, names_of, words
+from audit.inputs.data import load_data, names_of
 from audit.inputs.data import others as beside_of
 from audit.inputs.model import load_model
 from audit.jobs.job import RETRAINING_KINDS
 from audit.pipeline.plan import Plan
 from audit.pipeline.profile_choice import fixed_profile, plan_for, profile_named
+from audit.pipeline.provenance import about_extra
 from audit.pipeline.session import data_for, open_batch
 from audit.pipeline.speed import Speed
+from audit.record import ExtraFacts
 from audit.reports.text import visible
 
 NOTE = (
@@ -78,7 +80,7 @@ def plan(model_path: Path | None, **flags: Any) -> int:
     else:
         write(made, others, speed[0], with_subject=subject is not None)
         for use, found in beside.items():
-            click.echo(f"{use} data, {words(found)}")
+            click.echo(f"{use} data, {about_extra(ExtraFacts(**found.model_dump()))}")
     return 0
 
 

@@ -19,8 +19,6 @@ from audit.stats.intervals import IMAGE_DF, paired_difference, simultaneous_quan
 
 __all__ = ["Change", "FinishedRun", "change", "load_run", "not_same_images", "other_classes"]
 
-EVALUATION = "SHA-256 of the evaluation data"  # where a report states it
-
 EXACT = ("count", "images")  # units of which a value without an interval is the whole truth
 
 EXACT_NOTE = "counted, not estimated"
@@ -96,8 +94,8 @@ def not_same_images(before: FinishedRun, after: FinishedRun) -> str:
     a, b = before.predictions, after.predictions
     assert a is not None
     assert b is not None
-    digests = [run.report.document.data.get(EVALUATION) for run in (before, after)]
-    if None not in digests and digests[0] != digests[1]:
+    first, second = (run.report.facts.data.eval_digest for run in (before, after))
+    if first and second and first != second:
         return "the evaluation images differ in content"
     if len(a) != len(b):
         return f"{len(a):,} evaluation images before, {len(b):,} after"
@@ -110,8 +108,8 @@ def not_same_images(before: FinishedRun, after: FinishedRun) -> str:
 
 def other_classes(before: FinishedRun, after: FinishedRun) -> bool:
     """Whether the classes differ, as far as the reports tell."""
-    a, b = (run.report.document.data.get("classes") for run in (before, after))
-    return a is not None and b is not None and a != b
+    a, b = (run.report.facts.data.classes for run in (before, after))
+    return bool(a and b) and a != b
 
 
 def groups(before: FinishedRun, after: FinishedRun) -> NDArray[np.int64] | None:

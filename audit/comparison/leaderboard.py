@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from audit.comparison import scatter
-from audit.comparison.change import EVALUATION, Change, change, not_same_images, other_classes
-from audit.comparison.facts import DATA, same_policy
+from audit.comparison.change import Change, change, not_same_images, other_classes
+from audit.comparison.facts import same_policy
 from audit.comparison.record import Entry, Result
 from audit.comparison.significance import more_than_noise
 from audit.comparison.words import with_interval
@@ -72,11 +72,9 @@ def demand_same_data(first: FinishedRun, other: FinishedRun) -> None:
     Raises:
         AuditError: COMPARE_DATA.
     """
-    stated = [run.report.document.data for run in (first, other)]
-    same = any(
-        stated[0].get(key) is not None and stated[0].get(key) == stated[1].get(key)
-        for key in (DATA, EVALUATION)
-    )
+    one, two = (run.report.facts.data for run in (first, other))
+    digests = ((one.digest, two.digest), (one.eval_digest, two.eval_digest))
+    same = any(a and a == b for a, b in digests)
     if not other_classes(first, other) and (same or not not_same_images(first, other)):
         return
     raise AuditError(
@@ -160,7 +158,7 @@ def headline(entries: Sequence[Entry]) -> str:
 
 def _compared(e: Entry, run: FinishedRun) -> Compared:
     told = {"verdict": e.verdict, "read from": e.run}
-    date = run.report.document.provenance.get("date")
+    date = run.report.facts.audit.date
     return Compared(label=str(e.rank), title=e.title, facts=told | ({"date": date} if date else {}))
 
 

@@ -79,7 +79,7 @@ def _point(run: FinishedRun, title: str, model: str) -> Point | None:
     return Point(
         model=title if subject else title_of(model),
         name=model,
-        family=family(run.report.document.subject.get("architecture", "")) if subject else NULLS,
+        family=family(run.report.facts.model.architecture) if subject else NULLS,
         role=role_of(model),
         dimension=found,
         accuracy=accuracy,

@@ -90,7 +90,7 @@ def compared(label: str, run: FinishedRun) -> Compared:
     document = run.report.document
     told = {
         "verdict": document.verdict,
-        "date": document.provenance.get("date", ""),
+        "date": run.report.facts.audit.date,
         "read from": str(run.path),
     }
     return Compared(label=label, title=document.title, facts={k: v for k, v in told.items() if v})

@@ -1,6 +1,7 @@
-"""From an audit to its run folder: words for the subject, the data and the provenance."""
+"""From an audit to its run folder: facts, words, files."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,9 @@ from numpy.typing import NDArray
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import NotMeasured
 from audit.inputs.settings import Settings
-from audit.pipeline import first_screen as constant
 from audit.pipeline.audit import AuditResult
 from audit.pipeline.compose import document
-from audit.pipeline.provenance import about_data, about_subject, caveats, provenance
+from audit.pipeline.facts import audit_facts, facts_of
 from audit.pipeline.run_folder import all_measurements, picture_files, predictions_table, write_run
 from audit.policy.limits import Policy, resolved
 from audit.record import Report
@@ -23,55 +23,54 @@ if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
 
 
+@dataclass(frozen=True)
+class Call:
+    """What a command asked for, beside the audit itself.
+
+    Attributes:
+        settings: Settings as resolved.
+        policy: Policy that judged.
+        command: Command that repeats the audit.
+        started: When the command began, in seconds since the epoch.
+        log: Lines for log.txt.
+        left_out: What a limit of time left out, in words.
+        remarks: What else this audit does not establish.
+    """
+
+    settings: Settings
+    policy: Policy
+    command: str
+    started: float
+    log: Sequence[str]
+    left_out: str = ""
+    remarks: Sequence[str] = ()
+
+
 def assemble(
-    found: AuditResult,
-    subject: "Subject",
-    dataset: "Dataset",
-    settings: Settings,
-    policy: Policy,
-    out: Path,
-    *,
-    command: str,
-    started: float,
-    log: Sequence[str],
-    left_out: str = "",
-    said: Sequence[str] = (),
+    found: AuditResult, subject: "Subject", dataset: "Dataset", out: Path, call: Call
 ) -> Report:
     """Write the run folder and return the report.
 
     Args:
         found: The audit.
         subject: What was audited.
-        dataset: On what.
-        settings: As resolved.
-        policy: That judged.
+        dataset: The data that it was audited on.
         out: The run folder, which must not exist.
-        command: That repeats the audit.
-        started: When the command began, in seconds since the epoch.
-        log: Lines for log.txt.
-        left_out: What a limit of time left out, in words.
-        said: What else this audit does not establish.
+        call: What the command asked for.
     """
+    made = audit_facts(found, call.left_out, call.started)
+    facts = facts_of(found, subject, dataset, call.settings).model_copy(update={"audit": made})
     captions, groups, pixels = pictures(found)
     files, words = picture_files(found.case, captions, groups, pixels)
-    made = document(
-        found.setup,
-        found.measurements,
-        found.findings,
-        found.crashed,
-        subject=about_subject(subject, settings),
-        data=about_data(found, dataset, settings),
-        provenance=provenance(found, subject, dataset, started),
-        command=command,
-        pictures={"accuracy_gap": words},
-        caveats=[*caveats(found, subject, settings), *said],
-    )
-    marks = [mark for mark in (constant.mark(found.case), made.watermark, left_out) if mark]
+    by_check = {"accuracy_gap": words}
     report = Report(
-        document=made.model_copy(update={"watermark": "; ".join(marks)}),
+        facts=facts,
+        document=document(
+            found, facts, command=call.command, pictures=by_check, remarks=call.remarks
+        ),
         measurements=all_measurements(found.measurements),
         findings=found.findings,
-        policy=resolved(policy),
+        policy=resolved(call.policy),
     )
     write_run(
         out,
@@ -79,11 +78,11 @@ def assemble(
         predictions_csv=predictions_table(found.case, dataset.eval.paths),
         pictures=files,
         config={
-            **settings.model_dump(mode="json"),
+            **call.settings.model_dump(mode="json"),
             "profile_fields": found.setup.profile.model_dump(mode="json"),
-            "left_out": left_out,
+            "left_out": call.left_out,
         },
-        log=log,
+        log=call.log,
     )
     return report
 

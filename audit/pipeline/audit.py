@@ -23,10 +23,10 @@ from audit.jobs.job import Job, merged
 from audit.jobs.scheduler import JobResults
 from audit.jobs.store import Store, default_cache
 from audit.pipeline.reference import NAME as REFERENCE
-from audit.pipeline.reference import Reference, digests, measured_against, require_same_data
+from audit.pipeline.reference import Reference, measured_against, require_same_data
 from audit.policy.judge import judge
 from audit.policy.limits import Policy
-from audit.record import CRASHED, Finding, Measurement
+from audit.record import CRASHED, DataFacts, Finding, Measurement, ReferenceFacts
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +51,7 @@ class AuditResult:
         fitted: The folder that the nulls came from, if they did.
         device: That networks ran on, by name.
         size: How many processes did jobs side by side.
+        reference: The run that it was compared with, if any.
     """
 
     setup: Setup
@@ -64,6 +65,7 @@ class AuditResult:
     fitted: TrainedNulls | None = None
     device: str = "cpu"
     size: int = 1
+    reference: ReferenceFacts | None = None
 
 
 def audit(
@@ -113,7 +115,9 @@ def audit(
     """
     started, progress = time.monotonic(), progress or Progress(quiet=True)
     if reference is not None:
-        require_same_data(digests(dataset), reference)
+        require_same_data(
+            DataFacts(digest=dataset.digest, eval_digest=dataset.eval_digest), reference
+        )
     given = fitted.manifest.training if fitted else None
     setup, cuts = set_up(
         subject,
@@ -155,7 +159,18 @@ def audit(
     seconds = time.monotonic() - started
     ran_on = str(context.device)
     return AuditResult(
-        setup, measurements, findings, crashed, done, jobs, case, seconds, fitted, ran_on, size
+        setup,
+        measurements,
+        findings,
+        crashed,
+        done,
+        jobs,
+        case,
+        seconds,
+        fitted,
+        ran_on,
+        size,
+        reference.facts if reference else None,
     )
 
 

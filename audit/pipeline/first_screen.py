@@ -3,15 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from audit.checks.accuracy_gap.report import NAME as GAP
 from audit.checks.accuracy_gap.report import strongest
-from audit.evidence import shared_jobs as requests
-from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import Setup
-from audit.record import Measurement, by_quantity, title_of
+from audit.record import Facts, Measurement, by_quantity, title_of
 from audit.reports.document import KeyNumber
 from audit.reports.text import interval, number
 
@@ -116,21 +111,8 @@ def key_number(label: str, m: Measurement, metric: str) -> KeyNumber:
     )
 
 
-ROUNDING = 1e-6  # of the largest logit
-
-
-def same_for_all(logits: NDArray[np.float32]) -> bool:
-    """Whether every image got the same logits, up to rounding: (n, K)."""
-    spread = float(np.ptp(logits, axis=0).max())
-    return spread <= ROUNDING * float(np.abs(logits).max())
-
-
-def mark(case: Case) -> str:
-    """The flag for the report's first line; empty for a model that tells images apart."""
-    try:
-        logits = case.result(requests.subject_outputs(case.setup)).arrays["logits"]
-    except NotMeasured:
-        return ""
-    if not same_for_all(logits):
-        return ""
-    return f"this model gives the same outputs for all {len(logits):,} images"
+def marks(facts: Facts, setup: Setup) -> str:
+    """The flags of the report's first lines; empty for a whole audit of a model that is one."""
+    same = f"this model gives the same outputs for all {setup.n_eval:,} images"
+    found = (same if facts.model.same_outputs else "", watermark(setup), facts.audit.left_out)
+    return "; ".join(mark for mark in found if mark)

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from audit.comparison.change import Change, change, other_classes
 from audit.core.errors import AuditError
@@ -17,18 +16,13 @@ from audit.evidence.case import Case
 from audit.pipeline.run_folder import all_measurements, predictions_table
 from audit.policy.limits import Policy
 from audit.policy.measurement_names import CURVES
-from audit.record import Measurement, Report, Unit
+from audit.record import DataFacts, Facts, Measurement, ReferenceFacts, Report, Unit
 from audit.reports.document import Document
 from audit.reports.text import visible
 from audit.runs.finished import FinishedRun, load_run
 from audit.runs.predictions import parse_predictions
 
-if TYPE_CHECKING:
-    from audit.data.dataset import Dataset
-
 NAME = "reference"
-
-EVALUATION, ALL = "SHA-256 of the evaluation data", "SHA-256 of the data"
 
 DIFFERENCES: dict[Unit, Unit] = {
     "fraction": "points"
@@ -46,6 +40,12 @@ class Reference:
 
     run: FinishedRun
     place: str
+
+    @property
+    def facts(self) -> ReferenceFacts:
+        """Which run it is, for the report."""
+        path = self.run.path
+        return ReferenceFacts(name=path.absolute().name, digest=file_digest(path))
 
     def refusal(self, problem: str, reason: str = "REFERENCE_OTHER_DATA") -> AuditError:
         """The error for a run that cannot be used."""
@@ -102,30 +102,27 @@ def require_reference(policy: Policy, measurements: Sequence[Measurement]) -> No
         )
 
 
-def digests(dataset: "Dataset") -> dict[str, str]:
-    """What a report says of its data so that others can be compared with it."""
-    return {ALL: dataset.digest, EVALUATION: dataset.eval_digest}
-
-
-def require_same_data(data: Mapping[str, str], reference: Reference) -> None:
-    """Refuse a reference run on other images, labels or classes.
+def require_same_data(data: DataFacts, reference: Reference) -> None:
+    """Refuse a reference run on other images, labels or classes, or on data that are not known.
 
     Args:
-        data: What a report says of its data, with the digests of `digests`.
+        data: Data of the audit that is compared with it.
         reference: From `chosen_reference`.
 
     Raises:
         AuditError: REFERENCE_OTHER_DATA.
     """
-    theirs = reference.run.report.document.data
-    key = EVALUATION if EVALUATION in data and EVALUATION in theirs else ALL
-    own, other = (known.get(key, "nothing")[:8] for known in (data, theirs))
-    if data.get(key, "") != theirs.get(key):
-        what = "evaluation images, labels or classes" if key == EVALUATION else "data"
+    theirs = reference.run.report.facts.data
+    evaluation = bool(data.eval_digest and theirs.eval_digest)
+    known = [d.eval_digest if evaluation else d.digest for d in (data, theirs)]
+    if not all(known) or known[0] != known[1]:
+        what = "evaluation images, labels or classes" if evaluation else "data"
+        digest = f"SHA-256 of the {'evaluation ' if evaluation else ''}data"
+        own, other = ((digest or "nothing")[:8] for digest in known)
         raise reference.refusal(
             f"needs the evaluation data of this audit, but {visible(str(reference.run.path))} was "
-            f"made on other {what}: its {key} begins with '{visible(other)}', that of this audit "
-            f"with '{visible(own)}'. Audit the reference model on these data."
+            f"made on other {what}: its {digest} begins with '{visible(other)}', that of this "
+            f"audit with '{visible(own)}'. Audit the reference model on these data."
         )
 
 
@@ -135,7 +132,7 @@ def with_reference(run: FinishedRun, reference: Reference) -> Report:
     Raises:
         AuditError: REFERENCE_OTHER_DATA.
     """
-    require_same_data(run.report.document.data, reference)
+    require_same_data(run.report.facts.data, reference)
     if other_classes(reference.run, run):
         raise reference.refusal(
             f"needs the classes of this audit, but {visible(str(reference.run.path))} has others. "
@@ -146,7 +143,9 @@ def with_reference(run: FinishedRun, reference: Reference) -> Report:
         run.report.model_copy(update={"measurements": own}), run.predictions, run.path
     )
     changed = differences(stored, reference.run)
-    return run.report.model_copy(update={"measurements": (*own, *changed)})
+    made = run.report.facts.audit.model_copy(update={"reference": reference.facts})
+    facts = run.report.facts.model_copy(update={"audit": made})
+    return run.report.model_copy(update={"measurements": (*own, *changed), "facts": facts})
 
 
 def measured_against(
@@ -165,7 +164,7 @@ def measured_against(
     """
     document = Document(title="", verdict="inconclusive", headline="", exit_code=3)
     own = all_measurements(measurements)
-    report = Report(document=document, measurements=own, findings=(), policy={})
+    report = Report(facts=Facts(), document=document, measurements=own, findings=(), policy={})
     table = parse_predictions(gzip.decompress(predictions_table(case, paths)))
     return differences(FinishedRun(report, table), reference.run)
 

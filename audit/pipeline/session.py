@@ -88,7 +88,7 @@ def audit_one(
         The report and its folder.
     """
     started, batch.began = batch.began or time.time(), 0.0
-    from audit.pipeline.assemble import assemble
+    from audit.pipeline.assemble import Call, assemble
     from audit.pipeline.audit import audit
 
     first_line = len(batch.progress.lines)
@@ -124,14 +124,16 @@ def audit_one(
         found,
         subject,
         dataset,
-        batch.settings,
-        batch.policy,
         folder,
-        command=command,
-        started=started,
-        log=batch.progress.lines[first_line:],
-        left_out=batch.left_out,
-        said=said,
+        Call(
+            batch.settings,
+            batch.policy,
+            command=command,
+            started=started,
+            log=batch.progress.lines[first_line:],
+            left_out=batch.left_out,
+            remarks=said,
+        ),
     )
     return report, folder
 

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from audit.runs.upgrade_facts import facts_of
+
 Plain = dict[str, Any]
 
 BY_LAYER = ("id_profile.dimension.", "id_profile.pca.")  # the network, then its layer
@@ -28,7 +30,14 @@ def upgraded(raw: Plain) -> Plain:
         (m for m in measurements if m["name"] == "preprocessing.better"), {}
     )
     made = [one(m, reduced, str(better.get("note", ""))) for m in measurements]
-    return raw | {"schema_version": 2, "measurements": made}
+    facts = facts_of(raw.get("document"), classes_in(made))
+    return raw | {"schema_version": 2, "facts": facts, "measurements": made}
+
+
+def classes_in(measurements: Sequence[Plain]) -> list[str]:
+    """Names of the classes in label order, as the data's own check counts their images."""
+    own = (m for m in measurements if m["check"] == "data" and not m["minus_reference"])
+    return [m["of"] for m in own if m["quantity"] == "eval_images"]
 
 
 def is_named(m: object) -> bool:

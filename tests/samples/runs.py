@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from audit.jobs.folders import dumped
-from audit.record import Finding, Report
+from audit.record import AuditFacts, DataFacts, Facts, Finding, ModelFacts, Report
 from audit.reports.document import Document
 from audit.reports.files import write_atomic
 from audit.stats.paired import pair
@@ -50,7 +50,7 @@ def measurements(subject, null, dimension=12.0, seed_variance=0.0):
     return (*found, measurement("data.exact_leaks", 0.0, "count", n=n))
 
 
-def report(subject, null, *, title="net", data="d" * 64, classes="2: a, b", verdict="pass",
+def report(subject, null, *, title="net", data="d" * 64, classes="ab", verdict="pass",
            dimension=12.0, seed_variance=0.0):  # fmt: skip
     finding = Finding(limit="gain", statement="a gain", measurements=(), verdict=verdict,
                       severity="gate")  # fmt: skip
@@ -59,11 +59,13 @@ def report(subject, null, *, title="net", data="d" * 64, classes="2: a, b", verd
         verdict=verdict,
         headline="so it is",
         exit_code=0,
-        subject={"architecture": title, "SHA-256 of the weights": title * 3},
-        data={"classes": classes, "SHA-256 of the data": data},
-        provenance={"tool": "null-audit 1", "profile": "{'name': 'quick', 'seeds': 1}"},
     )
     return Report(
+        facts=Facts(
+            model=ModelFacts(architecture=title, weights_digest=title * 3),
+            data=DataFacts(classes=tuple(classes), digest=data),
+            audit=AuditFacts(tool_version="1", profile={"name": "quick", "seeds": 1}),
+        ),
         document=document,
         measurements=measurements(subject, null, dimension, seed_variance),
         findings=(finding,),

@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from audit.comparison.per_image import Loss, loss
 from audit.record import GAP, Measurement, Quantity
-from audit.runs.finished import FILE, FinishedRun, load_run
+from audit.runs.finished import FILE, FinishedRun
 from audit.stats.intervals import IMAGE_DF, paired_difference, simultaneous_quantile
-
-__all__ = ["Change", "FinishedRun", "change", "load_run", "not_same_images", "other_classes"]
 
 EXACT = ("count", "images")  # units of which a value without an interval is the whole truth
 

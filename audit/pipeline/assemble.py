@@ -14,7 +14,13 @@ from audit.inputs.settings import Settings
 from audit.pipeline.audit import AuditResult
 from audit.pipeline.compose import document
 from audit.pipeline.facts import audit_facts, facts_of
-from audit.pipeline.run_folder import all_measurements, picture_files, predictions_table, write_run
+from audit.pipeline.run_folder import (
+    all_measurements,
+    compressed,
+    picture_files,
+    predictions_table,
+    write_run,
+)
 from audit.policy.limits import Policy, resolved
 from audit.record import Report
 
@@ -75,7 +81,7 @@ def assemble(
     write_run(
         out,
         report,
-        predictions_csv=predictions_table(found.case, dataset.eval.paths),
+        predictions_csv=compressed(predictions_table(found.case, dataset.eval.paths)),
         pictures=files,
         config={
             **call.settings.model_dump(mode="json"),

@@ -4,10 +4,9 @@ What changed since then becomes ordinary measurements named `reference.<name>`, 
 them is judged like any other, and a stored run can be judged again.
 """
 
-import gzip
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audit.comparison.change import Change, change, other_classes
@@ -20,7 +19,7 @@ from audit.record import DataFacts, Facts, Measurement, ReferenceFacts, Report, 
 from audit.reports.document import Document
 from audit.reports.text import visible
 from audit.runs.finished import FinishedRun, load_run
-from audit.runs.predictions import parse_predictions
+from audit.runs.predictions import in_order
 
 NAME = "reference"
 
@@ -69,7 +68,9 @@ def chosen_reference(
         return None
     place = policy.reference_place if named is None else place
     try:
-        return Reference(load_run(named or Path(policy.reference)), place)
+        run = load_run(named or Path(policy.reference))
+        _ = run.predictions  # damaged ones are refused before hours of work
+        return Reference(run, place)
     except AuditError as error:
         text = str(error).removeprefix(f"{error.reason}: ")
         raise AuditError(error.reason, f"the reference run named by {place}: {text}") from None
@@ -139,9 +140,7 @@ def with_reference(run: FinishedRun, reference: Reference) -> Report:
             "Audit the reference model on these data."
         )
     own = tuple(m for m in run.report.measurements if not m.minus_reference)
-    stored = FinishedRun(
-        run.report.model_copy(update={"measurements": own}), run.predictions, run.path
-    )
+    stored = replace(run, report=run.report.model_copy(update={"measurements": own}))
     changed = differences(stored, reference.run)
     made = run.report.facts.audit.model_copy(update={"reference": reference.facts})
     facts = run.report.facts.model_copy(update={"audit": made})
@@ -165,8 +164,8 @@ def measured_against(
     document = Document(title="", verdict="inconclusive", headline="", exit_code=3)
     own = all_measurements(measurements)
     report = Report(facts=Facts(), document=document, measurements=own, findings=(), policy={})
-    table = parse_predictions(gzip.decompress(predictions_table(case, paths)))
-    return differences(FinishedRun(report, table), reference.run)
+    table = in_order(predictions_table(case, paths))
+    return differences(FinishedRun(report, Path(), lambda: table), reference.run)
 
 
 def differences(run: FinishedRun, reference: FinishedRun) -> list[Measurement]:

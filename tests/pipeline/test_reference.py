@@ -1,6 +1,7 @@
 """A stored run as the reference: what became worse since then, judged like anything else."""
 
 import dataclasses
+import gzip
 import json
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from audit.pipeline.reference import (
 from audit.policy.judge import judge
 from audit.record import DataFacts, Facts
 from audit.runs.finished import load_run
+from audit.runs.predictions import parse_predictions
 from audit.runs.report import load_report
 from tests.samples.audits import refused, tiny_flags
 from tests.samples.policy import bet, measured, one_limit, read, write
@@ -125,7 +127,8 @@ def test_relative_to_a_null_counts_what_more_training_might_add_to_it():
 
 def test_an_audit_is_compared_before_it_is_judged(old, monkeypatch):
     subject = wrong(60)
-    monkeypatch.setattr(reference, "predictions_table", lambda *_: table(subject, NULL))
+    rows = parse_predictions(gzip.decompress(table(subject, NULL)))
+    monkeypatch.setattr(reference, "predictions_table", lambda *_: rows)
     own = [m for m in load_report(old).measurements if m.name != ACCURACY]
     own.append(measured(ACCURACY, 1 - 60 / N, 0.8, 0.9, unit="fraction"))
     found = reference.measured_against(
@@ -150,7 +153,7 @@ def test_a_limit_that_needs_a_reference_must_find_one(old, tmp_path, command, ca
 
 def test_a_reference_of_another_schema(old, tmp_path, command, capsys):
     text = (old / "report.yaml").read_text()
-    (old / "report.yaml").write_text(text.replace("schema_version: 1", "schema_version: 7", 1))
+    (old / "report.yaml").write_text(text.replace("schema_version: 2", "schema_version: 7", 1))
     policy = write(tmp_path, f"# the last release\nreference: old\n{DROP}")
     place = (
         f"the reference run named by {policy}, line 2: this version reads reports of schema 1 to 2"

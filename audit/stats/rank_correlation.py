@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from audit.reports.document import FrozenModel
 
 LEAST = 4  # models; with fewer, Fisher's z has no variance
@@ -46,7 +44,9 @@ def spearman(x: Sequence[float], y: Sequence[float], over: str = "") -> Correlat
     if n < LEAST or len(set(x)) < 2 or len(set(y)) < 2:
         why = f"fewer than {LEAST} models" if n < LEAST else "all models show the same value"
         return Correlation(over=over, value=math.nan, n=n, note=f"not measured: {why}")
-    rho = float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
+    from scipy.stats import spearmanr
+
+    rho = float(spearmanr(x, y).statistic)
     inner = min(abs(rho), 1 - 12 / (n**3 - n))
     margin = 1.959964 * math.sqrt((1 + inner**2 / 2) / (n - 3))
     low, high = (math.tanh(math.atanh(inner) + side * margin) for side in (-1, 1))
@@ -59,10 +59,3 @@ def spearman(x: Sequence[float], y: Sequence[float], over: str = "") -> Correlat
         n=n,
         note="a rough interval: fewer than 10 models" if n < 10 else "",
     )
-
-
-def _ranks(values: Sequence[float]) -> Sequence[float]:
-    """Ranks from 1; equal values share the mean of theirs."""
-    from scipy.stats import rankdata
-
-    return [float(rank) for rank in rankdata(values)]

@@ -171,10 +171,18 @@ def test_ranks_that_agree_correlate_wholly(sign, value):
 
 
 def test_a_rank_correlation_by_hand():
-    """Ranks 1 2 3 4 5 against 2 1 4 3 5: 1 - 6 * 4 / 120 = 0.8; ties as scipy has them."""
-    assert spearman([1, 2, 3, 4, 5], [2, 1, 4, 3, 5]).value == pytest.approx(0.8)
-    x, y = [1, 1, 2, 3, 3, 4], [6, 5, 5, 2, 3, 1]
-    assert spearman(x, y).value == pytest.approx(stats.spearmanr(x, y).statistic)
+    """Ranks 1 2 3 4 5 against 2 1 4 3 5: 1 - 6 * 4 / 120 = 0.8; the ends as always published."""
+    found = spearman([1, 2, 3, 4, 5], [2, 1, 4, 3, 5])
+    assert found.value == 0.8
+    assert (found.low, found.high) == pytest.approx((-0.4571243987405031, 0.9908429481067711))
+
+
+def test_ties_share_their_mean_rank():
+    """As the correlation of the ranks, with the ends of before scipy's own function was used."""
+    found = spearman([1, 1, 2, 3, 3, 4], [6, 5, 5, 2, 3, 1])
+    ranks = [1.5, 1.5, 3, 4.5, 4.5, 6], [6, 4.5, 4.5, 2, 3, 1]
+    assert found.value == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    assert (found.low, found.high) == pytest.approx((-0.9959530366218464, -0.3649590767357749))
 
 
 @pytest.mark.parametrize(("x", "y"), [([1, 2, 3], [1, 2, 3]), ([1, 1, 1, 1], [1, 2, 3, 4])])

@@ -104,14 +104,17 @@ def correlations(found: Sequence[Point]) -> tuple[Correlation, ...]:
     """Over all models, over the subjects, and over each family with enough models."""
     kinds = {"all models": list(found), "audited models": [p for p in found if p.role == "subject"]}
     for point in found:
-        kinds.setdefault(f"family {point.family}" if point.family != NULLS else NULLS, [])
-    for point in found:
-        kinds[f"family {point.family}" if point.family != NULLS else NULLS].append(point)
+        kinds.setdefault(kind(point), []).append(point)
     return tuple(
-        spearman([p.dimension.value for p in kind], [p.accuracy.value for p in kind], over=name)
-        for name, kind in kinds.items()
-        if name == "all models" or len(kind) >= LEAST
+        spearman([p.dimension.value for p in own], [p.accuracy.value for p in own], over=name)
+        for name, own in kinds.items()
+        if name == "all models" or len(own) >= LEAST
     )
+
+
+def kind(point: Point) -> str:
+    """The models that a model is one of, in words."""
+    return NULLS if point.family == NULLS else f"family {point.family}"
 
 
 def section(found: Sequence[Point], rhos: Sequence[Correlation], left_out: str) -> Section:
@@ -120,7 +123,7 @@ def section(found: Sequence[Point], rhos: Sequence[Correlation], left_out: str) 
         name="dimension",
         title="Last-layer dimension against accuracy",
         verdict=None,
-        summary=" ".join(part for part in (summary(rhos), warnable(rhos), left_out) if part),
+        summary=" ".join(part for part in (summary(rhos), warnable(rhos, found), left_out) if part),
         rows=_rows(found),
         charts=(chart(found),) if found else (),
         caveats=CAVEATS,
@@ -146,12 +149,11 @@ def summary(rhos: Sequence[Correlation]) -> str:
     )
 
 
-def warnable(rhos: Sequence[Correlation]) -> str:
+def warnable(rhos: Sequence[Correlation], found: Sequence[Point]) -> str:
     """Whether the dimension may be raised to a warning on these data."""
+    families = {kind(point) for point in found if point.family != NULLS}
     strong = [
-        rho.over
-        for rho in rhos
-        if rho.over.startswith("family ") and rho.n >= ENOUGH and rho.value <= STRONG
+        rho.over for rho in rhos if rho.over in families and rho.n >= ENOUGH and rho.value <= STRONG
     ]
     if strong:
         return f"On these data a limit on the dimension may warn for {', '.join(strong)}."

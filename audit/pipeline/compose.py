@@ -79,7 +79,7 @@ def document(
         watermark=marks(facts, setup),
         numbers=key_numbers(everything),
         certainty=certainty(setup, everything),
-        audited=audited(subject, data, made),
+        audited=audited(facts),
         subject=subject,
         data=data,
         gates=tuple(gate(f) for f in findings),

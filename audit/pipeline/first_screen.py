@@ -1,35 +1,29 @@
 """What a reviewer reads before anything else, beside verdict and numbers: what, when, how sure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from audit.checks.accuracy_gap.report import NAME as GAP
 from audit.checks.accuracy_gap.report import strongest
 from audit.evidence.setup import Setup
+from audit.pipeline.provenance import architecture, classes, images, tool
 from audit.record import Facts, Measurement, by_quantity, title_of
 from audit.reports.document import KeyNumber
 from audit.reports.text import interval, number
 
-FACTS = (  # label on the first screen, where it is found, and its label there
-    ("Model", "subject", "file"),
-    ("Architecture", "subject", "architecture"),
-    ("SHA-256 of the weights", "subject", "SHA-256 of the weights"),
-    ("Data", "data", "source"),
-    ("Images", "data", "images"),
-    ("Classes", "data", "classes"),
-    ("SHA-256 of the data", "data", "SHA-256 of the data"),
-    ("Date", "provenance", "date"),
-    ("Tool", "provenance", "tool"),
-)
 
-
-def audited(
-    subject: Mapping[str, str], data: Mapping[str, str], provenance: Mapping[str, str]
-) -> dict[str, str]:
+def audited(facts: Facts) -> dict[str, str]:
     """The few facts that say which audit this is; the others stand at the end of the report."""
-    places = {"subject": subject, "data": data, "provenance": provenance}
     return {
-        label: places[place][name] for label, place, name in FACTS if places[place].get(name, "")
+        "Model": facts.model.file,
+        "Architecture": architecture(facts.model),
+        "SHA-256 of the weights": facts.model.weights_digest,
+        "Data": facts.data.source,
+        "Images": images(facts.data),
+        "Classes": classes(facts.data),
+        "SHA-256 of the data": facts.data.digest,
+        "Date": facts.audit.date,
+        "Tool": tool(facts.audit),
     }
 
 

@@ -17,10 +17,9 @@ SHOWN = 12  # classes that are named
 
 def about_model(facts: ModelFacts) -> dict[str, str]:
     """What was audited."""
-    arguments = ", ".join(f"{key!r}: {value}" for key, value in facts.arguments.items())
     return {
         "file": facts.file,
-        "architecture": facts.architecture + (f" ({{{arguments}}})" if arguments else ""),
+        "architecture": architecture(facts),
         "architecture known": facts.architecture_from,
         "container": facts.container,
         "weights": "; ".join((facts.weights, *facts.other_weights)),
@@ -32,6 +31,12 @@ def about_model(facts: ModelFacts) -> dict[str, str]:
     }
 
 
+def architecture(facts: ModelFacts) -> str:
+    """Timm's name, and what else was said of it."""
+    arguments = ", ".join(f"{key!r}: {value}" for key, value in facts.arguments.items())
+    return facts.architecture + (f" ({{{arguments}}})" if arguments else "")
+
+
 def pretrained(facts: ModelFacts) -> str:
     """What is known of it."""
     known = facts.pretrained_on or facts.pretrained
@@ -40,14 +45,10 @@ def pretrained(facts: ModelFacts) -> str:
 
 def about_data(facts: DataFacts) -> dict[str, str]:
     """On what it was audited."""
-    count = len(facts.classes)
-    classes = ", ".join(facts.classes[:SHOWN]) + (" …" if count > SHOWN else "")
     return {
         "source": facts.source,
-        "images": f"{facts.n_train:,} training"
-        + ("" if facts.training_images else " (not at hand)")
-        + f", {facts.n_eval:,} evaluation",
-        "classes": f"{count}: {classes}",
+        "images": images(facts),
+        "classes": classes(facts),
         "channels": "grey" if facts.grey else "colour",
         "left out": f"{facts.left_out} files" if facts.left_out else "nothing",
         "nulls see": seen(facts),
@@ -55,6 +56,18 @@ def about_data(facts: DataFacts) -> dict[str, str]:
         "SHA-256 of the data": facts.digest,
         "SHA-256 of the evaluation data": facts.eval_digest,
     }
+
+
+def images(facts: DataFacts) -> str:
+    """How many there are."""
+    away = "" if facts.training_images else " (not at hand)"
+    return f"{facts.n_train:,} training{away}, {facts.n_eval:,} evaluation"
+
+
+def classes(facts: DataFacts) -> str:
+    """How many there are, and the names of the first."""
+    count = len(facts.classes)
+    return f"{count}: {', '.join(facts.classes[:SHOWN])}" + (" …" if count > SHOWN else "")
 
 
 def seen(facts: DataFacts) -> str:
@@ -72,7 +85,7 @@ def provenance(facts: Facts) -> dict[str, str]:
     folder, seconds = made.nulls_folder, made.seconds or 0.0
     given = {} if folder is None else {"nulls given": about_folder(folder, facts.data)}
     return {
-        "tool": f"null-audit {made.tool_version}",
+        "tool": tool(made),
         "date": made.date,
         "seed": str(made.seed),
         "profile": str(made.profile),
@@ -93,6 +106,11 @@ def provenance(facts: Facts) -> dict[str, str]:
         "nulls": "; ".join(map(about_null, made.nulls)),
         **{f"version of {name}": version for name, version in made.versions.items()},
     }
+
+
+def tool(facts: AuditFacts) -> str:
+    """Which version of this package made it."""
+    return f"null-audit {facts.tool_version}"
 
 
 def beside(facts: AuditFacts) -> str:

@@ -55,13 +55,15 @@ def words(given: object) -> dict[str, str]:
 def about_model(subject: dict[str, str]) -> Plain:
     """Take what was audited out of its words."""
     architecture, _, arguments = subject.pop("architecture", "").partition(" (")
+    weights, *others = subject.pop("weights", "").split("; ")
     found: Plain = {
         "file": subject.pop("file", ""),
         "architecture": architecture,
         "arguments": {key: repr(value) for key, value in printed(arguments[:-1]).items()},
         "architecture_from": subject.pop("architecture known", ""),
         "container": subject.pop("container", ""),
-        "weights": subject.pop("weights", ""),
+        "weights": weights,
+        "other_weights": others,
         "parameters": counted(subject.pop("parameters", "")),
         "input": subject.pop("input", ""),
         "file_digest": subject.pop("SHA-256 of the file", ""),

@@ -51,17 +51,17 @@ def measured(path: Path, dataset: Dataset, images: int) -> list[Measurement]:
 
 def table(found: list[Measurement]) -> None:
     """Print a row a point, trained beside untrained, and what the shapes are."""
-    by_name = {m.name: m for m in found}
     print(
         "| point | relative depth | coordinates | dimension | components | untrained | components |"
     )
     print("|---|---|---|---|---|---|---|")
     for m in id_words.curve(found, "dimension", "subject"):
-        point = m.name.split(".", 3)[3]
-        cells = [point, f"{m.at:.3f}", f"{m.detail['coordinates']:,.0f}"]
+        cells = [m.layer, f"{m.at:.3f}", f"{m.detail['coordinates']:,.0f}"]
         for name in ("subject", TWIN):
-            own = by_name[f"{id_words.NAME}.dimension.{name}.{point}"]
-            linear = by_name[f"{id_words.NAME}.pca.{name}.{point}"]
+            own, linear = (
+                next(p for p in id_words.curve(found, kind, name) if p.layer == m.layer)
+                for kind in ("dimension", "pca")
+            )
             ends = f" ({own.low:.1f} to {own.high:.1f})" if own.value == own.value else ""
             cells += [fixed(own.value, 1) + ends, fixed(linear.value, 0)]
         print(f"| {' | '.join(cells)} |")

@@ -89,8 +89,8 @@ def show(title: str, curves: dict[str, Outcome]) -> None:
         print(f"| {same[0]['name']} | {same[0]['depth']:.3f} | {' | '.join(cells)} |")
     for name, outcome in curves.items():
         shape = id_profile.of_shape(name, outcome.values["points"], outcome.arrays["in_blocks"])
-        last = next(m for m in shape if "last_over_peak" in m.name)
-        kind = next(m for m in shape if "hunchback" in m.name).note.partition(":")[0]
+        last = next(m for m in shape if m.quantity == "last_over_peak")
+        kind = next(m for m in shape if m.quantity == "hunchback").category
         ends = f"{last.low:.2f} to {last.high:.2f}"
         over_input = ratio((outcome, -1), (outcome, 0))
         print(f"- {name}: {kind}, last layer over peak {last.value:.2f} ({ends}), over the input")

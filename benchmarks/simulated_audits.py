@@ -86,7 +86,9 @@ def measurement(quantity: str, pair: Pair) -> Measurement:
     """The measurement of a gain, as the check of the gap states it."""
     value, low, high = gain_interval(pair)
     return Measurement(
-        name=f"accuracy_gap.{quantity}.{pair.null}",
+        check="accuracy_gap",
+        quantity=quantity,
+        of=pair.null,
         value=value,
         unit="gain",
         low=low,

@@ -33,7 +33,7 @@ from audit.model.checkpoint import Subject, load_subject
 from audit.pipeline.audit import AuditResult, audit
 from audit.pipeline.workspace import Workspace
 from audit.policy.limits import default_policy
-from audit.record import title_of
+from audit.record import GAIN, GAP, by_quantity, title_of
 from audit.reports.text import interval, number
 
 WHOLE = PROFILES["default"].images_seen
@@ -89,12 +89,11 @@ def audits(
 def show(kind: str, found: Sequence[AuditResult]) -> None:
     """A line a model."""
     for one in found:
-        known = {m.name: m for measured in one.measurements.values() for m in measured}
-        own = known["accuracy_gap.accuracy.subject"]
-        gains = {n.removeprefix("accuracy_gap.gain."): m for n, m in known.items()
-                 if n.startswith("accuracy_gap.gain.") and m.detail["claim"]}  # fmt: skip
-        null = max(gains, key=lambda name: known[f"accuracy_gap.accuracy.{name}"].value)
-        theirs, allowance = (known.get(f"accuracy_gap.{q}.{null}") for q in QUANTITIES)
+        known = by_quantity(one.measurements[GAP], GAP)
+        own = known["accuracy", "subject"]
+        gains = {of: m for (kind, of), m in known.items() if kind == GAIN and m.detail["claim"]}
+        null = max(gains, key=lambda name: known["accuracy", name].value)
+        theirs, allowance = (known.get((q, null)) for q in QUANTITIES)
         assert theirs is not None
         (finding,) = (f for f in one.findings if f.limit == "gain")
         cells = (

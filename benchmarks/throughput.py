@@ -224,20 +224,19 @@ def on_card(q: int, side: int, batch: int, dtype: torch.dtype, last: bool, compi
 
 def stages(run: Path) -> None:
     """What each model reached in a finished audit, and how long each stage took."""
-    from audit.record import title_of
+    from audit.record import GAIN, GAP, by_quantity, title_of
     from audit.reports.text import interval, number
     from audit.runs.report import load_report
 
     report = load_report(run)
-    known = {m.name.removeprefix("accuracy_gap."): m for m in report.measurements}
+    known = by_quantity(report.measurements, GAP)
     print("| model | accuracy | 95 % interval | allowance | gain over it |")
     print("|---|---|---|---|---|")
-    for key, m in known.items():
-        if key.startswith("accuracy."):
-            name = key.removeprefix("accuracy.")
+    for (quantity, name), m in known.items():
+        if quantity == "accuracy":
             cells = [
                 number(known[k].value, known[k].unit) if k in known else ""
-                for k in (f"allowance.{name}", f"gain.{name}")
+                for k in (("allowance", name), (GAIN, name))
             ]
             span = interval(m.low, m.high, m.unit)
             print(

@@ -406,7 +406,7 @@ def study(name: str, setup: Any, context: JobContext, jobs: list[Job], store: St
     for m in found:
         depth = "" if m.at is None else f"{m.at:.2f}"
         print(
-            f"| {m.name.split('.', 1)[1]} | {depth} | {number(m.value, m.unit)} | "
+            f"| {m.quantity} {m.of} | {depth} | {number(m.value, m.unit)} | "
             f"{interval(m.low, m.high, m.unit)} | {m.note} |"
         )
     fits = sum(job.key in done.seconds for job in jobs)
@@ -418,7 +418,7 @@ def compare(found: dict[str, list[Measurement]]) -> None:
     """Specialisation at the last cut of all: unlike halves should lose more than random ones."""
     print("\n| split | specialisation at the last cut | 95 % interval |\n|---|---|---|")
     for name, measured in found.items():
-        own = [m for m in measured if m.name.startswith("split_transfer.specialisation.")]
+        own = [m for m in measured if m.quantity == "specialisation"]
         if own:
             m = own[-1]
             print(f"| {name} | {number(m.value, m.unit)} | {interval(m.low, m.high, m.unit)} |")

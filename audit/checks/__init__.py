@@ -26,7 +26,7 @@ from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import Kind, by_name
 from audit.policy.vocabulary import Vocabulary
-from audit.record import Finding, Measurement, About
+from audit.record import About, Finding, Measurement
 from audit.reports.document import Picture, Section
 
 

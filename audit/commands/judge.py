@@ -13,7 +13,6 @@ from audit.pipeline.rejudge import copy_run, judged_again
 from audit.policy.limits import load_policy, resolved
 from audit.reports.text import visible
 from audit.runs.finished import load_run
-from audit.runs.report import load_report
 
 
 @click.command("judge")
@@ -35,10 +34,11 @@ def judge(
 
     What RUN was once compared with is kept, unless another reference run is named.
     """
-    limits, report = load_policy(policy, vocabulary=checks.vocabulary()), load_report(run)
+    limits, finished = load_policy(policy, vocabulary=checks.vocabulary()), load_run(run)
+    report = finished.report
     before = chosen_reference(reference, limits)
     if before is not None:
-        report = with_reference(load_run(run), before)
+        report = with_reference(finished, before)
     require_reference(limits, report.measurements)
     other = policy is None and report.policy != resolved(limits)
     report = judged_again(report, limits)

@@ -21,14 +21,15 @@ from audit.commands.options import (
     resolve,
 )
 from audit.core.progress import Progress, duration
-from audit.inputs.data import words
 from audit.inputs.load import examine_data, examine_subject
 from audit.inputs.model import load_model
 from audit.jobs.kind import kinds_in
 from audit.pipeline.plan import Plan
 from audit.pipeline.profile_choice import plan_for
+from audit.pipeline.provenance import about_extra
 from audit.pipeline.session import open_session
 from audit.pipeline.speed import Speed
+from audit.record import ExtraFacts
 from audit.reports.text import visible
 
 NOTE = (
@@ -73,7 +74,7 @@ def plan(model_path: Path | None, **flags: Any) -> int:
     else:
         write(made, others, speed[0], with_subject=model_path is not None)
         for use, found in beside.items():
-            click.echo(f"{use} data, {words(found)}")
+            click.echo(f"{use} data, {about_extra(ExtraFacts(**found.model_dump()))}")
     return 0
 
 

@@ -12,26 +12,20 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.comparison.per_image import GAP, Loss, loss
-from audit.record import Measurement
-from audit.reports.document import FrozenModel
-from audit.runs.finished import FILE, FinishedRun, load_run
+from audit.comparison.per_image import Loss, loss
+from audit.record import GAP, Measurement, Quantity
+from audit.runs.finished import FILE, FinishedRun
 from audit.stats.intervals import IMAGE_DF, paired_difference, simultaneous_quantile
-
-__all__ = ["GAP", "Change", "FinishedRun", "change", "load_run", "not_same_images", "other_classes"]
-
-EVALUATION = "SHA-256 of the evaluation data"  # where a report states it
 
 EXACT = ("count", "images")  # units of which a value without an interval is the whole truth
 
 EXACT_NOTE = "counted, not estimated"
 
 
-class Change(FrozenModel):
+class Change(Quantity):
     """How one quantity differs between two runs.
 
     Attributes:
-        name: Of the measurement.
         unit: Of all its numbers.
         before: Value in the first run, NaN where it was not measured.
         after: In the second.
@@ -43,7 +37,6 @@ class Change(FrozenModel):
         note: How it was taken, or why there is no number.
     """
 
-    name: str
     unit: str
     before: float
     after: float
@@ -57,26 +50,26 @@ class Change(FrozenModel):
     @property
     def same(self) -> bool:
         """Whether nothing is asked: the same null or count, equal to the last digit."""
-        return self.before == self.after and not self.name.endswith(".subject")
+        return self.before == self.after and self.of != "subject"
 
 
-def change(name: str, before: FinishedRun, after: FinishedRun) -> Change:
+def change(what: Quantity, before: FinishedRun, after: FinishedRun) -> Change:
     """The difference of one measurement between two runs, with its 95 % interval.
 
     Args:
-        name: Of the measurement. Curves, whose points share one name, are not compared.
+        what: The measurement. Curves, whose points share one name, are not compared.
         before: The first run.
         after: The second.
 
     Returns:
         NaN with a note where either run has not measured it.
     """
-    a, b = before.by_name.get(name), after.by_name.get(name)
+    a, b = before.by_name.get(what.name), after.by_name.get(what.name)
     if a is None or b is None or math.isnan(a.value) or math.isnan(b.value):
-        return _missing(name, a, b, _lacking(a, b))
+        return _missing(what, a, b, _lacking(a, b))
     if a.unit != b.unit:
-        return _missing(name, a, b, f"the units differ: {a.unit} before, {b.unit} after")
-    if not (name.startswith(f"{GAP}.") and name.count(".") > 1):
+        return _missing(what, a, b, f"the units differ: {a.unit} before, {b.unit} after")
+    if what.check != GAP or not what.of:
         return _unpaired(a, b, "")
     reason = not_same_images(before, after)
     if reason:
@@ -99,8 +92,8 @@ def not_same_images(before: FinishedRun, after: FinishedRun) -> str:
     a, b = before.predictions, after.predictions
     assert a is not None
     assert b is not None
-    digests = [run.report.document.data.get(EVALUATION) for run in (before, after)]
-    if None not in digests and digests[0] != digests[1]:
+    first, second = (run.report.facts.data.eval_digest for run in (before, after))
+    if first and second and first != second:
         return "the evaluation images differ in content"
     if len(a) != len(b):
         return f"{len(a):,} evaluation images before, {len(b):,} after"
@@ -113,8 +106,8 @@ def not_same_images(before: FinishedRun, after: FinishedRun) -> str:
 
 def other_classes(before: FinishedRun, after: FinishedRun) -> bool:
     """Whether the classes differ, as far as the reports tell."""
-    a, b = (run.report.document.data.get("classes") for run in (before, after))
-    return a is not None and b is not None and a != b
+    a, b = (run.report.facts.data.classes for run in (before, after))
+    return bool(a and b) and a != b
 
 
 def groups(before: FinishedRun, after: FinishedRun) -> NDArray[np.int64] | None:
@@ -146,7 +139,7 @@ def _paired(
     same = "; the null is the same in both" if shared else ""
     together = f"; the intervals of all {x.classes} classes hold together"
     return Change(
-        name=a.name,
+        **a.fields,
         unit=a.unit,
         before=a.value,
         after=b.value,
@@ -166,7 +159,7 @@ def _unpaired(a: Measurement, b: Measurement, reason: str) -> Change:
     for a difference of two independent estimates.
     """
     value = b.value - a.value
-    exact = a.unit in EXACT or a.name.startswith("data.")
+    exact = a.unit in EXACT or a.check == "data"
     if exact and all(math.isnan(end) for m in (a, b) for end in (m.low, m.high)):
         low = high = value
         note = EXACT_NOTE
@@ -177,7 +170,7 @@ def _unpaired(a: Measurement, b: Measurement, reason: str) -> Change:
         if math.isnan(low) or math.isnan(high):
             note = "no interval: at least one of the two has none"
     return Change(
-        name=a.name,
+        **a.fields,
         unit=a.unit,
         before=a.value,
         after=b.value,
@@ -199,11 +192,11 @@ def _lacking(a: Measurement | None, b: Measurement | None) -> str:
     )
 
 
-def _missing(name: str, a: Measurement | None, b: Measurement | None, note: str) -> Change:
+def _missing(what: Quantity, a: Measurement | None, b: Measurement | None, note: str) -> Change:
     """A change that has no number."""
     nan, known = math.nan, a or b
     return Change(
-        name=name,
+        **what.fields,
         unit=known.unit if known else "",
         before=a.value if a else nan,
         after=b.value if b else nan,

@@ -1,55 +1,75 @@
 """What two runs say differently of themselves: model, data, tool, settings, policy."""
 
-import ast
 from collections.abc import Iterator, Mapping
 
-from audit.comparison.change import EVALUATION
+from pydantic import BaseModel
+
+from audit.record import Facts
 from audit.reports.text import visible
 from audit.runs.finished import FinishedRun
 
-VOLATILE = frozenset(
-    ("date", "time", "time by stage", "jobs", "peak memory", "version of null-audit")
+VOLATILE = frozenset(  # fields that no two runs share
+    (
+        "date",
+        "jobs",
+        "reused",
+        "workers",
+        "seconds",
+        "audit_seconds",
+        "stage_seconds",
+        "peak_memory",
+        "reference",
+    )
 )
 
-DATA, WEIGHTS = "SHA-256 of the data", "SHA-256 of the weights"
-
-MAIN = {  # what a reader asks first: (part of the report, key)
-    "data": ("data", DATA),
-    "evaluation data": ("data", EVALUATION),
-    "model": ("subject", WEIGHTS),
-    "tool": ("provenance", "tool"),
-    "profile": ("provenance", "profile"),
-    "seed": ("provenance", "seed"),
-}
+TOOL = "null-audit"  # among the versions; it stands there twice
 
 LONGEST = 160  # characters of one value
 
 
-def stated(run: FinishedRun) -> dict[str, dict[str, str]]:
-    """All that a report says of itself, by part; its policy is one of them."""
-    document = run.report.document
-    return {
-        "data": document.data,
-        "subject": document.subject,
-        "provenance": {k: v for k, v in document.provenance.items() if k not in VOLATILE},
-        "policy": _limits(run.report.policy),
-    }
-
-
 def different(before: FinishedRun, after: FinishedRun) -> tuple[dict[str, str], ...]:
     """A row for each fact that differs: what, A, B; the data first, then the model."""
-    rows = []
-    for part, first in stated(before).items():
-        second = stated(after)[part]
-        for key in dict.fromkeys([*first, *second]):
-            a, b = first.get(key, "not stated"), second.get(key, "not stated")
-            if a != b:
-                prefix = "" if part != "policy" else "limit "
-                rows += [
-                    {"what": f"{prefix}{key}{name}", "A": short(x), "B": short(y)}
-                    for name, x, y in _parts(a, b)
-                ]
-    return tuple(rows)
+    first, second = stated(before), stated(after)
+    return tuple(
+        {"what": label, "A": short(a), "B": short(b)}
+        for label in dict.fromkeys([*first, *second])
+        for a, b in [(first.get(label, "not stated"), second.get(label, "not stated"))]
+        if a != b
+    )
+
+
+def stated(run: FinishedRun) -> dict[str, str]:
+    """All that a run says of itself, by label; its policy is part of it."""
+    facts = run.report.facts
+    parts = (facts.data, facts.model, facts.audit)
+    found = {label: text for part in parts for label, text in fields("", part)}
+    limits = {f"limit {name}": text for name, text in limits_of(run).items()}
+    return found | facts.stated | limits
+
+
+def fields(prefix: str, record: BaseModel) -> Iterator[tuple[str, str]]:
+    """Label and words of every field that is known."""
+    for name, about in type(record).model_fields.items():
+        if name not in VOLATILE:
+            label = about.title or name.replace("_", " ")
+            yield from spelled(prefix + label, getattr(record, name))
+
+
+def spelled(label: str, value: object) -> Iterator[tuple[str, str]]:
+    """A value by its label; of what has parts, each of them."""
+    if isinstance(value, BaseModel):
+        yield from fields(f"{label}: ", value)
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            if key != TOOL:
+                yield from spelled(f"{label}: {key}", part)
+    elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+        for part in value:
+            yield from fields(f"{label}: {getattr(part, 'title', '')}: ", part)
+    elif isinstance(value, tuple) and value:
+        yield label, ", ".join(map(str, value))
+    elif value not in (None, "", ()):
+        yield label, str(value)
 
 
 def agreement(before: FinishedRun, after: FinishedRun) -> str:
@@ -57,21 +77,38 @@ def agreement(before: FinishedRun, after: FinishedRun) -> str:
     same: list[str] = []
     other: list[str] = []
     unknown: list[str] = []
-    first, second = stated(before), stated(after)
-    for word, (part, key) in MAIN.items():
-        a, b = first[part].get(key), second[part].get(key)
-        if a is None and b is None:
-            continue
-        (unknown if a is None or b is None else same if a == b else other).append(word)
-    (same if first["policy"] == second["policy"] else other).append("policy")
+    first, second = (main(run.report.facts) for run in (before, after))
+    for word, a in first.items():
+        b = second[word]
+        if is_known(a) or is_known(b):
+            both = is_known(a) and is_known(b)
+            (unknown if not both else same if a == b else other).append(word)
+    (same if same_policy(before, after) else other).append("policy")
     told = (("The same in both", same), ("different", other), ("not stated in both", unknown))
     text = "; ".join(f"{word}: {', '.join(names)}" for word, names in told if names)
     return f"{text[0].upper()}{text[1:]}."
 
 
+def main(facts: Facts) -> dict[str, object]:
+    """What a reader asks first."""
+    return {
+        "data": facts.data.digest,
+        "evaluation data": facts.data.eval_digest,
+        "model": facts.model.weights_digest,
+        "tool": facts.audit.tool_version,
+        "profile": facts.audit.profile,
+        "seed": facts.audit.seed,
+    }
+
+
+def is_known(value: object) -> bool:
+    """Whether a fact is stated: a seed of 0 is."""
+    return value not in (None, "", {})
+
+
 def same_policy(before: FinishedRun, after: FinishedRun) -> bool:
     """Whether both runs were judged by the same limits."""
-    return stated(before)["policy"] == stated(after)["policy"]
+    return limits_of(before) == limits_of(after)
 
 
 def short(value: str) -> str:
@@ -81,43 +118,16 @@ def short(value: str) -> str:
     return visible(value, LONGEST)
 
 
-def _limits(policy: Mapping[str, object]) -> dict[str, str]:
-    """The limits of a resolved policy in a line each."""
-    limits = policy.get("limits")
+def limits_of(run: FinishedRun) -> dict[str, str]:
+    """The limits of a resolved policy in a line each, their fields in one order."""
+    limits = run.report.policy.get("limits")
     if not isinstance(limits, Mapping):
         return {}
     return {
         str(name): ", ".join(
-            f"{key} {value}" for key, value in fields.items() if key != "statement"
+            f"{key} {value}" for key, value in sorted(limit.items()) if key != "statement"
         )
-        if isinstance(fields, Mapping)
-        else str(fields)
-        for name, fields in limits.items()
+        if isinstance(limit, Mapping)
+        else str(limit)
+        for name, limit in limits.items()
     }
-
-
-def _parts(a: str, b: str) -> Iterator[tuple[str, str, str]]:
-    """What differs within two long values: keys of a mapping, items of a list; else the whole."""
-    first, second = _mapping(a), _mapping(b)
-    if first and second:
-        for key in dict.fromkeys([*first, *second]):
-            x, y = (str(found.get(key, "not stated")) for found in (first, second))
-            if x != y:
-                yield f": {key}", x, y
-        return
-    one, two = ({frozenset(i.split(", ")): i for i in text.split("; ")} for text in (a, b))
-    if one.keys() == two.keys():
-        return  # the same in another order
-    if len(one) > 1 or len(two) > 1:
-        a = "; ".join(item for key, item in one.items() if key not in two) or "–"
-        b = "; ".join(item for key, item in two.items() if key not in one) or "–"
-    yield "", a, b
-
-
-def _mapping(text: str) -> dict[str, object]:
-    """A printed mapping read back; empty if it is none."""
-    try:
-        found = ast.literal_eval(text) if text.startswith("{") and len(text) < 10_000 else {}
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

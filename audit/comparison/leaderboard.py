@@ -6,24 +6,23 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from audit.comparison import scatter
-from audit.comparison.change import EVALUATION, Change, change, not_same_images, other_classes
-from audit.comparison.facts import DATA, same_policy
-from audit.comparison.per_image import GAP
+from audit.comparison.change import Change, change, not_same_images, other_classes
+from audit.comparison.facts import same_policy
 from audit.comparison.record import Entry, Result
 from audit.comparison.significance import more_than_noise
 from audit.comparison.words import with_interval
 from audit.core.errors import AuditError
-from audit.record import Measurement, title_of
+from audit.record import GAIN, GAP, Measurement, Quantity, is_gap, title_of
 from audit.reports.comparison.document import Compared, Comparison
 from audit.reports.document import Cell, Chart, Section, dot
 from audit.reports.text import fixed, interval, number, visible
 from audit.runs.finished import FinishedRun
 
-GAIN = f"{GAP}.gain."
+SUBJECT = Quantity(check=GAP, quantity="accuracy", of="subject")
 
-SUBJECT = f"{GAP}.accuracy.subject"
+NO_ACCURACY = Measurement(**SUBJECT.fields, value=math.nan, unit="fraction", note="not measured")
 
-UNKNOWN = Measurement(name="none", value=math.nan, unit="fraction", note="not measured")
+NO_GAIN = Measurement(check=GAP, quantity=GAIN, value=math.nan, unit="gain", note="not measured")
 
 CAVEATS = (
     "The order is that of the estimates. Where a model is not more than noise behind the one "
@@ -73,11 +72,9 @@ def demand_same_data(first: FinishedRun, other: FinishedRun) -> None:
     Raises:
         AuditError: COMPARE_DATA.
     """
-    stated = [run.report.document.data for run in (first, other)]
-    same = any(
-        stated[0].get(key) is not None and stated[0].get(key) == stated[1].get(key)
-        for key in (DATA, EVALUATION)
-    )
+    one, two = (run.report.facts.data for run in (first, other))
+    digests = ((one.digest, two.digest), (one.eval_digest, two.eval_digest))
+    same = any(a and a == b for a, b in digests)
     if not other_classes(first, other) and (same or not not_same_images(first, other)):
         return
     raise AuditError(
@@ -89,18 +86,15 @@ def demand_same_data(first: FinishedRun, other: FinishedRun) -> None:
 
 def claims(run: FinishedRun) -> dict[str, Measurement]:
     """The gain over every claim rung of a run, by the rung's name."""
-    return {
-        name.removeprefix(GAIN): m
-        for name, m in run.by_name.items()
-        if name.startswith(GAIN) and m is not None and m.detail.get("claim")
-    }
+    gains = (m for m in run.report.measurements if is_gap(m, GAIN))
+    return {m.of: m for m in gains if m.detail.get("claim")}
 
 
 def strongest(run: FinishedRun) -> tuple[str, Measurement]:
     """The claim rung that leaves the model the least gain; ("", NaN) if none was measured."""
     known = {name: m for name, m in claims(run).items() if not math.isnan(m.value)}
     if not known:
-        return "", UNKNOWN.model_copy(update={"unit": "gain"})
+        return "", NO_GAIN
     name = min(known, key=lambda name: known[name].value)
     return name, known[name]
 
@@ -127,10 +121,10 @@ def entry(rank: int, title: str, run: FinishedRun, above: FinishedRun | None) ->
         run=str(run.path),
         title=title,
         verdict=run.report.document.verdict,
-        accuracy=run.by_name.get(SUBJECT) or UNKNOWN,
+        accuracy=run.by_name.get(SUBJECT.name) or NO_ACCURACY,
         strongest=name,
         gain=gain,
-        dimension=run.by_name.get(f"{scatter.DIMENSION}subject"),
+        dimension=scatter.dimension(run, "subject"),
         behind=change(SUBJECT, above, run) if above is not None else None,
     )
 
@@ -164,7 +158,7 @@ def headline(entries: Sequence[Entry]) -> str:
 
 def _compared(e: Entry, run: FinishedRun) -> Compared:
     told = {"verdict": e.verdict, "read from": e.run}
-    date = run.report.document.provenance.get("date")
+    date = run.report.facts.audit.date
     return Compared(label=str(e.rank), title=e.title, facts=told | ({"date": date} if date else {}))
 
 
@@ -186,7 +180,7 @@ def notes(runs: Sequence[FinishedRun]) -> str:
 
 def _ladder(run: FinishedRun) -> tuple[tuple[str, float], ...]:
     """The claim rungs with their accuracies: equal where the nulls are the same."""
-    found = [(name, run.by_name.get(f"{GAP}.accuracy.{name}")) for name in sorted(claims(run))]
+    found = [(name, run.number(GAP, "accuracy", name)) for name in sorted(claims(run))]
     return tuple((name, -1.0 if m is None else m.value) for name, m in found)
 
 

@@ -5,15 +5,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.record import Measurement
+from audit.record import GAIN, GAP, Measurement, is_gap
 from audit.runs.finished import FinishedRun
 from audit.stats.paired import ASSUMED_SEED_VARIANCE
 
 Array = NDArray[np.float64]
 
-GAP = "accuracy_gap"
-
-CLASS = f"{GAP}.class_accuracy."
+CLASS = "class_accuracy"
 
 AGREE = 1e-6  # predictions that give another value than the report belong to another run
 
@@ -64,19 +62,18 @@ def loss(m: Measurement, run: FinishedRun) -> Loss | None:
     The gain 1 - e_subject / e_null is a ratio of means; its numbers are those of the ratio's
     linearisation, whose mean is the ratio itself (the delta method).
     """
-    _, quantity, model = m.name.split(".", 2)
     subject = errors(run, "subject")
     if subject is None:
         return None
-    if m.name.startswith(CLASS):
-        return _of_class(m.name, run, subject[0])
-    if model == "subject":
-        return Loss(subject[0], 1.0) if quantity == "accuracy" else None
-    other = errors(run, model)
+    if m.quantity == CLASS:
+        return _of_class(m.of, run, subject[0])
+    if m.of == "subject":
+        return Loss(subject[0], 1.0) if m.quantity == "accuracy" else None
+    other = errors(run, m.of)
     if other is None:
         return None
-    noise = seed_noise(run, model, len(other))
-    return _against(quantity, subject[0], other, noise)
+    noise = seed_noise(run, m.of, len(other))
+    return _against(m.quantity, subject[0], other, noise)
 
 
 def _against(quantity: str, s: Array, other: Array, noise: float) -> Loss | None:
@@ -96,7 +93,7 @@ def _against(quantity: str, s: Array, other: Array, noise: float) -> Loss | None
 
 def _of_class(name: str, run: FinishedRun, subject: Array) -> Loss | None:
     """Accuracy of one class; a report holds the classes in the order of their labels."""
-    names = [known for known in run.by_name if known.startswith(CLASS)]
+    names = [m.of for m in run.report.measurements if is_gap(m, CLASS)]
     table = run.predictions
     if table is None:
         return None
@@ -108,6 +105,6 @@ def _of_class(name: str, run: FinishedRun, subject: Array) -> Loss | None:
 
 def seed_noise(run: FinishedRun, model: str, seeds: int) -> float:
     """Variance of a null's error from its seeds, as the run stored it; else the assumed one."""
-    found = run.by_name.get(f"{GAP}.gain.{model}")
+    found = run.number(GAP, GAIN, model)
     variance = found.detail.get("seed_variance") if found else None
     return (ASSUMED_SEED_VARIANCE if variance is None else variance) / max(seeds, 1)

@@ -6,7 +6,7 @@ from audit.reports.comparison.document import Comparison
 from audit.reports.document import FrozenModel, Role, Verdict
 from audit.stats.rank_correlation import Correlation
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Point(FrozenModel):

@@ -8,16 +8,15 @@ import math
 import re
 from collections.abc import Sequence
 
-from audit.comparison.per_image import GAP
 from audit.comparison.record import Point
 from audit.comparison.words import with_interval
-from audit.record import role_of, title_of
+from audit.record import GAP, Measurement, role_of, title_of
 from audit.reports.document import Cell, Chart, Section, Series
 from audit.reports.text import fixed
 from audit.runs.finished import FinishedRun
 from audit.stats.rank_correlation import LEAST, Correlation, spearman
 
-DIMENSION = "intrinsic_dimension.last_layer."
+DIMENSION = "intrinsic_dimension", "last_layer"  # check and quantity
 
 NULLS = "nulls and controls"
 
@@ -47,8 +46,7 @@ def points(runs: Sequence[FinishedRun], titles: Sequence[str]) -> tuple[tuple[Po
     found: dict[tuple[str, float, float], Point] = {}
     lacking: list[str] = []
     for run, title in zip(runs, titles, strict=True):
-        for name in [n for n in run.by_name if n.startswith(DIMENSION)]:
-            model = name.removeprefix(DIMENSION)
+        for model in models(run):
             point = _point(run, title, model)
             if point is None:
                 lacking.append(title if model == "subject" else title_of(model))
@@ -61,19 +59,29 @@ def points(runs: Sequence[FinishedRun], titles: Sequence[str]) -> tuple[tuple[Po
     return kept, f"Left out ({why}): {', '.join(left)}." if left else ""
 
 
+def models(run: FinishedRun) -> list[str]:
+    """The models of a run whose dimension was to be measured."""
+    own = (m for m in run.report.measurements if not m.minus_reference)
+    return [*dict.fromkeys(m.of for m in own if (m.check, m.quantity) == DIMENSION)]
+
+
+def dimension(run: FinishedRun, model: str) -> Measurement | None:
+    """The dimension of a model's last layer."""
+    return run.number(*DIMENSION, model)
+
+
 def _point(run: FinishedRun, title: str, model: str) -> Point | None:
     """One model; None if either number is missing."""
-    dimension = run.by_name.get(f"{DIMENSION}{model}")
-    accuracy = run.by_name.get(f"{GAP}.accuracy.{model}")
-    if dimension is None or accuracy is None or math.isnan(dimension.value + accuracy.value):
+    found, accuracy = dimension(run, model), run.number(GAP, "accuracy", model)
+    if found is None or accuracy is None or math.isnan(found.value + accuracy.value):
         return None
     subject = model == "subject"
     return Point(
         model=title if subject else title_of(model),
         name=model,
-        family=family(run.report.document.subject.get("architecture", "")) if subject else NULLS,
+        family=family(run.report.facts.model.architecture) if subject else NULLS,
         role=role_of(model),
-        dimension=dimension,
+        dimension=found,
         accuracy=accuracy,
     )
 
@@ -96,14 +104,17 @@ def correlations(found: Sequence[Point]) -> tuple[Correlation, ...]:
     """Over all models, over the subjects, and over each family with enough models."""
     kinds = {"all models": list(found), "audited models": [p for p in found if p.role == "subject"]}
     for point in found:
-        kinds.setdefault(f"family {point.family}" if point.family != NULLS else NULLS, [])
-    for point in found:
-        kinds[f"family {point.family}" if point.family != NULLS else NULLS].append(point)
+        kinds.setdefault(kind(point), []).append(point)
     return tuple(
-        spearman([p.dimension.value for p in kind], [p.accuracy.value for p in kind], over=name)
-        for name, kind in kinds.items()
-        if name == "all models" or len(kind) >= LEAST
+        spearman([p.dimension.value for p in own], [p.accuracy.value for p in own], over=name)
+        for name, own in kinds.items()
+        if name == "all models" or len(own) >= LEAST
     )
+
+
+def kind(point: Point) -> str:
+    """The models that a model is one of, in words."""
+    return NULLS if point.family == NULLS else f"family {point.family}"
 
 
 def section(found: Sequence[Point], rhos: Sequence[Correlation], left_out: str) -> Section:
@@ -112,7 +123,7 @@ def section(found: Sequence[Point], rhos: Sequence[Correlation], left_out: str) 
         name="dimension",
         title="Last-layer dimension against accuracy",
         verdict=None,
-        summary=" ".join(part for part in (summary(rhos), warnable(rhos), left_out) if part),
+        summary=" ".join(part for part in (summary(rhos), warnable(rhos, found), left_out) if part),
         rows=_rows(found),
         charts=(chart(found),) if found else (),
         caveats=CAVEATS,
@@ -138,12 +149,11 @@ def summary(rhos: Sequence[Correlation]) -> str:
     )
 
 
-def warnable(rhos: Sequence[Correlation]) -> str:
+def warnable(rhos: Sequence[Correlation], found: Sequence[Point]) -> str:
     """Whether the dimension may be raised to a warning on these data."""
+    families = {kind(point) for point in found if point.family != NULLS}
     strong = [
-        rho.over
-        for rho in rhos
-        if rho.over.startswith("family ") and rho.n >= ENOUGH and rho.value <= STRONG
+        rho.over for rho in rhos if rho.over in families and rho.n >= ENOUGH and rho.value <= STRONG
     ]
     if strong:
         return f"On these data a limit on the dimension may warn for {', '.join(strong)}."

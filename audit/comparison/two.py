@@ -5,29 +5,28 @@ from collections.abc import Iterable, Sequence
 
 from audit.comparison.change import Change, change, not_same_images, other_classes
 from audit.comparison.facts import agreement, different, same_policy
-from audit.comparison.per_image import GAP
+from audit.comparison.per_image import CLASS
 from audit.comparison.record import Result
 from audit.comparison.significance import more_than_noise, p_value
 from audit.comparison.words import noise_words, quantity, row
 from audit.policy.gain_verdict import holm
-from audit.policy.vocabulary import REFERENCE, is_crash
-from audit.record import Finding, role_of
+from audit.record import GAP, Finding, is_gain, is_gap, role_of
 from audit.reports.comparison.document import Compared, Comparison
 from audit.reports.document import Cell, Chart, Section, dot
 from audit.reports.text import interval, number
 from audit.runs.finished import FinishedRun
 
-ACCURACY = f"{GAP}.accuracy."
-
-GAINS = (f"{GAP}.gain.", f"{GAP}.balanced_gain.")
+ACCURACY = "accuracy"
 
 LABELS = ("A", "B")
 
-CLASS = f"{GAP}.class_accuracy."
-
-LEFT_OUT = tuple(  # told by the accuracies, or no quantity of the model
-    f"{GAP}.{quantity}." for quantity in ("gap", "mcnemar", "allowance", "class_gap", "twin_gain")
-)
+LEFT_OUT = {  # quantities of the gap: told by the accuracies, or none of the model
+    "gap",
+    "mcnemar",
+    "allowance",
+    "class_gap",
+    "twin_gain",
+}
 
 MOST_CLASSES = 30
 
@@ -91,7 +90,7 @@ def compared(label: str, run: FinishedRun) -> Compared:
     document = run.report.document
     told = {
         "verdict": document.verdict,
-        "date": document.provenance.get("date", ""),
+        "date": run.report.facts.audit.date,
         "read from": str(run.path),
     }
     return Compared(label=label, title=document.title, facts={k: v for k, v in told.items() if v})
@@ -99,17 +98,15 @@ def compared(label: str, run: FinishedRun) -> Compared:
 
 def all_changes(before: FinishedRun, after: FinishedRun) -> Iterable[Change]:
     """Of every quantity that either run holds as one number, in the order of the report."""
-    names = dict.fromkeys([*after.by_name, *before.by_name])
-    for name in names:
-        if name.startswith(REFERENCE) or is_crash(name):
-            continue
-        if before.by_name.get(name) is not None or after.by_name.get(name) is not None:
-            yield change(name, before, after)
+    for name in dict.fromkeys([*after.by_name, *before.by_name]):
+        known = after.by_name.get(name) or before.by_name.get(name)
+        if known is not None and not (known.minus_reference or known.crashed):
+            yield change(known, before, after)
 
 
 def _tested(c: Change) -> bool:
     """Whether a change in accuracy is a question at all: the same null has none."""
-    return c.name.startswith(ACCURACY) and not c.same
+    return is_gap(c, ACCURACY) and not c.same
 
 
 def _is_unpaired(c: Change) -> bool:
@@ -122,7 +119,7 @@ def headline(before: FinishedRun, after: FinishedRun, changes: Sequence[Change])
     judged = f"Both are judged {verdicts[0]}."
     if verdicts[0] != verdicts[1]:
         judged = f"The verdict goes from {verdicts[0]} to {verdicts[1]}."
-    found = next((c for c in changes if c.name == f"{ACCURACY}subject"), None)
+    found = next((c for c in changes if is_gap(c, ACCURACY) and c.of == "subject"), None)
     if other_classes(before, after):
         return f"The two runs know different classes, so only facts are compared. {judged}"
     if found is None or math.isnan(found.value):
@@ -199,8 +196,8 @@ def number_sections(
     titles = {section.name: section.title for section in after.report.document.sections}
     by_table: dict[str, list[Change]] = {"accuracy": [], "gain": [], "classes": []}
     for c in changes:
-        if not c.name.startswith(LEFT_OUT):
-            by_table.setdefault(_table_of(c.name), []).append(c)
+        if not (c.check == GAP and c.quantity in LEFT_OUT):
+            by_table.setdefault(_table_of(c), []).append(c)
     accuracy, gains, classes = (by_table.pop(name) for name in ("accuracy", "gain", "classes"))
     return (
         table("accuracy", "Accuracy on the evaluation images", accuracy, adjusted=adjusted),
@@ -210,13 +207,13 @@ def number_sections(
     )
 
 
-def _table_of(name: str) -> str:
+def _table_of(c: Change) -> str:
     """The table that a quantity stands in: its own, or that of its check."""
-    if name.startswith(ACCURACY):
+    if is_gap(c, ACCURACY):
         return "accuracy"
-    if name.startswith(GAINS):
+    if is_gain(c):
         return "gain"
-    return "classes" if name.startswith(CLASS) else name.partition(".")[0]
+    return "classes" if is_gap(c, CLASS) else c.check
 
 
 def class_table(changes: Sequence[Change]) -> Section:
@@ -265,7 +262,7 @@ def summary(
         kept = sum(p <= 0.05 for p in adjusted.values())
         parts.append(f"After Holm's correction over {len(adjusted)} rows: {kept}.")
     same = sum(c.same for c in changes)
-    lacking = [quantity(c.name) for c in changes if not c.same and c not in shown]
+    lacking = [quantity(c) for c in changes if not c.same and c not in shown]
     if lacking:
         few = ", ".join(lacking[:4]) + (", …" if len(lacking) > 4 else "")
         parts.append(f"One run or both hold no number of {len(lacking)} more ({few}).")
@@ -284,10 +281,7 @@ def chart(title: str, changes: Sequence[Change]) -> Chart:
         kind="interval",
         x_label="change in percentage points" if points else "change in the gain",
         y_label="quantity",
-        series=tuple(
-            dot(quantity(c.name), role_of(c.name.split(".", 2)[-1]), c.value, c.low, c.high)
-            for c in changes
-        ),
+        series=tuple(dot(quantity(c), role_of(c.of), c.value, c.low, c.high) for c in changes),
         limits=((0.0, "no change"),),
         points=points,
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from audit.comparison.change import EXACT_NOTE, Change
 from audit.comparison.significance import LEVEL, more_than_noise
-from audit.record import Measurement, title_of
+from audit.record import Measurement, Quantity, title_of
 from audit.reports.document import Cell
 from audit.reports.text import fixed, interval, number
 
@@ -46,14 +46,12 @@ NOISE = {
 }
 
 
-def quantity(name: str) -> str:
-    """A measurement's name in the reader's words; one that is not known here as it is."""
-    check, _, tail = name.partition(".")
-    kind, _, model = tail.partition(".")
-    title = title_of(model) if model else ""
-    if f"{check}.{kind}" in QUANTITIES:
-        return QUANTITIES[f"{check}.{kind}"].format(title)
-    return f"{kind.replace('_', ' ')}, {title}" if title else kind.replace("_", " ")
+def quantity(m: Quantity) -> str:
+    """A measurement in the reader's words; one that is not known here by its fields."""
+    kind, title = f"{m.check}.{m.quantity}", title_of(m.of) if m.of else ""
+    if kind in QUANTITIES:
+        return QUANTITIES[kind].format(title)
+    return ", ".join(part for part in (m.quantity.replace("_", " "), title, m.layer) if part)
 
 
 def noise_words(change: Change) -> str:
@@ -75,7 +73,7 @@ def row(change: Change, adjusted: Mapping[str, float] | None = None) -> dict[str
     """
     unit = difference_unit(change.unit)
     cells: dict[str, Cell] = {
-        "quantity": quantity(change.name),
+        "quantity": quantity(change),
         "A": number(change.before, change.unit),
         "B": number(change.after, change.unit),
         "change": signed(change.value, unit),

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit.core.errors import AuditError
-from audit.evidence.setup import ExtraDataset, Setup
 from audit.inputs.settings import Settings
 from audit.reports.text import visible
 
@@ -108,22 +107,6 @@ def names_of(settings: Settings) -> dict[str, str]:
     """What the data sets are called, by use: the last part of the path."""
     given = {"probe": settings.probe_data, "transfer": settings.transfer_data}
     return {use: visible(path.resolve().name, 60) for use, path in given.items() if path}
-
-
-def described(setup: Setup) -> dict[str, str]:
-    """One line for each data set beside the audited one, by option."""
-    given = {USES["probe"]: setup.probe, USES["transfer"]: setup.transfer}
-    return {option: words(data) for option, data in given.items() if data is not None}
-
-
-def words(data: ExtraDataset) -> str:
-    """Name, counts and digests."""
-    seen = f", of which {data.seen:,} are training images of the audited data" if data.seen else ""
-    return (
-        f"{data.name}: {data.n_train:,} training and {data.n_eval:,} evaluation images{seen} of "
-        f"{len(data.classes)} classes; SHA-256 of the training images {data.train_digest}, of the "
-        f"evaluation images {data.eval_digest}"
-    )
 
 
 def median_side(dataset: "Dataset") -> int:

@@ -14,7 +14,6 @@ from audit.core.sizes import WHOLE, flag, frame_of, height_width, in_words
 from audit.evidence.decide import set_up_nulls
 from audit.evidence.ladder import LARGEST_SIDE, gating_qs
 from audit.evidence.profile import Profile
-from audit.evidence.setup import Setup
 from audit.inputs.fitted_nulls import TrainedNulls, null_jobs
 from audit.inputs.settings import Settings, chosen_profile, precision
 from audit.reports.text import visible
@@ -162,14 +161,3 @@ def caveats(fitted: TrainedNulls, subject: "Subject") -> list[str]:
 def listed(qs: tuple[int, ...]) -> str:
     """As in "5 and 9"."""
     return " and ".join(map(str, qs)) or "no size"
-
-
-def described(fitted: TrainedNulls, setup: Setup) -> str:
-    """Which folder the nulls came from, for the report."""
-    manifest = fitted.manifest
-    return (
-        f"from the folder {fitted.name}, manifest SHA-256 {fitted.digest}, fitted "
-        f"{manifest.fitted} by null-audit {manifest.tool_version}, profile "
-        f"{manifest.profile.name}, seed {manifest.seed}, side {setup.side} "
-        f"({manifest.side_from})"
-    )

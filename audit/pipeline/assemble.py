@@ -1,4 +1,4 @@
-"""From an audit to its run folder: words for the subject, the data and the provenance."""
+"""From an audit to its run folder: facts, words, files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +11,16 @@ from numpy.typing import NDArray
 from audit.checks.accuracy_gap.jobs import pictures as pictures_job
 from audit.evidence.case import NotMeasured
 from audit.inputs.call import Declared
-from audit.pipeline import first_screen as constant
 from audit.pipeline.audit import AuditResult
 from audit.pipeline.compose import document
-from audit.pipeline.provenance import about_data, about_subject, caveats, provenance
-from audit.pipeline.run_folder import all_measurements, picture_files, predictions_table, write_run
+from audit.pipeline.facts import audit_facts, facts_of
+from audit.pipeline.run_folder import (
+    all_measurements,
+    compressed,
+    picture_files,
+    predictions_table,
+    write_run,
+)
 from audit.policy.limits import resolved
 from audit.record import Report
 
@@ -51,27 +56,21 @@ def assemble(found: AuditResult, invocation: Invocation, out: Path) -> Report:
         invocation: The call that it belongs to.
         out: The run folder, which must not exist.
     """
-    subject, dataset = found.examined.subject, found.examined.experiment.dataset
-    assert subject is not None
-    said = invocation.declared
+    dataset = found.examined.experiment.dataset
+    made = audit_facts(found, invocation.left_out, invocation.started)
+    facts = facts_of(found, invocation.declared).model_copy(update={"audit": made})
     captions, groups, pixels = pictures(found)
     files, words = picture_files(found.case, captions, groups, pixels)
-    made = document(
-        found.setup,
-        found.measurements,
-        found.findings,
-        found.crashed,
-        subject=about_subject(subject, said),
-        data=about_data(found, dataset, said),
-        provenance=provenance(found, subject, dataset, invocation.started),
-        command=invocation.command,
-        pictures={"accuracy_gap": words},
-        caveats=[*caveats(found, subject, said), *invocation.caveats],
-    )
-    left_out = invocation.left_out
-    marks = [mark for mark in (constant.mark(found.case), made.watermark, left_out) if mark]
+    by_check = {"accuracy_gap": words}
     report = Report(
-        document=made.model_copy(update={"watermark": "; ".join(marks)}),
+        facts=facts,
+        document=document(
+            found,
+            facts,
+            command=invocation.command,
+            pictures=by_check,
+            remarks=invocation.caveats,
+        ),
         measurements=all_measurements(found.measurements),
         findings=found.findings,
         policy=resolved(found.policy),
@@ -79,12 +78,12 @@ def assemble(found: AuditResult, invocation: Invocation, out: Path) -> Report:
     write_run(
         out,
         report,
-        predictions_csv=predictions_table(found.case, dataset.eval.paths),
+        predictions_csv=compressed(predictions_table(found.case, dataset.eval.paths)),
         pictures=files,
         config={
             **invocation.config,
             "profile_fields": found.setup.profile.model_dump(mode="json"),
-            "left_out": left_out,
+            "left_out": invocation.left_out,
         },
         log=invocation.log,
     )

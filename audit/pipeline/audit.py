@@ -21,11 +21,11 @@ from audit.jobs.job import Job, merged
 from audit.jobs.scheduler import JobResults
 from audit.jobs.store import default_cache
 from audit.pipeline.reference import NAME as REFERENCE
-from audit.pipeline.reference import Reference, digests, measured_against, require_same_data
+from audit.pipeline.reference import Reference, measured_against, require_same_data
 from audit.pipeline.workspace import Workspace
 from audit.policy.judge import judge
 from audit.policy.limits import Policy
-from audit.record import Finding, Measurement
+from audit.record import CRASHED, DataFacts, Finding, Measurement, ReferenceFacts
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class AuditResult:
         fitted: The folder that the nulls came from, if they did.
         device: That networks ran on, by name.
         size: How many processes did jobs side by side.
+        reference: The run that it was compared with, if any.
     """
 
     examined: Examined
@@ -61,6 +62,7 @@ class AuditResult:
     fitted: TrainedNulls | None = None
     device: str = "cpu"
     size: int = 1
+    reference: ReferenceFacts | None = None
 
 
 def audit(
@@ -91,7 +93,8 @@ def audit(
     started, progress = time.monotonic(), workspace.progress
     dataset = examined.experiment.dataset
     if reference is not None:
-        require_same_data(digests(dataset), reference)
+        facts = DataFacts(digest=dataset.digest, eval_digest=dataset.eval_digest)
+        require_same_data(facts, reference)
     setup = set_up(examined, profile)
     context = JobContext(
         dataset,
@@ -135,6 +138,7 @@ def audit(
         fitted=fitted,
         device=ran_on,
         size=size,
+        reference=reference.facts if reference else None,
     )
 
 
@@ -170,8 +174,9 @@ def measured(check: Check, case: Case) -> tuple[list[Measurement], str]:
         reason = str(missing)
     except Exception as error:  # a check that raises must not take the others with it
         reason = f"{type(error).__name__}: {error}"
-    nan = Measurement(name=f"{check.NAME}.crashed", value=float("nan"), unit="count", note=reason)
-    return [nan], reason
+    nan = float("nan")
+    crash = Measurement(check=check.NAME, quantity=CRASHED, value=nan, unit="count", note=reason)
+    return [crash], reason
 
 
 def stage_seconds(audited: AuditResult) -> Mapping[str, float]:

@@ -1,14 +1,18 @@
 """From what was measured to the words of a report. No torch: `judge` and `render` use it too."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from audit import checks
-from audit.evidence.setup import Setup
-from audit.pipeline.first_screen import audited, certainty, key_numbers, watermark
+from audit.pipeline.first_screen import audited, certainty, key_numbers, marks
+from audit.pipeline.provenance import about_data, about_model, caveats, provenance
 from audit.policy.headline import headline, waived
 from audit.policy.judge import verdict
-from audit.record import Finding, Measurement
+from audit.record import Facts, Finding, Measurement
 from audit.reports.document import Document, Gate, Picture, Section, Verdict
+
+if TYPE_CHECKING:
+    from audit.pipeline.audit import AuditResult
 
 NOT_ESTABLISHED = (
     "That the model uses objects: only that it gets images right that local evidence, as these "
@@ -29,7 +33,8 @@ def sections(
     made = []
     for check in checks.ALL:
         own = list(measurements.get(check.NAME, ()))
-        about = [f for f in findings if any(m.startswith(f"{check.NAME}.") for m in f.measurements)]
+        names = {m.name for m in own}
+        about = [f for f in findings if not names.isdisjoint(f.measurements)]
         section = check.section(own, about, pictures.get(check.NAME, ()))
         made.append(section.model_copy(update={"verdict": worst(about)}))
     return tuple(made)
@@ -45,49 +50,42 @@ def worst(findings: Sequence[Finding]) -> Verdict | None:
 
 
 def document(
-    setup: Setup,
-    measurements: Mapping[str, Sequence[Measurement]],
-    findings: Sequence[Finding],
-    crashed: Mapping[str, str],
+    audit: "AuditResult",
+    facts: Facts,
     *,
-    subject: dict[str, str],
-    data: dict[str, str],
-    provenance: dict[str, str],
     command: str,
     pictures: Mapping[str, Sequence[Picture]],
-    caveats: Sequence[str] = (),
+    remarks: Sequence[str] = (),
 ) -> Document:
     """Put an audit into words.
 
     Args:
-        setup: What was set up.
-        measurements: By check.
-        findings: One a limit.
-        crashed: Reasons by check that did not finish.
-        subject: What was audited, label to value.
-        data: On what.
-        provenance: Digests, versions, times.
+        audit: What was found.
+        facts: What the audit knows of itself.
         command: The command that repeats it.
-        pictures: By check.
-        caveats: What this audit in particular does not establish.
+        pictures: Example images, by check.
+        remarks: What else this audit does not establish.
     """
+    setup, findings, crashed = audit.setup, audit.findings, audit.crashed
     said, code = verdict(findings, tuple(crashed))
-    everything = [m for found in measurements.values() for m in found]
+    everything = [m for found in audit.measurements.values() for m in found]
+    subject, data, made = about_model(facts.model), about_data(facts.data), provenance(facts)
+    not_shown = (*caveats(facts, setup.gating_q is not None), *remarks)
     return Document(
         title=f"{setup.subject} ({setup.architecture})",
         verdict=said,
         headline=why(said, findings, everything, crashed),
         exit_code=code,
-        watermark=watermark(setup),
+        watermark=marks(facts, setup),
         numbers=key_numbers(everything),
         certainty=certainty(setup, everything),
-        audited=audited(subject, data, provenance),
+        audited=audited(facts),
         subject=subject,
         data=data,
         gates=tuple(gate(f) for f in findings),
-        sections=sections(measurements, findings, pictures),
-        not_established=(*caveats, *NOT_ESTABLISHED),
-        provenance=provenance,
+        sections=sections(audit.measurements, findings, pictures),
+        not_established=(*not_shown, *NOT_ESTABLISHED),
+        provenance=made,
         command=command,
     )
 

@@ -1,40 +1,29 @@
 """What a reviewer reads before anything else, beside verdict and numbers: what, when, how sure."""
 
 import math
-from collections.abc import Mapping, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
 from audit.checks.accuracy_gap.report import NAME as GAP
 from audit.checks.accuracy_gap.report import strongest
-from audit.evidence import shared_jobs as requests
-from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import Setup
-from audit.record import Measurement, title_of
+from audit.pipeline.provenance import architecture, classes, images, tool
+from audit.record import Facts, Measurement, by_quantity, title_of
 from audit.reports.document import KeyNumber
 from audit.reports.text import interval, number
 
-FACTS = (  # label on the first screen, where it is found, and its label there
-    ("Model", "subject", "file"),
-    ("Architecture", "subject", "architecture"),
-    ("SHA-256 of the weights", "subject", "SHA-256 of the weights"),
-    ("Data", "data", "source"),
-    ("Images", "data", "images"),
-    ("Classes", "data", "classes"),
-    ("SHA-256 of the data", "data", "SHA-256 of the data"),
-    ("Date", "provenance", "date"),
-    ("Tool", "provenance", "tool"),
-)
 
-
-def audited(
-    subject: Mapping[str, str], data: Mapping[str, str], provenance: Mapping[str, str]
-) -> dict[str, str]:
+def audited(facts: Facts) -> dict[str, str]:
     """The few facts that say which audit this is; the others stand at the end of the report."""
-    places = {"subject": subject, "data": data, "provenance": provenance}
     return {
-        label: places[place][name] for label, place, name in FACTS if places[place].get(name, "")
+        "Model": facts.model.file,
+        "Architecture": architecture(facts.model),
+        "SHA-256 of the weights": facts.model.weights_digest,
+        "Data": facts.data.source,
+        "Images": images(facts.data),
+        "Classes": classes(facts.data),
+        "SHA-256 of the data": facts.data.digest,
+        "Date": facts.audit.date,
+        "Tool": tool(facts.audit),
     }
 
 
@@ -52,16 +41,10 @@ def certainty(setup: Setup, measurements: Sequence[Measurement]) -> str:
 
 def ripeness(measurements: Sequence[Measurement]) -> str:
     """What more training might add to the null that has most to gain; empty if none was trained."""
-    claims = {
-        m.name.split(".", 2)[2]
-        for m in measurements
-        if m.name.startswith("accuracy_gap.gain.") and m.detail.get("claim")
-    }
+    found = by_quantity(measurements, GAP)
+    claims = {of for (kind, of), m in found.items() if kind == "gain" and m.detail.get("claim")}
     allowances = {
-        name: m.value
-        for m in measurements
-        if m.name.startswith("accuracy_gap.allowance.")
-        and (name := m.name.split(".", 2)[2]) in claims
+        of: m.value for (kind, of), m in found.items() if kind == "allowance" and of in claims
     }
     if not allowances:
         return ""
@@ -85,14 +68,13 @@ def watermark(setup: Setup) -> str:
 
 def key_numbers(measurements: Sequence[Measurement]) -> tuple[KeyNumber, ...]:
     """The numbers of the first screen: accuracy, strongest null, gain over the closest one."""
-    by_name = {m.name.removeprefix(f"{GAP}."): m for m in measurements}
-    found = []
-    subject = by_name.get("accuracy.subject")
+    known, found = by_quantity(measurements, GAP), []
+    subject = known.get(("accuracy", "subject"))
     if subject is not None:
         found.append(key_number("Accuracy of this model", subject, "accuracy"))
-    name = strongest(by_name)
+    name = strongest(known)
     if name:
-        accuracy, closest = by_name[f"accuracy.{name}"], by_name[f"gain.{name}"]
+        accuracy, closest = known["accuracy", name], known["gain", name]
         label = f"Accuracy of {title_of(name)}, the strongest blind model"
         found.append(key_number(label, accuracy, "blind_accuracy"))
         found.append(gain_number(title_of(name), closest))
@@ -123,21 +105,8 @@ def key_number(label: str, m: Measurement, metric: str) -> KeyNumber:
     )
 
 
-ROUNDING = 1e-6  # of the largest logit
-
-
-def same_for_all(logits: NDArray[np.float32]) -> bool:
-    """Whether every image got the same logits, up to rounding: (n, K)."""
-    spread = float(np.ptp(logits, axis=0).max())
-    return spread <= ROUNDING * float(np.abs(logits).max())
-
-
-def mark(case: Case) -> str:
-    """The flag for the report's first line; empty for a model that tells images apart."""
-    try:
-        logits = case.result(requests.subject_outputs(case.setup)).arrays["logits"]
-    except NotMeasured:
-        return ""
-    if not same_for_all(logits):
-        return ""
-    return f"this model gives the same outputs for all {len(logits):,} images"
+def marks(facts: Facts, setup: Setup) -> str:
+    """The flags of the report's first lines; empty for a whole audit of a model that is one."""
+    same = f"this model gives the same outputs for all {setup.n_eval:,} images"
+    found = (same if facts.model.same_outputs else "", watermark(setup), facts.audit.left_out)
+    return "; ".join(mark for mark in found if mark)

@@ -4,12 +4,10 @@ What changed since then becomes ordinary measurements named `reference.<name>`, 
 them is judged like any other, and a stored run can be judged again.
 """
 
-import gzip
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from audit import checks
 from audit.comparison.change import Change, change, other_classes
@@ -17,19 +15,13 @@ from audit.core.errors import AuditError
 from audit.evidence.case import Case
 from audit.pipeline.run_folder import all_measurements, predictions_table
 from audit.policy.limits import Policy
-from audit.policy.vocabulary import REFERENCE, is_crash
-from audit.record import Measurement, Report, Unit
+from audit.record import DataFacts, Facts, Measurement, ReferenceFacts, Report, Unit
 from audit.reports.document import Document
 from audit.reports.text import visible
 from audit.runs.finished import FinishedRun, load_run
-from audit.runs.predictions import parse_predictions
-
-if TYPE_CHECKING:
-    from audit.data.dataset import Dataset
+from audit.runs.predictions import in_order
 
 NAME = "reference"
-
-EVALUATION, ALL = "SHA-256 of the evaluation data", "SHA-256 of the data"
 
 DIFFERENCES: dict[Unit, Unit] = {
     "fraction": "points"
@@ -47,6 +39,12 @@ class Reference:
 
     run: FinishedRun
     place: str
+
+    @property
+    def facts(self) -> ReferenceFacts:
+        """Which run it is, for the report."""
+        path = self.run.path
+        return ReferenceFacts(name=path.absolute().name, digest=file_digest(path))
 
     def refusal(self, problem: str, reason: str = "REFERENCE_OTHER_DATA") -> AuditError:
         """The error for a run that cannot be used."""
@@ -70,7 +68,9 @@ def chosen_reference(
         return None
     place = policy.reference_place if named is None else place
     try:
-        return Reference(load_run(named or Path(policy.reference)), place)
+        run = load_run(named or Path(policy.reference))
+        _ = run.predictions  # damaged ones are refused before hours of work
+        return Reference(run, place)
     except AuditError as error:
         text = str(error).removeprefix(f"{error.reason}: ")
         raise AuditError(error.reason, f"the reference run named by {place}: {text}") from None
@@ -94,7 +94,7 @@ def require_reference(policy: Policy, measurements: Sequence[Measurement]) -> No
     Raises:
         AuditError: CONFIG_NO_REFERENCE.
     """
-    if policy.needs_reference and not any(m.name.startswith(REFERENCE) for m in measurements):
+    if policy.needs_reference and not any(m.minus_reference for m in measurements):
         raise AuditError(
             "CONFIG_NO_REFERENCE",
             f"the limit `{visible(policy.needs_reference, 60)}` is relative to a reference run, "
@@ -103,30 +103,27 @@ def require_reference(policy: Policy, measurements: Sequence[Measurement]) -> No
         )
 
 
-def digests(dataset: "Dataset") -> dict[str, str]:
-    """What a report says of its data so that others can be compared with it."""
-    return {ALL: dataset.digest, EVALUATION: dataset.eval_digest}
-
-
-def require_same_data(data: Mapping[str, str], reference: Reference) -> None:
-    """Refuse a reference run on other images, labels or classes.
+def require_same_data(data: DataFacts, reference: Reference) -> None:
+    """Refuse a reference run on other images, labels or classes, or on data that are not known.
 
     Args:
-        data: What a report says of its data, with the digests of `digests`.
+        data: Data of the audit that is compared with it.
         reference: From `chosen_reference`.
 
     Raises:
         AuditError: REFERENCE_OTHER_DATA.
     """
-    theirs = reference.run.report.document.data
-    key = EVALUATION if EVALUATION in data and EVALUATION in theirs else ALL
-    own, other = (known.get(key, "nothing")[:8] for known in (data, theirs))
-    if data.get(key, "") != theirs.get(key):
-        what = "evaluation images, labels or classes" if key == EVALUATION else "data"
+    theirs = reference.run.report.facts.data
+    evaluation = bool(data.eval_digest and theirs.eval_digest)
+    known = [d.eval_digest if evaluation else d.digest for d in (data, theirs)]
+    if not all(known) or known[0] != known[1]:
+        what = "evaluation images, labels or classes" if evaluation else "data"
+        digest = f"SHA-256 of the {'evaluation ' if evaluation else ''}data"
+        own, other = ((digest or "nothing")[:8] for digest in known)
         raise reference.refusal(
             f"needs the evaluation data of this audit, but {visible(str(reference.run.path))} was "
-            f"made on other {what}: its {key} begins with '{visible(other)}', that of this audit "
-            f"with '{visible(own)}'. Audit the reference model on these data."
+            f"made on other {what}: its {digest} begins with '{visible(other)}', that of this "
+            f"audit with '{visible(own)}'. Audit the reference model on these data."
         )
 
 
@@ -136,18 +133,18 @@ def with_reference(run: FinishedRun, reference: Reference) -> Report:
     Raises:
         AuditError: REFERENCE_OTHER_DATA.
     """
-    require_same_data(run.report.document.data, reference)
+    require_same_data(run.report.facts.data, reference)
     if other_classes(reference.run, run):
         raise reference.refusal(
             f"needs the classes of this audit, but {visible(str(reference.run.path))} has others. "
             "Audit the reference model on these data."
         )
-    own = tuple(m for m in run.report.measurements if not m.name.startswith(REFERENCE))
-    stored = FinishedRun(
-        run.report.model_copy(update={"measurements": own}), run.predictions, run.path
-    )
+    own = tuple(m for m in run.report.measurements if not m.minus_reference)
+    stored = replace(run, report=run.report.model_copy(update={"measurements": own}))
     changed = differences(stored, reference.run)
-    return run.report.model_copy(update={"measurements": (*own, *changed)})
+    made = run.report.facts.audit.model_copy(update={"reference": reference.facts})
+    facts = run.report.facts.model_copy(update={"audit": made})
+    return run.report.model_copy(update={"measurements": (*own, *changed), "facts": facts})
 
 
 def measured_against(
@@ -166,9 +163,9 @@ def measured_against(
     """
     document = Document(title="", verdict="inconclusive", headline="", exit_code=3)
     own = all_measurements(measurements)
-    report = Report(document=document, measurements=own, findings=(), policy={})
-    table = parse_predictions(gzip.decompress(predictions_table(case, paths)))
-    return differences(FinishedRun(report, table), reference.run)
+    report = Report(facts=Facts(), document=document, measurements=own, findings=(), policy={})
+    table = in_order(predictions_table(case, paths))
+    return differences(FinishedRun(report, Path(), lambda: table), reference.run)
 
 
 def differences(run: FinishedRun, reference: FinishedRun) -> list[Measurement]:
@@ -180,20 +177,21 @@ def differences(run: FinishedRun, reference: FinishedRun) -> list[Measurement]:
     against = f"against the run {visible(name, 60)}, {digest[:8]}"
     known = reference.by_name | run.by_name
     return [
-        _difference(m, change(name, reference, run), against)
-        for name, m in known.items()
-        if m is not None and comparable(name)
+        _difference(m, change(m, reference, run), against)
+        for m in known.values()
+        if m is not None and comparable(m)
     ]
 
 
-def comparable(name: str) -> bool:
+def comparable(m: Measurement) -> bool:
     """Whether a difference of it means something: no curve, no crash, no difference itself."""
-    return not name.startswith((*checks.vocabulary().several, REFERENCE)) and not is_crash(name)
+    curve = f"{m.check}.{m.quantity}.".startswith(checks.vocabulary().several)
+    return not (curve or m.crashed or m.minus_reference)
 
 
 def _difference(known: Measurement, found: Change, against: str) -> Measurement:
     return Measurement(
-        name=REFERENCE + known.name,
+        **known.fields | {"minus_reference": True},
         value=found.value,
         unit=DIFFERENCES.get(known.unit, known.unit),
         low=found.low,

@@ -12,7 +12,6 @@ from audit.jobs.folders import dumped, new_folder
 from audit.pipeline.compose import gate, sections, why
 from audit.policy.judge import judge, verdict
 from audit.policy.limits import Policy, resolved
-from audit.policy.vocabulary import is_crash
 from audit.record import Measurement, Report
 from audit.reports import FORMATS
 from audit.reports.files import write_atomic
@@ -20,17 +19,15 @@ from audit.reports.text import visible
 
 
 def by_check(measurements: tuple[Measurement, ...]) -> dict[str, list[Measurement]]:
-    """Measurements by the check that made them, which is the first word of their names."""
-    return {
-        check.NAME: [m for m in measurements if m.name.split(".")[0] == check.NAME]
-        for check in checks.ALL
-    }
+    """Measurements by the check that made them, without what changed since a reference run."""
+    own = [m for m in measurements if not m.minus_reference]
+    return {check.NAME: [m for m in own if m.check == check.NAME] for check in checks.ALL}
 
 
 def judged_again(report: Report, policy: Policy) -> Report:
     """The same measurements under another policy; nothing is measured."""
     findings = judge(report.measurements, policy)
-    crashed = {m.name.split(".")[0]: m.note for m in report.measurements if is_crash(m.name)}
+    crashed = {m.check: m.note for m in report.measurements if m.crashed}
     said, code = verdict(findings, tuple(crashed))
     pictures = {section.name: section.pictures for section in report.document.sections}
     document = report.document.model_copy(

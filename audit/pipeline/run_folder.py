@@ -7,12 +7,13 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.core.version import __version__
-from audit.evidence import null_errors as predictions
+from audit.evidence import null_errors
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
 from audit.jobs.folders import dumped, new_folder
@@ -21,6 +22,10 @@ from audit.reports import FORMATS
 from audit.reports.document import Picture
 from audit.reports.files import write_atomic
 from audit.reports.text import visible
+from audit.runs.finished import FILE
+
+if TYPE_CHECKING:
+    import pandas
 
 PACKAGES = (
     "torch",
@@ -51,7 +56,7 @@ def write_run(
     Args:
         out: Must not exist.
         report: Goes to report.yaml, and its document to every format.
-        predictions_csv: Gzipped.
+        predictions_csv: Table of predictions, gzipped.
         pictures: (H, W, 3) uint8 by file name under the folder.
         config: As resolved.
         log: Lines.
@@ -64,7 +69,7 @@ def write_run(
         for name, pixels in pictures.items():
             write_atomic(folder / name, png(pixels))
         write_atomic(folder / "report.yaml", dumped(report.model_dump(mode="python")))
-        write_atomic(folder / "predictions.csv.gz", predictions_csv)
+        write_atomic(folder / FILE, predictions_csv)
         write_atomic(folder / "config.yaml", dumped(dict(config)))
         write_atomic(folder / "environment.json", json.dumps(environment(), indent=2).encode())
         write_atomic(folder / "log.txt", ("\n".join(log) + "\n").encode())
@@ -88,8 +93,8 @@ def environment() -> dict[str, str]:
     return found | {"platform": platform.platform(), "machine": platform.machine()}
 
 
-def predictions_table(case: Case, paths: Sequence[str]) -> bytes:
-    """One line per evaluation image: path, label, the subject's class, each null's by seed."""
+def predictions_table(case: Case, paths: Sequence[str]) -> "pandas.DataFrame":
+    """A row per evaluation image: path, group, label, the subject's class, each null's by seed."""
     import pandas
 
     setup = case.setup
@@ -100,15 +105,19 @@ def predictions_table(case: Case, paths: Sequence[str]) -> bytes:
     }
     jobs = {"subject": requests.subject_outputs(setup)}
     for null in setup.nulls:
-        for seed in predictions.seeds(setup, null):
+        for seed in null_errors.seeds(setup, null):
             jobs[f"{null.name}.{seed}"] = requests.null_outputs(setup, null, seed)
     for name, job in jobs.items():
         try:
             columns[name] = case.result(job).arrays["logits"].argmax(axis=1).tolist()
         except (NotMeasured, KeyError):
             continue
-    text = pandas.DataFrame(columns).to_csv(index=False, lineterminator="\n")
-    return gzip.compress(text.encode(), mtime=0)
+    return pandas.DataFrame(columns)
+
+
+def compressed(table: "pandas.DataFrame") -> bytes:
+    """A table as CSV, gzipped without a date."""
+    return gzip.compress(table.to_csv(index=False, lineterminator="\n").encode(), mtime=0)
 
 
 def quoted(cell: str) -> str:

@@ -42,7 +42,7 @@ def _schema(kind: type[BaseModel], title: str) -> dict[str, Any]:
     YAML's `.nan` and `.inf` are numbers to a reader of the file, so a validator that read the
     YAML accepts them; JSON has no word for them, so they do not stand in the schema as defaults.
     """
-    schema = kind.model_json_schema()
+    schema = kind.model_json_schema(mode="serialization")
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
     made["title"] = title
     made["properties"]["schema_version"] = {"const": kind.model_fields["schema_version"].default}
@@ -63,7 +63,10 @@ def _explain(definition: dict[str, Any], kind: type[BaseModel]) -> None:
     """Move what the docstring says of a field to the field; drop what JSON cannot say."""
     told = inspect.cleandoc(kind.__doc__ or "")
     definition["description"] = told.split("\n\nAttributes:")[0]
-    fields = {name: " ".join(about.split()) for name, about in _FIELD.findall(told)}
+    docs = (inspect.cleandoc(base.__doc__ or "") for base in reversed(kind.__mro__))
+    fields = {
+        name: " ".join(about.split()) for text in docs for name, about in _FIELD.findall(text)
+    }
     for name, property_ in definition["properties"].items():
         property_.pop("title", None)
         if isinstance(property_.get("default"), float) and math.isnan(property_["default"]):

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from audit import baselines
 from audit.policy.gain_verdict import solves
-from audit.policy.limits import GAIN_PREFIXES
-from audit.record import Finding, Measurement
+from audit.record import Finding, Measurement, is_gain
 from audit.reports.text import number, visible
 from audit.stats.paired import Pair
 
@@ -51,12 +50,12 @@ def _decided(
         if hit:
             # Outputs in a wrong order make every number meaningless, a leak every accuracy on
             # these images doubtful: they are named first.
-            first = min(hit, key=lambda f: (not _order(f), not _leak(f), not _gain(f)))
+            first = min(hit, key=lambda f: (not _order(f), not _leak(f), not _gain(f, known)))
             if decided == "inconclusive":
                 return _undecided(first)
             others = ", ".join(visible(f.limit, 60) for f in hit if f is not first)
             return _failed(first, known) + (f" Failed, too: {others}." if others else "")
-    return _passed([finding for finding in gates if _gain(finding)], known)
+    return _passed([finding for finding in gates if _gain(finding, known)], known)
 
 
 def _order(finding: Finding) -> bool:
@@ -67,8 +66,8 @@ def _leak(finding: Finding) -> bool:
     return any(name in LEAKS for name in finding.measurements)
 
 
-def _gain(finding: Finding) -> bool:
-    return any(name.startswith(GAIN_PREFIXES) for name in finding.measurements)
+def _gain(finding: Finding, known: Mapping[str, Measurement]) -> bool:
+    return any(is_gain(known[name]) for name in finding.measurements if name in known)
 
 
 def blind_model(null: str) -> str:
@@ -79,22 +78,18 @@ def blind_model(null: str) -> str:
 
 def _pair(finding: Finding, known: Mapping[str, Measurement]) -> Pair:
     """The pair that decided a finding on the gain."""
-    name = finding.measurements[0]
-    return Pair.from_detail(_null(name), known[name].detail if name in known else {})
-
-
-def _null(gain: str) -> str:
-    """Whose gain a measurement is."""
-    return gain.removeprefix(GAIN_PREFIXES[0]).removeprefix(GAIN_PREFIXES[1])
+    names = [name for name in finding.measurements if name in known and is_gain(known[name])]
+    decided = known[names[0]]
+    return Pair.from_detail(decided.of, decided.detail)
 
 
 def _failed(finding: Finding, known: Mapping[str, Measurement]) -> str:
-    if not _gain(finding):
+    if not _gain(finding, known):
         if _order(finding):
             return f"The outputs stand in another order than the classes: {known[ORDER].note}."
         if _leak(finding):
             found = number(finding.value, finding.unit)
-            near = any(name.endswith("near_leaks") for name in finding.measurements)
+            near = LEAKS[1] in finding.measurements
             what = "Near copies of training images" if near else "Training images"
             return f"{what} stand in the evaluation set ({found}): accuracy on it is in doubt."
         return f"A limit is missed: {finding.statement}; measured {_value(finding)}."
@@ -121,13 +116,13 @@ def _undecided(finding: Finding) -> str:
 
 def _passed(gains: Sequence[Finding], known: Mapping[str, Measurement]) -> str:
     """All gates passed: the closest null, and by the sighted twin what that says of seeing more."""
-    values = {name: known[name].value for f in gains for name in f.measurements if name in known}
-    measured = {name: value for name, value in values.items() if not math.isnan(value)}
+    judged = [known[name] for f in gains for name in f.measurements if name in known]
+    measured = [m for m in judged if not math.isnan(m.value)]
     if not measured:
         return "Every gate is passed; the gain over blind models is not among them."
-    closest = min(measured, key=measured.__getitem__)
-    blind = blind_model(_null(closest))
-    text = f"This model makes {measured[closest]:.0%} fewer errors than one that {blind}"
+    closest = min(measured, key=lambda m: m.value)
+    blind = blind_model(closest.of)
+    text = f"This model makes {closest.value:.0%} fewer errors than one that {blind}"
     twin = known.get("accuracy_gap.twin_minus_null")
     if twin is None or not twin.low > 0:
         return text + "; it beats a local model trained on these data, which is all that is shown."

@@ -10,19 +10,21 @@ from collections.abc import Sequence
 from audit import baselines
 from audit.policy.gain_verdict import GainVerdict, judge_gain
 from audit.policy.headline import headline
-from audit.policy.limits import (
-    GAIN_PREFIXES,
-    GAP,
-    Limit,
-    Policy,
-    load_policy,
-    parse_policy,
-    resolved,
-)
+from audit.policy.limits import Limit, Policy, load_policy, parse_policy, resolved
 from audit.policy.location import nearest
 from audit.policy.reasons import Reason, nulls_reduced
-from audit.policy.vocabulary import REFERENCE
-from audit.record import Finding, Measurement, title_of
+from audit.policy.vocabulary import fits
+from audit.record import (
+    BALANCED,
+    GAIN,
+    GAP,
+    Finding,
+    Measurement,
+    Quantity,
+    is_gain,
+    is_gap,
+    title_of,
+)
 from audit.reports.document import Severity, Verdict
 from audit.reports.text import interval, number, visible
 from audit.stats.gain import gain_interval
@@ -39,9 +41,7 @@ __all__ = [
     "verdict",
 ]
 
-GAIN, BALANCED = GAIN_PREFIXES
-
-TWIN = "accuracy_gap.twin_gain."
+TWIN = "twin_gain"
 
 EXACT = ("count", "images")  # units of which a value without an interval is the whole truth
 
@@ -90,10 +90,10 @@ def verdict(findings: Sequence[Finding], crashed: Sequence[str] = ()) -> tuple[V
 
 def _finding(limit: Limit, measurements: Sequence[Measurement]) -> Finding:
     """Judge one limit: gains by their own rules, everything else by its interval."""
-    matched = [m for m in measurements if limit.asks_for(m.name)]
+    matched = [m for m in measurements if limit.asks_for(m)]
     if not matched:
         return _absent(limit, measurements)
-    gains = [m for m in matched if m.name.startswith(GAIN_PREFIXES)]
+    gains = [m for m in matched if is_gain(m)]
     others = [m for m in matched if m not in gains]
     found = [_interval_finding(limit, _less_training(limit, m, measurements)) for m in others]
     if gains and limit.comparator in ("at_least", "above"):
@@ -110,10 +110,10 @@ def _less_training(
 
     All of it is open where the null failed or its allowance has no bound.
     """
-    null = m.name.removeprefix(GAP)
-    if null == m.name or baselines.is_linear(null) or limit.comparator not in ("at_least", "above"):
+    from_below = limit.comparator in ("at_least", "above")
+    if not is_gap(m, "gap") or baselines.is_linear(m.of) or not from_below:
         return m
-    detail = next((o.detail for o in measurements if o.name == GAIN_PREFIXES[0] + null), {})
+    detail = next((o.detail for o in measurements if is_gap(o, GAIN) and o.of == m.of), {})
     allowance = math.inf if detail.get("status", 1.0) else detail.get("allowance", math.inf)
     return m.model_copy(update={"low": max(-1.0, m.low - allowance)}) if m.low > -1 else m
 
@@ -123,8 +123,7 @@ def _absent(limit: Limit, measurements: Sequence[Measurement]) -> Finding:
     why = "No measurement of this audit has the name that this limit asks for"
     hint = "this profile does not measure it" if limit.optional else "see the log of the audit"
     if limit.of_class:
-        prefix = limit.target.removesuffix("*")
-        known = [m.name.removeprefix(prefix) for m in measurements if m.name.startswith(prefix)]
+        known = [m.of for m in measurements if fits(limit.target, m.name)]
         why = f"No class named '{visible(limit.of_class, 60)}' was measured"
         near = nearest(limit.of_class, known)
         hint = f"the nearest is '{visible(near, 60)}'" if near else hint
@@ -160,7 +159,7 @@ def _worst(limit: Limit, found: Sequence[Finding]) -> Finding:
 def _interval_finding(limit: Limit, m: Measurement) -> Finding:
     """Step 8: the whole interval has to lie on the right side, or on the wrong one."""
     low, high = m.low, m.high
-    exact = m.unit in EXACT or m.name.startswith("data.")
+    exact = m.unit in EXACT or (m.check == "data" and not m.minus_reference)
     if exact and math.isnan(low) and math.isnan(high):
         low = high = m.value
     reason = ""
@@ -212,11 +211,10 @@ def _explanation(
     if low != high:
         words += f" ({interval(low, high, m.unit)})"
     place = "" if m.at is None else f" at {m.at:.2f}"
-    bare = m.name.removeprefix(REFERENCE)
-    if limit.by_class and bare.startswith(limit.by_class):
-        place = f" for class '{visible(bare.split('.', 2)[2], 60)}'"
+    if f"{m.check}.{m.quantity}." in limit.by_class:
+        place = f" for class '{visible(m.of, 60)}'"
     asked = f"{SIDES[limit.comparator]} {number(limit.bound, m.unit)} asked"
-    if m.note and (m.unit == "count" or m.name.startswith(REFERENCE)):
+    if m.note and (m.unit == "count" or m.minus_reference):
         asked += f" ({m.note})"
     if decided == "inconclusive":
         return f"{words}{place}, {asked}: the interval holds the limit, so nothing is shown."
@@ -249,8 +247,8 @@ def _gain_finding(
     }
     twins = [*_pairs(measurements, TWIN).values()]
     found = [
-        _gain_words(limit, prefix, pairs, judge_gain([*pairs.values()], limit.bound, twins=twins))
-        for prefix, pairs in ((GAIN, plain), (BALANCED, balanced))
+        _gain_words(limit, kind, pairs, judge_gain([*pairs.values()], limit.bound, twins=twins))
+        for kind, pairs in ((GAIN, plain), (BALANCED, balanced))
         if pairs
     ]
     worst = min(found, key=lambda finding: WORST_FIRST.index(finding.verdict))
@@ -268,7 +266,7 @@ def _reduced(measurements: Sequence[Measurement]) -> Reason | None:
     Colours, thumbnails and nulls of reduced images never stand in for such a null, whichever of
     them a limit asks for. None if there is one.
     """
-    gains = [m for m in measurements if m.name.startswith(GAIN_PREFIXES)]
+    gains = [m for m in measurements if is_gain(m)]
     claims = [m.detail for m in gains if m.detail.get("claim")]
     seen = [(d["side"], d["subject_side"]) for d in claims if {"side", "subject_side"} <= d.keys()]
     if any(side >= subject for side, subject in seen):
@@ -276,18 +274,17 @@ def _reduced(measurements: Sequence[Measurement]) -> Reason | None:
     return nulls_reduced(*max(seen, default=(math.nan, math.nan)))
 
 
-def _pairs(measurements: Sequence[Measurement], prefix: str) -> dict[str, Pair]:
-    """The pairs behind measurements with this prefix, by the null's name; NaN is missing."""
-    named = [(m.name.removeprefix(prefix), m) for m in measurements if m.name.startswith(prefix)]
+def _pairs(measurements: Sequence[Measurement], quantity: str) -> dict[str, Pair]:
+    """The pairs behind the measurements of one quantity, by the null's name; NaN is missing."""
     pairs = {}
-    for name, m in named:
-        found = Pair.from_detail(name, m.detail)
+    for m in (m for m in measurements if is_gap(m, quantity)):
+        found = Pair.from_detail(m.of, m.detail)
         broken = math.isnan(m.value) and found.error_null != 0
-        pairs[name] = missing_pair(name, claim=found.claim, note=m.note) if broken else found
+        pairs[m.of] = missing_pair(m.of, claim=found.claim, note=m.note) if broken else found
     return pairs
 
 
-def _gain_words(limit: Limit, prefix: str, pairs: dict[str, Pair], judged: GainVerdict) -> Finding:
+def _gain_words(limit: Limit, kind: str, pairs: dict[str, Pair], judged: GainVerdict) -> Finding:
     """A verdict on the gain as a finding."""
     names = [pair.null for pair in pairs.values() if pair.claim]
     names.sort(key=lambda name: name != judged.null)
@@ -295,8 +292,8 @@ def _gain_words(limit: Limit, prefix: str, pairs: dict[str, Pair], judged: GainV
     value, low, high = gain_interval(decider) if decider else (math.nan,) * 3
     return Finding(
         limit=limit.name,
-        statement=_statement(limit, "gain") + (" (balanced)" if prefix == BALANCED else ""),
-        measurements=tuple(prefix + name for name in names),
+        statement=_statement(limit, "gain") + (" (balanced)" if kind == BALANCED else ""),
+        measurements=tuple(Quantity(check=GAP, quantity=kind, of=name).name for name in names),
         verdict=judged.verdict,
         severity=limit.severity,
         reason=judged.reason,

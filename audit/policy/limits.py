@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from audit.policy.location import SourceFile, line_of, nearest, suggestion, unknown_key
 from audit.policy.vocabulary import REFERENCE, Vocabulary, fits
 from audit.policy.waivers import Waiver, parse_waivers
+from audit.record import Measurement
 from audit.reports import yaml
 from audit.reports.document import FrozenModel, Severity
 from audit.reports.text import visible
@@ -73,13 +74,13 @@ class Limit(FrozenModel):
             return REFERENCE + self.measure
         return GAP + self.relative_to if self.relative_to else self.measure
 
-    def asks_for(self, name: str) -> bool:
-        """Tell whether a measurement of that name is judged by this limit."""
-        if self.of_class:
-            return name == self.target.removesuffix("*") + self.of_class
-        if name.startswith(REFERENCE) and not self.target.startswith(REFERENCE):
+    def asks_for(self, m: Measurement) -> bool:
+        """Tell whether a measurement is judged by this limit."""
+        if self.of_class and m.of != self.of_class:
+            return False
+        if m.minus_reference and not self.target.startswith(REFERENCE):
             return False  # "*" means what this audit measured, not what changed
-        return fits(self.target, name)
+        return fits(self.target, m.name)
 
 
 class Policy(FrozenModel):

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from audit import baselines
+from audit import baselines, record
 from audit.policy.location import nearest
 from audit.record import About
 
-REFERENCE = "reference."  # a measurement minus that of a stored run bears its name after this
+REFERENCE = f"{record.REFERENCE}."  # in patterns over names, before what it is a difference of
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,3 @@ def _overlap(pattern: str, known: str) -> bool:
     if star:
         return head.startswith(begin) or begin.startswith(head)
     return head.startswith(begin) and head != begin
-
-
-def is_crash(name: str) -> bool:
-    """Whether a measurement only says that its check did not finish; classes may bear that name."""
-    return name.partition(".")[2] == "crashed"

@@ -1,11 +1,12 @@
-"""A finished run read back with its predictions, ready to be compared."""
+"""A finished run read back: its report, its predictions, and tables of both for notebooks."""
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audit.record import Measurement, Report
+from audit.record import Measurement, Quantity, Report
 from audit.runs.predictions import read_predictions
 from audit.runs.report import load_report
 
@@ -14,20 +15,40 @@ if TYPE_CHECKING:
 
 FILE = "predictions.csv.gz"
 
+MEASURED = (
+    "name", "check", "quantity", "of", "layer", "value", "unit", "low", "high", "n", "at", "note",
+)  # fmt: skip
+
+JUDGED = (
+    "limit", "verdict", "severity", "value", "low", "high", "unit", "n", "reason", "waiver",
+    "statement", "explanation",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run, as far as it can be compared.
+    """What an audit left behind.
 
     Attributes:
-        report: Its `report.yaml`.
-        predictions: A row an image, from `audit.predicted`; None where the run holds none.
-        path: Where it was read, for messages.
+        report: Content of `report.yaml`, as typed records.
+        path: Where it was read: the run folder, or the report itself.
+        read: Reads the predictions when they are first asked for; gives None where there are none.
     """
 
     report: Report
-    predictions: "pandas.DataFrame | None" = None
-    path: Path = field(default=Path())
+    path: Path
+    read: "Callable[[], pandas.DataFrame | None]"
+
+    @cached_property
+    def predictions(self) -> "pandas.DataFrame | None":
+        """A row per evaluation image: path, label, group, subject and `<null>.<seed>`.
+
+        All but the path are numbers of classes or groups. None where the run holds none.
+
+        Raises:
+            AuditError: PREDICTIONS_INVALID.
+        """
+        return self.read()
 
     @cached_property
     def by_name(self) -> dict[str, Measurement | None]:
@@ -37,14 +58,44 @@ class FinishedRun:
             found[m.name] = None if m.name in found else m
         return found
 
+    def number(self, check: str, quantity: str, of: str = "") -> Measurement | None:
+        """One measurement; None if there is none, or if it is a curve."""
+        return self.by_name.get(Quantity(check=check, quantity=quantity, of=of).name)
 
-def load_run(path: Path) -> FinishedRun:
-    """Read a run folder, or a `report.yaml` (which has no predictions beside it that count).
+    @property
+    def measurements(self) -> "pandas.DataFrame":
+        """A row per measurement, in report order.
+
+        Fractions and points are shares: 0.05 is 5 %. NaN is "not measured", and note says why.
+        """
+        import pandas
+
+        rows = [m.model_dump() for m in self.report.measurements]
+        return pandas.DataFrame(rows, columns=[*MEASURED])
+
+    @property
+    def findings(self) -> "pandas.DataFrame":
+        """A row per limit: what was required, the verdict and the number that decided it."""
+        import pandas
+
+        rows = [finding.model_dump() for finding in self.report.findings]
+        return pandas.DataFrame(rows, columns=[*JUDGED])
+
+
+def load_run(path: str | Path) -> FinishedRun:
+    """Read a finished run. Needs no torch.
+
+    Args:
+        path: The run folder, or its `report.yaml`, whose predictions are not looked for.
 
     Raises:
-        AuditError: REPORT_NOT_FOUND, REPORT_INVALID, REPORT_SCHEMA, PREDICTIONS_INVALID.
+        AuditError: REPORT_NOT_FOUND, REPORT_INVALID, REPORT_SCHEMA.
     """
-    report = load_report(path)
-    file = path / FILE
-    kept = read_predictions(file) if path.is_dir() and file.exists() else None
-    return FinishedRun(report, kept, path)
+    folder = Path(path)
+    return FinishedRun(load_report(folder), folder, partial(_predictions, folder))
+
+
+def _predictions(folder: Path) -> "pandas.DataFrame | None":
+    """The predictions in a run folder, if there are any."""
+    file = folder / FILE
+    return read_predictions(file) if folder.is_dir() and file.exists() else None

@@ -70,4 +70,9 @@ def parse_predictions(data: bytes) -> "pandas.DataFrame":
             raise ValueError(f"column '{name}' holds something else than class numbers")
     if table.empty:
         raise ValueError("it holds no image")
+    return in_order(table)
+
+
+def in_order(table: "pandas.DataFrame") -> "pandas.DataFrame":
+    """Sort a table of predictions so that two runs on the same images agree row by row."""
     return table.sort_values(["path", "label"], ignore_index=True, kind="stable")

@@ -1,13 +1,14 @@
-"""Report."""
+"""`report.yaml` read back; one of an earlier version is upgraded on the way."""
 
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from audit.core.errors import AuditError
-from audit.record import SCHEMA_VERSION, Measurement, Report
+from audit.record import SCHEMA_VERSION, Report
 from audit.reports import yaml as plain_yaml
 from audit.reports.text import visible
+from audit.runs.upgrade import upgraded
 
 MOST_BYTES = 64 * 2**20
 
@@ -38,38 +39,17 @@ def load_report(path: Path) -> Report:
             f"{shown} is no report of this tool: {visible(str(error))}. Name another run.",
         ) from None
     version = raw.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if version not in (1, SCHEMA_VERSION):
         raise AuditError(
             "REPORT_SCHEMA",
-            f"this version reads reports of schema {SCHEMA_VERSION}, but {shown} has "
+            f"this version reads reports of schema 1 to {SCHEMA_VERSION}, but {shown} has "
             f"{visible(repr(version), 40)}. Use the version of the tool that wrote it.",
         )
     try:
-        return with_sides(Report.model_validate(raw))
+        return Report.model_validate(upgraded(raw) if version == 1 else raw)
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise AuditError(
             "REPORT_INVALID",
             f"{shown} is damaged at '{visible(where, 80)}'. Name another run, or audit again.",
         ) from None
-
-
-def with_sides(report: Report) -> Report:
-    """A report with the sides that the judge asks for, also if an earlier version wrote it.
-
-    Those reports give q in the null's own pixels and in the model's, along its shorter side, which
-    tells the sides apart for squares. That a longer side was reduced stands only in words.
-    """
-    reduced = "the model sees" in report.document.data.get("nulls see", "")
-    found = [m.model_copy(update={"detail": sides(m, reduced)}) for m in report.measurements]
-    return report.model_copy(update={"measurements": tuple(found)})
-
-
-def sides(m: Measurement, reduced: bool) -> dict[str, float]:
-    """A measurement's detail, with the sides that follow from its q."""
-    known = m.detail
-    if "subject_side" in known or not known.keys() >= {"q", "q_subject", "q_share"}:
-        return known
-    side = round(known["q"] / known["q_share"])
-    seen = round(known["q_subject"] / known["q_share"])
-    return known | {"side": side, "subject_side": max(seen, side + reduced)}

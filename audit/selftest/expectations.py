@@ -78,7 +78,8 @@ def judged(limit: str, expected: Verdict, reason: str = "", by: Sequence[str] = 
         finding = result.findings.get(limit)
         if finding is None:
             return False, f"{limit} is no limit of the policy"
-        decider = next(iter(finding.measurements), "").rpartition(".")[2]
+        names = finding.measurements[:1]
+        decider = next((m.of or m.quantity for m in result.measurements if m.name in names), "")
         kind = decider.partition("-")[0]
         right = (
             finding.verdict == expected

@@ -8,10 +8,12 @@ import pytest
 from audit.checks.transfer.controls import failed_controls, still_learning
 from audit.checks.transfer.curves import effects
 from audit.evidence.setup import CutPoint
+from audit.record import Quantity
 from audit.stats.effects import difference, seed_noise
 from audit.stats.intervals import paired_difference
 
 CUTS = (CutPoint(name="layer1", depth=0.5, head=False), CutPoint(name="head", depth=1, head=True))
+WHAT = Quantity(check="t", quantity="x")
 QUIET = seed_noise([], independent=True)
 
 
@@ -110,7 +112,7 @@ def test_a_classifier_that_gains_by_learning_anew_counts_for_every_cut():
 
 def test_what_is_missing_is_no_number_and_has_its_reason():
     pairs = {"layer1": (errors(0.4), errors(0.3)), "head": (errors(0.4), errors(0.3))}
-    made = effects("t.x.", CUTS, pairs, None, {"head": "no"}, 400, independent=True)
+    made = effects(WHAT, CUTS, pairs, np.arange(400), {"head": "no"}, independent=True)
     assert [m.name for m in made] == ["t.x.layer1", "t.x.head"]
     assert math.isnan(made[1].value)
     assert made[1].note == "no"

@@ -27,6 +27,7 @@ from audit.reports.comparison import text as comparison_text
 from audit.reports.document import Chart, Series
 from audit.runs.finished import load_run
 from audit.stats.rank_correlation import spearman
+from tests.samples.measurements import of
 from tests.samples.runs import GAP, N, make_run, wrong
 
 STORED = Path(__file__).parents[1] / "samples/report-v1"
@@ -55,7 +56,7 @@ def test_equal_runs_differ_by_nothing(runs):
 
 def test_a_paired_interval_is_that_of_the_discordant_images(runs):
     """30 mended, 6 spoilt: d = 24 / n, var = (36 - 24^2 / n) / n / (n - 1), Student's t with 60."""
-    c = change(ACCURACY, *both(runs))
+    c = change(of(ACCURACY), *both(runs))
     half = stats.t.ppf(0.975, 60) * math.sqrt((36 - 24**2 / N) / N / (N - 1))
     assert c.paired
     assert (c.value, c.low, c.high) == pytest.approx((24 / N, 24 / N - half, 24 / N + half))
@@ -63,11 +64,11 @@ def test_a_paired_interval_is_that_of_the_discordant_images(runs):
 
 def test_a_gain_over_the_same_null_changes_by_the_accuracy_over_its_error(runs):
     """The influence of the null's errors is almost none: both models beat the same null."""
-    gain, accuracy = change(GAIN, *both(runs)), change(ACCURACY, *both(runs))
+    gain, accuracy = change(of(GAIN), *both(runs)), change(of(ACCURACY), *both(runs))
     assert gain.paired
     assert gain.value == pytest.approx(accuracy.value / 0.5)
     assert gain.high - gain.low == pytest.approx((accuracy.high - accuracy.low) / 0.5, rel=0.05)
-    assert change(NULL, *both(runs)).value == pytest.approx(accuracy.value)
+    assert change(of(NULL), *both(runs)).value == pytest.approx(accuracy.value)
 
 
 def test_another_null_adds_the_spread_of_its_seeds(tmp_path):
@@ -75,7 +76,7 @@ def test_another_null_adds_the_spread_of_its_seeds(tmp_path):
     nulls = wrong(200), wrong(200, 20), wrong(200)
     a, b, c = (load_run(make_run(tmp_path / str(i), wrong(100), null, seed_variance=0.02**2))
                for i, null in enumerate(nulls))  # fmt: skip
-    found, same = (change("accuracy_gap.accuracy.bagnet-9", a, run) for run in (b, c))
+    found, same = (change(of("accuracy_gap.accuracy.bagnet-9"), a, run) for run in (b, c))
     variance = 40 / N / (N - 1) + 2 * 0.02**2
     assert (found.high - found.low) / 2 == pytest.approx(stats.t.ppf(0.975, 60) * variance**0.5)
     assert (same.high - same.low) / 2 < 0.011
@@ -84,7 +85,7 @@ def test_another_null_adds_the_spread_of_its_seeds(tmp_path):
 
 def test_a_class_is_paired_over_its_own_images(runs):
     """15 of the 30 mended images and 3 of the 6 spoilt are odd; two classes hold together."""
-    c = change(f"{GAP}.class_accuracy.odd", *both(runs))
+    c = change(of(f"{GAP}.class_accuracy.odd"), *both(runs))
     n = N // 2
     half = stats.t.ppf(1 - 0.025 / 2, 60) * math.sqrt((18 - 12**2 / n) / n / (n - 1))
     assert c.n == n
@@ -94,18 +95,20 @@ def test_a_class_is_paired_over_its_own_images(runs):
 def test_the_order_of_the_images_changes_nothing(runs, tmp_path):
     order = np.random.default_rng(0).permutation(N)
     shuffled = make_run(tmp_path / "c", wrong(70, 30) + wrong(6, 300), wrong(200), order=order)
-    assert change(ACCURACY, load_run(runs[0]), load_run(shuffled)) == change(ACCURACY, *both(runs))
+    assert change(of(ACCURACY), load_run(runs[0]), load_run(shuffled)) == change(
+        of(ACCURACY), *both(runs)
+    )
 
 
 @pytest.mark.parametrize(("words", "reason"), [
     ({"predictions": False}, "holds no predictions"),
     ({"names": [f"other/{i}.png" for i in range(N)]}, "other names"),
-    ({"classes": "2: b, a"}, "classes differ"),
+    ({"classes": "ba"}, "classes differ"),
 ])  # fmt: skip
 def test_what_cannot_be_paired_says_so(runs, tmp_path, words, reason):
     """Zou and Donner: the distances 0.03 below and 0.04 above, in quadrature."""
     other = make_run(tmp_path / "c", wrong(76), wrong(200), **words)
-    c = change(ACCURACY, load_run(runs[0]), load_run(other))
+    c = change(of(ACCURACY), load_run(runs[0]), load_run(other))
     assert not c.paired
     assert reason in c.note
     assert (c.low, c.high) == pytest.approx((0.06 - 0.05, 0.06 + 0.05))
@@ -113,20 +116,20 @@ def test_what_cannot_be_paired_says_so(runs, tmp_path, words, reason):
 
 def test_predictions_of_another_run_are_not_believed(runs):
     (runs[1] / "predictions.csv.gz").write_bytes((runs[0] / "predictions.csv.gz").read_bytes())
-    c = change(ACCURACY, *both(runs))
+    c = change(of(ACCURACY), *both(runs))
     assert not c.paired
     assert "does not give the value" in c.note
 
 
 def test_what_is_missing_is_no_number(runs):
-    c = change("accuracy_gap.accuracy.stack", *both(runs))
+    c = change(of("accuracy_gap.accuracy.stack"), *both(runs))
     assert math.isnan(c.value)
     assert more_than_noise(c) == "cannot tell"
     assert math.isnan(p_value(c))
 
 
 def test_p_and_interval_agree(runs):
-    c = change(ACCURACY, *both(runs))
+    c = change(of(ACCURACY), *both(runs))
     edge = c.model_copy(update={"low": 0.0})
     assert p_value(edge) == pytest.approx(0.05)
     assert p_value(c) < 0.05
@@ -134,7 +137,7 @@ def test_p_and_interval_agree(runs):
 
 
 def test_other_classes_leave_only_facts(runs, tmp_path):
-    other = make_run(tmp_path / "c", wrong(76), wrong(200), classes="3: a, b, c")
+    other = make_run(tmp_path / "c", wrong(76), wrong(200), classes="abc")
     found = compare_two(load_run(runs[0]), load_run(other))
     assert found.changes == ()
     assert [s.name for s in found.document.sections] == ["facts", "limits"]
@@ -168,10 +171,18 @@ def test_ranks_that_agree_correlate_wholly(sign, value):
 
 
 def test_a_rank_correlation_by_hand():
-    """Ranks 1 2 3 4 5 against 2 1 4 3 5: 1 - 6 * 4 / 120 = 0.8; ties as scipy has them."""
-    assert spearman([1, 2, 3, 4, 5], [2, 1, 4, 3, 5]).value == pytest.approx(0.8)
-    x, y = [1, 1, 2, 3, 3, 4], [6, 5, 5, 2, 3, 1]
-    assert spearman(x, y).value == pytest.approx(stats.spearmanr(x, y).statistic)
+    """Ranks 1 2 3 4 5 against 2 1 4 3 5: 1 - 6 * 4 / 120 = 0.8; the ends as always published."""
+    found = spearman([1, 2, 3, 4, 5], [2, 1, 4, 3, 5])
+    assert found.value == 0.8
+    assert (found.low, found.high) == pytest.approx((-0.4571243987405031, 0.9908429481067711))
+
+
+def test_ties_share_their_mean_rank():
+    """As the correlation of the ranks, with the ends of before scipy's own function was used."""
+    found = spearman([1, 1, 2, 3, 3, 4], [6, 5, 5, 2, 3, 1])
+    ranks = [1.5, 1.5, 3, 4.5, 4.5, 6], [6, 4.5, 4.5, 2, 3, 1]
+    assert found.value == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    assert (found.low, found.high) == pytest.approx((-0.9959530366218464, -0.3649590767357749))
 
 
 @pytest.mark.parametrize(("x", "y"), [([1, 2, 3], [1, 2, 3]), ([1, 1, 1, 1], [1, 2, 3, 4])])

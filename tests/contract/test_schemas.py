@@ -22,7 +22,7 @@ from audit.runs.report import load_report
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = sorted((Path(__file__).parents[1] / "samples").glob("report-v*"))
-EXIT_CODES = {"report-v1": 1}
+EXIT_CODES = {"report-v1": 1, "report-v2": 1}
 PUBLISHED = json.loads((ROOT / "docs/report.schema.json").read_text())
 
 
@@ -91,7 +91,7 @@ def test_the_tables_hold_what_the_report_holds():
     report, table = loaded.report, loaded.measurements
     assert list(table.name) == [m.name for m in report.measurements]
     row = table.set_index("name").loc["accuracy_gap.accuracy.subject"]
-    assert (row.check, row.quantity, row.model) == ("accuracy_gap", "accuracy", "subject")
+    assert (row.check, row.quantity, row.of) == ("accuracy_gap", "accuracy", "subject")
     stored = next(m for m in report.measurements if m.name == "accuracy_gap.accuracy.subject")
     assert (row.value, row.low, row.high, row.n) == (stored.value, stored.low, stored.high, 240)
     assert list(loaded.findings.verdict) == [f.verdict for f in report.findings]

@@ -10,7 +10,8 @@ from audit.evidence import choose_recipe as choosing
 from audit.evidence.choose_recipe import RecipeSearch, choose_network
 from audit.evidence.ladder import make_null
 from audit.jobs.resume import ResumeState
-from audit.pipeline.provenance import after_diverging
+from audit.pipeline.facts import recipe_facts
+from audit.pipeline.provenance import about_null
 from tests.baselines.test_train import images
 from tests.samples.kinds import job_of
 
@@ -67,7 +68,9 @@ def test_what_diverges_in_rehearsal_is_rehearsed_at_a_tenth_of_the_rate(chosen):
         (BUDGET, 0.005),
         (BUDGET, 0.005),
     ]
-    assert after_diverging(values) == " (a tenth of 0.05, at which it diverged)"
+    fitted = {"parameters": 1, "proofs": {}}
+    facts = recipe_facts("BagNet-9", values, fitted)
+    assert ", rate 0.005 (a tenth of 0.05, at which it diverged)," in about_null(facts)
 
 
 def test_a_null_that_diverges_again_has_failed(chosen):
@@ -118,5 +121,5 @@ def test_doublings_are_part_of_what_is_left(chosen):
 def test_nothing_is_said_of_a_training_that_went_well(chosen):
     values, _ = chosen(lambda seen, rate: 0.9)
     assert (values["status"], values["diverged_at"], values["doublings"]) == ("ok", 0.0, 0)
-    assert after_diverging(values) == ""
-    assert after_diverging({}) == ""
+    fitted = {"parameters": 1, "proofs": {}}
+    assert "diverged" not in about_null(recipe_facts("BagNet-9", values, fitted))

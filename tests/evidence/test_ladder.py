@@ -185,7 +185,9 @@ def test_a_null_no_better_than_the_prior_is_broken():
 
 @pytest.mark.parametrize("check", ALL, ids=lambda check: check.NAME)
 def test_every_check_can_say_that_it_crashed(check):
-    nan = Measurement(name=f"{check.NAME}.crashed", value=float("nan"), unit="count", note="why")
+    nan = Measurement(
+        check=check.NAME, quantity="crashed", value=float("nan"), unit="count", note="why"
+    )
     section = check.section([nan], [], ())
     assert section.name == check.NAME
     assert check.section([], [], ()).summary

@@ -19,7 +19,7 @@ from audit.inputs.model import file_digest, require_unchanged
 from audit.inputs.settings import Settings
 from audit.jobs.execute import execute
 from audit.jobs.store import Store
-from audit.pipeline import provenance as assemble
+from audit.pipeline import facts
 from audit.pipeline.run_folder import write_run
 from audit.pipeline.session import audit_one, open_session
 from audit.runs.report import load_report
@@ -139,14 +139,11 @@ def finished_report():
 def test_a_clock_that_is_set_back_gives_no_negative_time(monkeypatch):
     monkeypatch.setattr(time, "time", iter([1e9, 1e9 - 3600]).__next__)
     for name in ("stage_seconds", "null_facts"):
-        monkeypatch.setattr(assemble, name, lambda _: {})
-    monkeypatch.setattr(assemble, "sibling_words", lambda _: "")
-    monkeypatch.setattr(assemble, "others_described", lambda _: {})
-    setup = SimpleNamespace(seed=0, profile=SimpleNamespace(model_dump=dict))
+        monkeypatch.setattr(facts, name, lambda _: {})
+    setup = SimpleNamespace(seed=0, profile=SimpleNamespace(model_dump=dict), n_train=9, side=32)
     found = SimpleNamespace(setup=setup, fitted=None, seconds=1.0, jobs=[], device="cpu", size=1,
-                            done=SimpleNamespace(reused=[]))  # fmt: skip
-    told = assemble.provenance(found, None, None, time.time())
-    assert "-" not in told["time"]
+                            done=SimpleNamespace(reused=[]), reference=None)  # fmt: skip
+    assert facts.audit_facts(found, "", time.time()).seconds == 0
 
 
 # Decoders

@@ -9,12 +9,13 @@ from audit.checks.accuracy_gap.breakdown import together
 from audit.checks.accuracy_gap.report import section
 from audit.commands.showing import show
 from audit.pipeline.first_screen import audited, key_numbers, ripeness
-from audit.record import Measurement
+from audit.record import AuditFacts, DataFacts, Facts, ModelFacts
+from tests.samples.measurements import measurement
 from tests.samples.report import sample_document
 
 
 def measured(name, value, unit="fraction", **more):
-    return Measurement(name=f"accuracy_gap.{name}", value=value, unit=unit, n=100, **more)
+    return measurement(f"accuracy_gap.{name}", value, unit, n=100, **more)
 
 
 def ladder(gain, allowance):
@@ -77,9 +78,15 @@ def test_how_sure_it_is_rests_on_the_ripeness_of_claim_nulls(allowance, words):
     assert ripeness(ladder(0.5, allowance)[:3]) == ""
 
 
-def test_only_known_facts_are_shown_first():
-    facts = audited({"file": "m.pt", "container": "x"}, {"images": "3"}, {"date": "today"})
-    assert facts == {"Model": "m.pt", "Images": "3", "Date": "today"}
+def test_which_audit_it_is_is_shown_first():
+    model = ModelFacts(file="m.pt", architecture="resnet10t", arguments={"stem": "8"})
+    names = tuple(f"c{i}" for i in range(13))
+    data = DataFacts(n_train=4000, n_eval=30, training_images=False, classes=names)
+    facts = audited(Facts(model=model, data=data, audit=AuditFacts(tool_version="9")))
+    assert facts["Architecture"] == "resnet10t ({'stem': 8})"
+    assert facts["Images"] == "4,000 training (not at hand), 30 evaluation"
+    assert facts["Classes"] == "13: c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11 …"
+    assert facts["Tool"] == "null-audit 9"
 
 
 SUBJECT = np.array([0.0, 0, 0, 1, 1])

@@ -1,9 +1,11 @@
 """A stored run as the reference: what became worse since then, judged like anything else."""
 
 import dataclasses
+import gzip
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,15 +13,15 @@ import pytest
 from audit.core.errors import AuditError
 from audit.pipeline import reference
 from audit.pipeline.reference import (
-    ALL,
-    EVALUATION,
     Reference,
     needed_reference,
     require_same_data,
     with_reference,
 )
 from audit.policy.judge import judge
+from audit.record import DataFacts, Facts
 from audit.runs.finished import load_run
+from audit.runs.predictions import parse_predictions
 from audit.runs.report import load_report
 from tests.samples.audits import refused, tiny_flags
 from tests.samples.policy import bet, measured, one_limit, read, write
@@ -125,7 +127,8 @@ def test_relative_to_a_null_counts_what_more_training_might_add_to_it():
 
 def test_an_audit_is_compared_before_it_is_judged(old, monkeypatch):
     subject = wrong(60)
-    monkeypatch.setattr(reference, "predictions_table", lambda *_: table(subject, NULL))
+    rows = parse_predictions(gzip.decompress(table(subject, NULL)))
+    monkeypatch.setattr(reference, "predictions_table", lambda *_: rows)
     own = [m for m in load_report(old).measurements if m.name != ACCURACY]
     own.append(measured(ACCURACY, 1 - 60 / N, 0.8, 0.9, unit="fraction"))
     found = reference.measured_against(
@@ -150,9 +153,11 @@ def test_a_limit_that_needs_a_reference_must_find_one(old, tmp_path, command, ca
 
 def test_a_reference_of_another_schema(old, tmp_path, command, capsys):
     text = (old / "report.yaml").read_text()
-    (old / "report.yaml").write_text(text.replace("schema_version: 1", "schema_version: 7", 1))
+    (old / "report.yaml").write_text(text.replace("schema_version: 2", "schema_version: 7", 1))
     policy = write(tmp_path, f"# the last release\nreference: old\n{DROP}")
-    place = f"the reference run named by {policy}, line 2: this version reads reports of schema 1"
+    place = (
+        f"the reference run named by {policy}, line 2: this version reads reports of schema 1 to 2"
+    )
     words = ["judge", new(tmp_path), "--policy", policy]
     refused(command, capsys, f"REPORT_SCHEMA: {place}", *words)
 
@@ -168,7 +173,7 @@ def test_what_audit_yaml_names_and_is_not_there_is_told_with_its_line(
         assert "audit.yaml, line 3: " in refused(command, capsys, reason, model)
 
 
-@pytest.mark.parametrize("other", [{"data": "e" * 64}, {"classes": "2: a, c"}])
+@pytest.mark.parametrize("other", [{"data": "e" * 64}, {"classes": "ac"}])
 def test_a_reference_on_other_data(old, tmp_path, command, capsys, other):
     words = ["--policy", write(tmp_path, DROP), "--reference", old]
     message = "REFERENCE_OTHER_DATA: the reference run named by `--reference` needs"
@@ -177,10 +182,21 @@ def test_a_reference_on_other_data(old, tmp_path, command, capsys, other):
 
 def test_other_training_data_are_no_other_evaluation_data(old):
     run = Reference(load_run(old), "policy.yaml, line 2,")
-    run.run.report.document.data[EVALUATION] = "e" * 64
-    require_same_data({ALL: "x", EVALUATION: "e" * 64}, run)
+    data = DataFacts(digest="d" * 64, eval_digest="e" * 64)
+    facts = Facts(data=data)
+    then = replace(run.run, report=run.run.report.model_copy(update={"facts": facts}))
+    run = replace(run, run=then)
+    require_same_data(DataFacts(digest="x", eval_digest="e" * 64), run)
     with pytest.raises(AuditError, match=r"REFERENCE_OTHER_DATA.* policy.yaml, line 2, needs"):
-        require_same_data({ALL: "d" * 64, EVALUATION: "x"}, run)
+        require_same_data(DataFacts(digest="d" * 64, eval_digest="x"), run)
+
+
+def test_a_reference_whose_data_are_not_known_is_refused(old):
+    then = load_run(old)
+    unknown = replace(then, report=then.report.model_copy(update={"facts": Facts()}))
+    for data in (DataFacts(), DataFacts(digest="d" * 64)):
+        with pytest.raises(AuditError, match=r"REFERENCE_OTHER_DATA.*'nothing'"):
+            require_same_data(data, Reference(unknown, "a flag"))
 
 
 def test_a_reference_that_is_not_there(old, tmp_path, command, capsys):
@@ -200,4 +216,5 @@ def test_an_audit_against_itself_is_no_worse(data, model, cache, finished, comma
     gate = next(g for g in report.document.gates if g.name == "drop")
     assert (gate.verdict, gate.value) == ("pass", 0)
     assert "--reference" in report.document.command
-    assert report.document.data[EVALUATION] == load_report(finished[0]).document.data[EVALUATION]
+    assert report.facts.audit.reference == Reference(load_run(finished[0]), "").facts
+    assert report.facts.data == load_report(finished[0]).facts.data

@@ -11,6 +11,7 @@ from audit.core.errors import AuditError
 from audit.jobs.folders import dumped, new_folder
 from audit.pipeline.rejudge import judged_again
 from audit.runs.report import load_report
+from tests.samples.measurements import as_version_1
 from tests.samples.runs import report, wrong
 
 
@@ -36,7 +37,7 @@ def test_a_report_of_before_shows_what_the_nulls_saw(tmp_path, q_subject, words,
              for m in made.measurements]  # fmt: skip
     document = made.document.model_copy(update={"data": {"nulls see": words}})
     stored = made.model_copy(update={"measurements": tuple(gains), "document": document})
-    (tmp_path / "report.yaml").write_bytes(dumped(stored.model_dump(mode="python")))
+    (tmp_path / "report.yaml").write_bytes(dumped(as_version_1(stored)))
     again = judged_again(load_report(tmp_path), load_policy())
     gain = next(f for f in again.findings if f.limit == "gain")
     assert (gain.verdict == "pass", gain.reason) == (not reason, reason)
@@ -76,7 +77,7 @@ def test_render_gives_the_same_bytes(finished, command):
 
 @pytest.mark.parametrize(("text", "reason"), [
     (None, "REPORT_NOT_FOUND"), ("a: [", "REPORT_INVALID"), ("a: 1", "REPORT_SCHEMA"),
-    ("schema_version: 2", "REPORT_SCHEMA"), ("schema_version: 1\ndocument: {}", "REPORT_INVALID"),
+    ("schema_version: 3", "REPORT_SCHEMA"), ("schema_version: 1\ndocument: {}", "REPORT_INVALID"),
 ])  # fmt: skip
 def test_what_is_no_report_is_refused(tmp_path, command, capsys, text, reason):
     if text is not None:

@@ -7,9 +7,10 @@ import numpy as np
 from audit import checks
 from audit.policy.judge import judge
 from audit.policy.limits import Limit, Policy, load_policy
-from audit.record import Finding, Measurement
+from audit.record import Finding
 from audit.stats.gain import gain_interval
 from audit.stats.paired import pair
+from tests.samples.measurements import measurement
 
 NAN = math.nan
 GAIN = "accuracy_gap.gain.bagnet-9"
@@ -35,7 +36,7 @@ def one_limit(measure="x", severity="gate", **more):
 
 
 def measured(name="x", value=0.5, low=NAN, high=NAN, unit="points", **more):
-    return Measurement(name=name, value=value, unit=unit, low=low, high=high, n=100, **more)
+    return measurement(name, value, unit, low=low, high=high, n=100, **more)
 
 
 def bet(null_error, subject_error, n=10_000, name=GAIN, sides=(32, 32), **more):

@@ -6,10 +6,11 @@ import math
 import numpy as np
 
 from audit.jobs.folders import dumped
-from audit.record import Finding, Measurement, Report
+from audit.record import AuditFacts, DataFacts, Facts, Finding, ModelFacts, Report
 from audit.reports.document import Document
 from audit.reports.files import write_atomic
 from audit.stats.paired import pair
+from tests.samples.measurements import measurement
 
 N = 400
 NAN = math.nan
@@ -37,19 +38,19 @@ def measurements(subject, null, dimension=12.0, seed_variance=0.0):
         ("class_accuracy.odd", 1 - subject[1::2].mean(), "fraction", {}),
     ]
     found = [
-        Measurement(name=f"{GAP}.{name}", value=float(value), unit=unit, low=float(value) - 0.03,
+        measurement(f"{GAP}.{name}", float(value), unit, low=float(value) - 0.03,
                     high=float(value) + 0.04, n=n, detail=detail)
         for name, value, unit, detail in rows
     ]  # fmt: skip
     found += [
-        Measurement(name=f"intrinsic_dimension.last_layer.{model}", value=value, unit="dimensions",
+        measurement(f"intrinsic_dimension.last_layer.{model}", value, "dimensions",
                     low=value - 0.3, high=value + 0.4, n=n)
         for model, value in (("subject", dimension), ("bagnet-9", 13.0))
     ]  # fmt: skip
-    return (*found, Measurement(name="data.exact_leaks", value=0.0, unit="count", n=n))
+    return (*found, measurement("data.exact_leaks", 0.0, "count", n=n))
 
 
-def report(subject, null, *, title="net", data="d" * 64, classes="2: a, b", verdict="pass",
+def report(subject, null, *, title="net", data="d" * 64, classes="ab", verdict="pass",
            dimension=12.0, seed_variance=0.0):  # fmt: skip
     finding = Finding(limit="gain", statement="a gain", measurements=(), verdict=verdict,
                       severity="gate")  # fmt: skip
@@ -58,11 +59,13 @@ def report(subject, null, *, title="net", data="d" * 64, classes="2: a, b", verd
         verdict=verdict,
         headline="so it is",
         exit_code=0,
-        subject={"architecture": title, "SHA-256 of the weights": title * 3},
-        data={"classes": classes, "SHA-256 of the data": data},
-        provenance={"tool": "null-audit 1", "profile": "{'name': 'quick', 'seeds': 1}"},
     )
     return Report(
+        facts=Facts(
+            model=ModelFacts(architecture=title, weights_digest=title * 3),
+            data=DataFacts(classes=tuple(classes), digest=data),
+            audit=AuditFacts(tool_version="1", profile={"name": "quick", "seeds": 1}),
+        ),
         document=document,
         measurements=measurements(subject, null, dimension, seed_variance),
         findings=(finding,),

@@ -41,7 +41,9 @@ def together(
         half = quantile(max(1.0, min(60.0, means.groups - 1))) * means.var_subject**0.5
         found.append(
             Measurement(
-                name=f"{NAME}.{quantity}.{name}",
+                check=NAME,
+                quantity=quantity,
+                of=name,
                 value=value,
                 unit="fraction",
                 low=max(0.0, min(low, value - half)),
@@ -60,18 +62,20 @@ def halves(
 ) -> list[Measurement]:
     """Accuracy of the subject where the strongest null is wrong, and where it is right already."""
     found = []
-    for half, member in (("null_wrong", null == 1), ("null_right", null == 0)):
+    for half, member in (("wrong", null == 1), ("right", null == 0)):
         n, right = int(member.sum()), float((1 - subject[member]).sum())
         low, high = proportion_interval(right, n)
         found.append(
             Measurement(
-                name=f"{NAME}.{half}.subject",
+                check=NAME,
+                quantity=f"null_{half}",
+                of="subject",
                 value=right / n if n else float("nan"),
                 unit="fraction",
                 low=low,
                 high=high,
                 n=n,
-                note=f"images that {title_of(name)} gets {half.removeprefix('null_')}",
+                note=f"images that {title_of(name)} gets {half}",
             )
         )
     return found
@@ -108,7 +112,9 @@ def per_class(
         for quantity, (value, low, high) in rows.items():
             found.append(
                 Measurement(
-                    name=f"{NAME}.class_{quantity}.{title}",
+                    check=NAME,
+                    quantity=f"class_{quantity}",
+                    of=title,
                     value=value,
                     unit="fraction" if quantity == "accuracy" else "points",
                     low=low,

@@ -40,7 +40,7 @@ from audit.evidence.null_errors import Ladder, read_ladder
 from audit.evidence.setup import Null, Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
-from audit.record import Measurement, About, Unit, title_of
+from audit.record import About, Measurement, Unit, title_of
 from audit.stats.gain import freedom, gain_interval, gap_interval
 from audit.stats.intervals import (
     block_jackknife,
@@ -141,7 +141,9 @@ def accuracy_of_subject(case: Case, errors: NDArray[np.float64]) -> Measurement:
     value = 1 - own.error_subject
     low, high = accuracy_interval(value, half, own.groups)
     return Measurement(
-        name=f"{NAME}.accuracy.subject",
+        check=NAME,
+        quantity="accuracy",
+        of="subject",
         value=value,
         unit="fraction",
         low=low,
@@ -171,7 +173,9 @@ def against(
     if pair.status == "missing":
         return [
             Measurement(
-                name=f"{NAME}.{quantity}.{null.name}",
+                check=NAME,
+                quantity=quantity,
+                of=null.name,
                 value=nan,
                 unit=unit,
                 note=note,
@@ -198,7 +202,9 @@ def against(
         rows.append(("allowance", allowance, "points", 0.0, allowance))
     return [
         Measurement(
-            name=f"{NAME}.{quantity}.{null.name}",
+            check=NAME,
+            quantity=quantity,
+            of=null.name,
             value=value,
             unit=unit,
             low=low,
@@ -244,7 +250,9 @@ def learning_curve(case: Case, null: Null) -> list[Measurement]:
         low, high = proportion_interval(point["accuracy"] * n, n)
         found.append(
             Measurement(
-                name=f"{NAME}.heldout.{null.name}",
+                check=NAME,
+                quantity="heldout",
+                of=null.name,
                 value=point["accuracy"],
                 unit="fraction",
                 low=low,
@@ -280,7 +288,9 @@ def balanced(ladder: Ladder, subject: NDArray[np.float64]) -> list[Measurement]:
         value, low, high = gain_interval(pair)
         found.append(
             Measurement(
-                name=f"{NAME}.balanced_gain.{null.name}",
+                check=NAME,
+                quantity="balanced_gain",
+                of=null.name,
                 value=value,
                 unit="gain",
                 low=low,
@@ -301,7 +311,8 @@ def twins(ladder: Ladder) -> list[Measurement]:
     if twin.name in ladder.unusable:
         return [
             Measurement(
-                name=f"{NAME}.twin_minus_null",
+                check=NAME,
+                quantity="twin_minus_null",
                 value=float("nan"),
                 unit="points",
                 note=ladder.unusable[twin.name],
@@ -313,7 +324,9 @@ def twins(ladder: Ladder) -> list[Measurement]:
     pairs = [p.model_copy(update={"var_subject": p.var_subject + own}) for p in pairs]
     found = [
         Measurement(
-            name=f"{NAME}.twin_gain.{p.null}",
+            check=NAME,
+            quantity="twin_gain",
+            of=p.null,
             value=gain_interval(p)[0],
             unit="gain",
             low=gain_interval(p)[1],
@@ -331,13 +344,15 @@ def twins(ladder: Ladder) -> list[Measurement]:
         )
         found.append(
             Measurement(
-                name=f"{NAME}.twin_minus_null",
+                check=NAME,
+                quantity="twin_minus_null",
                 value=value,
                 unit="points",
                 low=low,
                 high=high,
                 n=strongest.groups,
                 note=f"{twin.title} against {title_of(strongest.null)}",
+                detail={"q": float(twin.q or 0)},
             )
         )
     return found

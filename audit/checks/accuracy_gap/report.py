@@ -1,8 +1,8 @@
 """The words and charts of the accuracy gap: its numbers stand in `audit.checks.accuracy_gap`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from audit.record import Finding, Measurement, role_of, title_of
+from audit.record import ByQuantity, Finding, Measurement, by_quantity, role_of, title_of
 from audit.reports.document import Cell, Chart, Picture, Section, Series, dot
 from audit.reports.text import interval, number
 
@@ -15,19 +15,19 @@ def section(
     pictures: Sequence[Picture] = (),
 ) -> Section:
     """Put the gap into words; see `audit.checks.Check`."""
-    by_name = {m.name.removeprefix(f"{NAME}."): m for m in measurements if m.at is None}
+    found = by_quantity(measurements, NAME)
     curves = [m for m in measurements if m.at is not None]
     return Section(
         name=NAME,
         title="What blind models reach on the same images",
         verdict=None,
-        summary=summary(by_name),
-        rows=tuple(row(by_name, name) for name in models(by_name)),
+        summary=summary(found),
+        rows=tuple(row(found, name) for name in models(found)),
         charts=(
-            ladder_chart(by_name),
-            *together_chart(by_name),
+            ladder_chart(found),
+            *together_chart(found),
             *curve_chart(curves),
-            *class_chart(by_name),
+            *class_chart(found),
         ),
         pictures=tuple(pictures),
         caveats=(
@@ -60,28 +60,28 @@ def section(
     )
 
 
-def models(by_name: dict[str, Measurement]) -> list[str]:
+def models(found: ByQuantity) -> list[str]:
     """Names of all models with a gain or an accuracy, in ladder order, the subject last."""
-    names = [k.split(".", 1)[1] for k in by_name if k.startswith(("gain.", "accuracy."))]
+    names = [of for quantity, of in found if quantity in ("gain", "accuracy")]
     ordered = [n for n in dict.fromkeys(names) if n != "subject"]
     return [*ordered, "subject"] if "subject" in names else ordered
 
 
-def summary(by_name: dict[str, Measurement]) -> str:
+def summary(found: ByQuantity) -> str:
     """One or two sentences, for a reader who knows no statistics."""
-    subject, name = by_name.get("accuracy.subject"), strongest(by_name)
+    subject, name = found.get(("accuracy", "subject")), strongest(found)
     if subject is None or not name:
         return "The model could not be compared with any null."
-    closest = by_name[f"gain.{name}"]
+    closest = found["gain", name]
     text = (
         f"The model is right on {number(subject.value, 'fraction')} of {subject.n:,} images. The "
         f"strongest blind model, {title_of(name)}, reaches "
-        f"{number(by_name[f'accuracy.{name}'].value, 'fraction')}: {share_of_errors(closest)}."
+        f"{number(found['accuracy', name].value, 'fraction')}: {share_of_errors(closest)}."
     )
-    twin = by_name.get("twin_minus_null")
+    twin = found.get(("twin_minus_null", ""))
     if twin is None or twin.value != twin.value:
         return text
-    beyond = by_name[f"gap.{name_in(twin)}"]
+    beyond = found["gap", name_in(twin)]
     text += (
         f" The model differs by {number(beyond.value, 'points')} "
         f"({interval(beyond.low, beyond.high, 'points')}) from a sighted network trained the "
@@ -96,13 +96,10 @@ def summary(by_name: dict[str, Measurement]) -> str:
     return text
 
 
-def strongest(by_name: Mapping[str, Measurement]) -> str:
+def strongest(found: ByQuantity) -> str:
     """The most accurate null that the verdict rests on, by name; empty if none was measured."""
-    claims = [k.partition(".")[2] for k, m in by_name.items() if k.startswith("gain.")
-              and m.detail.get("claim")]  # fmt: skip
-    known = {
-        name: by_name[f"accuracy.{name}"].value for name in claims if f"accuracy.{name}" in by_name
-    }
+    claims = [of for (kind, of), m in found.items() if kind == "gain" and m.detail.get("claim")]
+    known = {name: found["accuracy", name].value for name in claims if ("accuracy", name) in found}
     measured = {name: value for name, value in known.items() if value == value}
     return max(measured, key=measured.__getitem__, default="")
 
@@ -120,21 +117,21 @@ def share_of_errors(gain: Measurement) -> str:
 
 def name_in(twin: Measurement) -> str:
     """The name of the sighted twin that a comparison is about."""
-    return "sighted-" + twin.note.split(" against ")[0].rpartition("-")[2]
+    return f"sighted-{twin.detail['q']:.0f}"
 
 
-def row(by_name: dict[str, Measurement], name: str) -> dict[str, Cell]:
+def row(found: ByQuantity, name: str) -> dict[str, Cell]:
     """One model's line of the table."""
 
     def cell(quantity: str) -> Cell:
-        m = by_name.get(f"{quantity}.{name}")
+        m = found.get((quantity, name))
         return None if m is None else number(m.value, m.unit)
 
     def span(quantity: str) -> Cell:
-        m = by_name.get(f"{quantity}.{name}")
+        m = found.get((quantity, name))
         return None if m is None else interval(m.low, m.high, m.unit)
 
-    gain = by_name.get(f"gain.{name}")
+    gain = found.get(("gain", name))
     return {
         "model": title_of(name),
         "q": sight(gain, "q"),
@@ -150,7 +147,7 @@ def row(by_name: dict[str, Measurement], name: str) -> dict[str, Cell]:
         "McNemar p": cell("mcnemar"),
         "kappa": cell("kappa"),
         "counts for the verdict": "yes" if gain and gain.detail.get("claim") else "no",
-        "n": (by_name.get(f"accuracy.{name}") or by_name[f"gain.{name}"]).n,
+        "n": (found.get(("accuracy", name)) or found["gain", name]).n,
         "note": gain.note if gain else "",
     }
 
@@ -164,7 +161,7 @@ def curve_chart(curves: Sequence[Measurement]) -> tuple[Chart, ...]:
     """Was each null trained long enough? Finished accuracies at three budgets."""
     by_null: dict[str, list[Measurement]] = {}
     for m in curves:
-        by_null.setdefault(m.name.split(".", 2)[2], []).append(m)
+        by_null.setdefault(m.of, []).append(m)
     if not by_null:
         return ()
     return (
@@ -192,11 +189,11 @@ def curve_chart(curves: Sequence[Measurement]) -> tuple[Chart, ...]:
     )
 
 
-def ladder_chart(by_name: dict[str, Measurement]) -> Chart:
+def ladder_chart(found: ByQuantity) -> Chart:
     """Accuracy of every rung, the subject last."""
     series = []
-    for name in models(by_name):
-        m = by_name.get(f"accuracy.{name}")
+    for name in models(found):
+        m = found.get(("accuracy", name))
         value, low, high = (m.value, m.low, m.high) if m else (float("nan"),) * 3
         series.append(dot(title_of(name), role_of(name), value, low, high))
     return Chart(
@@ -211,16 +208,16 @@ def ladder_chart(by_name: dict[str, Measurement]) -> Chart:
     )
 
 
-def together_chart(by_name: dict[str, Measurement]) -> tuple[Chart, ...]:
+def together_chart(found: ByQuantity) -> tuple[Chart, ...]:
     """Subject against the strongest null: which images do both, one or neither get right?"""
-    name = next((k.split(".", 1)[1] for k in by_name if k.startswith("both_right.")), "")
+    name = next((of for quantity, of in found if quantity == "both_right"), "")
     if not name:
         return ()
     null, kinds = title_of(name), (("right", ("both_right", "only_subject_right")),
                                    ("wrong", ("only_null_right", "both_wrong")))  # fmt: skip
     series = []
     for word, quantities in kinds:
-        cells = [by_name[f"{quantity}.{name}"] for quantity in quantities]
+        cells = [found[quantity, name] for quantity in quantities]
         series.append(
             Series(
                 name=f"this model {word}",
@@ -246,25 +243,23 @@ def together_chart(by_name: dict[str, Measurement]) -> tuple[Chart, ...]:
     )
 
 
-def class_chart(by_name: dict[str, Measurement]) -> tuple[Chart, ...]:
+def class_chart(found: ByQuantity) -> tuple[Chart, ...]:
     """Gap over the strongest null by class, at most 30 classes."""
-    found = [m for k, m in by_name.items() if k.startswith("class_gap.")]
-    if not found:
+    classes = [m for m in found.values() if m.quantity == "class_gap"]
+    if not classes:
         return ()
-    shown = sorted(found, key=lambda m: (m.value != m.value, m.value))[:30]  # NaN last
+    shown = sorted(classes, key=lambda m: (m.value != m.value, m.value))[:30]  # NaN last
     return (
         Chart(
             title="Gap over the strongest null, class by class"
-            + (f" (the 30 smallest of {len(found)})" if len(found) > 30 else ""),
+            + (f" (the 30 smallest of {len(classes)})" if len(classes) > 30 else ""),
             description="Each row is a class: accuracy of the model minus that of the strongest "
             "null on its images, with intervals that hold for all classes together (95 %). Zero "
             "means that the null does as well.",
             kind="interval",
             x_label="gap in points",
             y_label="class",
-            series=tuple(
-                dot(m.name.split(".", 2)[2], "subject", m.value, m.low, m.high) for m in shown
-            ),
+            series=tuple(dot(m.of, "subject", m.value, m.low, m.high) for m in shown),
             limits=((0.0, "no gap"),),
             points=True,
         ),

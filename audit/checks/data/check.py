@@ -30,7 +30,7 @@ from audit.evidence.case import Case
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
-from audit.record import Measurement, About
+from audit.record import About, Measurement
 from audit.reports.text import number
 from audit.stats.intervals import proportion_interval
 
@@ -114,10 +114,14 @@ def measure(case: Case) -> list[Measurement]:
     ]
 
 
-def exactly(name: str, value: float, n: int, note: str, at: float | None = None) -> Measurement:
+def exactly(
+    quantity: str, value: float, n: int, note: str, of: str = "", at: float | None = None
+) -> Measurement:
     """A count of all there is: it has no interval."""
     return Measurement(
-        name=name,
+        check=NAME,
+        quantity=quantity,
+        of=of,
         value=value,
         unit="count",
         low=value,
@@ -144,7 +148,7 @@ def counts(case: Case, facts: Mapping[str, Any], skipped: int) -> list[Measureme
         ("smallest_class", smallest, n, "evaluation images of the smallest class"),
         ("largest_class", largest, n, "evaluation images of the largest class"),
     ]
-    return [exactly(f"{NAME}.{name}", float(value), of, note) for name, value, of, note in found]
+    return [exactly(name, float(value), total, note) for name, value, total, note in found]
 
 
 def shares(case: Case, facts: Mapping[str, Any]) -> list[Measurement]:
@@ -166,7 +170,8 @@ def shares(case: Case, facts: Mapping[str, Any]) -> list[Measurement]:
         value = count / n
         found.append(
             Measurement(
-                name=f"{NAME}.{name}",
+                check=NAME,
+                quantity=name,
                 value=value,
                 unit="fraction",
                 low=value,
@@ -191,15 +196,12 @@ def sizes(setup: Setup, extents: Mapping[str, Sequence[Sequence[float]]]) -> lis
         known = extents.get(split)
         for which, side in enumerate(("width", "height")):
             for rank, size in enumerate(SIZES):
-                name, note = (
-                    f"{NAME}.{split}_{side}.{size}",
-                    f"{side} of {words} images in pixels, {size}",
-                )
+                note = f"{side} of {words} images in pixels, {size}"
                 if known is None:
                     value, note = float("nan"), f"the {words} images are not at hand"
                 else:
                     value = known[which][rank]
-                found.append(exactly(name, value, n, note))
+                found.append(exactly(f"{split}_{side}", value, n, note, size))
     return found
 
 
@@ -210,14 +212,14 @@ def classes(setup: Setup, facts: Mapping[str, Any]) -> list[Measurement]:
         n = setup.n_eval if split == "eval" else setup.n_train
         for title, count in zip(setup.classes, facts[f"{split}_counts"], strict=True):
             note = f"{words} images of this class"
-            found.append(exactly(f"{NAME}.{split}_images.{title}", float(count), n, note))
+            found.append(exactly(f"{split}_images", float(count), n, note, title))
     return found
 
 
 def files(setup: Setup, listed: Mapping[str, Sequence[str]]) -> list[Measurement]:
     """One for each file or pair that is named: the name is the note."""
     return [
-        exactly(f"{NAME}.file.{kind}", 1.0, setup.n_eval, line, at=float(place))
+        exactly("file", 1.0, setup.n_eval, line, kind, float(place))
         for kind, lines in listed.items()
         for place, line in enumerate(lines)
     ]

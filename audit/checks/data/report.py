@@ -1,8 +1,8 @@
 """The words and charts of the data: its numbers stand in `audit.checks.data`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from audit.record import Finding, Measurement
+from audit.record import ByQuantity, Finding, Measurement, by_quantity
 from audit.reports.document import Cell, Chart, Picture, Section, Series
 from audit.reports.text import number
 
@@ -31,19 +31,19 @@ def section(
     pictures: Sequence[Picture] = (),
 ) -> Section:
     """Put the facts into words; see `audit.checks.Check`."""
-    by_name = {m.name.removeprefix(f"{NAME}."): m for m in measurements if m.at is None}
-    plain = [m for k, m in by_name.items() if "." not in k]
+    found = by_quantity(measurements, NAME)
+    plain = [m for m in found.values() if not m.of]
     return Section(
         name=NAME,
         title="The data",
         verdict=None,
-        summary=summary(by_name),
+        summary=summary(found),
         rows=(
             *(line(m.note or m.name, number(m.value, m.unit), m.n) for m in plain),
-            *size_rows(by_name),
-            *file_rows(measurements, by_name),
+            *size_rows(found),
+            *file_rows(measurements, found),
         ),
-        charts=class_chart(by_name),
+        charts=class_chart(found),
         pictures=tuple(pictures),
         caveats=(
             "Only copies that look alike are found; the same object photographed twice is not.",
@@ -53,16 +53,16 @@ def section(
     )
 
 
-def summary(by_name: Mapping[str, Measurement]) -> str:
+def summary(found: ByQuantity) -> str:
     """One or two sentences."""
-    leaks, near = by_name.get("exact_leaks"), by_name.get("near_leaks")
+    leaks, near = found.get(("exact_leaks", "")), found.get(("near_leaks", ""))
     if leaks is None or near is None:
         return "The data could not be examined."
     text = (
         f"{leaks.value:.0f} of {leaks.n:,} evaluation images are copies of training images; "
         f"{number(near.value, 'fraction')} have a copy or a near duplicate there."
     )
-    repeats = by_name.get("eval_duplicates")
+    repeats = found.get(("eval_duplicates", ""))
     if repeats is not None and repeats.value > 0:
         text += f" {number(repeats.value, 'fraction')} of them repeat another evaluation image."
     return text
@@ -73,12 +73,12 @@ def line(what: str, value: str, n: int) -> dict[str, Cell]:
     return {"what": what, "value": value, "of": n}
 
 
-def size_rows(by_name: Mapping[str, Measurement]) -> list[dict[str, Cell]]:
+def size_rows(by_name: ByQuantity) -> list[dict[str, Cell]]:
     """Width and height of each split."""
     found = []
     for split, words in SPLITS.items():
         for side in ("width", "height"):
-            three = [by_name.get(f"{split}_{side}.{size}") for size in SIZES]
+            three = [by_name.get((f"{split}_{side}", size)) for size in SIZES]
             smallest, median, largest = (
                 "" if m is None else number(m.value, m.unit) for m in three
             )
@@ -89,31 +89,28 @@ def size_rows(by_name: Mapping[str, Measurement]) -> list[dict[str, Cell]]:
     return found
 
 
-def file_rows(
-    measurements: Sequence[Measurement], by_name: Mapping[str, Measurement]
-) -> list[dict[str, Cell]]:
+def file_rows(measurements: Sequence[Measurement], by_name: ByQuantity) -> list[dict[str, Cell]]:
     """The files that are named, and how many there are beside them."""
     found = []
     for kind, (title, counted) in FILE_KINDS.items():
-        named = [m for m in measurements if m.name == f"{NAME}.file.{kind}"]
+        named = [m for m in measurements if m.quantity == "file" and m.of == kind]
         found += [line(f"{title}: {m.note}", "", m.n) for m in named]
-        total = by_name.get(counted)
+        total = by_name.get((counted, ""))
         if total is None or not named:
             continue
         count = total.value * total.n if total.unit == "fraction" else total.value
         if kind == "near_leak":  # its count holds the exact ones, too
-            count -= by_name["exact_leaks"].value
+            count -= by_name["exact_leaks", ""].value
         if round(count) > len(named):
             found.append(line(f"{title}: more", f"{round(count) - len(named):,}", total.n))
     return found
 
 
-def class_chart(by_name: Mapping[str, Measurement]) -> tuple[Chart, ...]:
+def class_chart(by_name: ByQuantity) -> tuple[Chart, ...]:
     """Images a class: a row a class, or two curves over the rank where there are many."""
     counts = {
-        split: {k.split(".", 1)[1]: m.value for k, m in by_name.items() if k.startswith(prefix)}
+        split: {m.of: m.value for m in by_name.values() if m.quantity == f"{split}_images"}
         for split in SPLITS
-        for prefix in (f"{split}_images.",)
     }
     counts = {split: found for split, found in counts.items() if sum(found.values())}
     if not counts:

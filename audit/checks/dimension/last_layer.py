@@ -35,7 +35,16 @@ from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
 from audit.kernels.bias import bias_note
-from audit.record import Finding, Measurement, About, Unit, role_of, title_of
+from audit.record import (
+    About,
+    ByQuantity,
+    Finding,
+    Measurement,
+    Unit,
+    by_quantity,
+    role_of,
+    title_of,
+)
 from audit.reports.document import Cell, Chart, Picture, Role, Section, Series, dot
 from audit.reports.text import fixed, interval, number
 
@@ -101,12 +110,10 @@ def within_classes(
     """The subject's dimension on the images of each class."""
     found = []
     for label, title in enumerate(classes):
-        name = f"{NAME}.class.{title}"
         if reason:
-            note = f"not measured: {reason}"
-            found.append(Measurement(name=name, value=math.nan, unit="dimensions", note=note))
+            found.append(unknown("class", title, "dimensions", reason))
         else:
-            found.append(measurement(name, values["by_class"][label]))
+            found.append(measurement("class", title, values["by_class"][label]))
     return found
 
 
@@ -117,21 +124,25 @@ def not_measured(name: str, reason: str) -> list[Measurement]:
         "untrained": "dimensions",
         "log_ratio": "nats",
     }
+    return [unknown(quantity, name, unit, reason) for quantity, unit in units.items()]
+
+
+def unknown(quantity: str, of: str, unit: Unit, reason: str) -> Measurement:
+    """No number, and why."""
     note = f"not measured: {reason}"
-    return [
-        Measurement(name=f"{NAME}.{kind}.{name}", value=math.nan, unit=unit, note=note)
-        for kind, unit in units.items()
-    ]
+    return Measurement(check=NAME, quantity=quantity, of=of, value=math.nan, unit=unit, note=note)
 
 
 def of_model(name: str, values: Mapping[str, Any]) -> list[Measurement]:
     """All measurements of one model, from what its job found."""
     found = []
     for kind, key in (("last_layer", "trained"), ("untrained", "untrained")):
-        found.append(measurement(f"{NAME}.{kind}.{name}", values[key]))
+        found.append(measurement(kind, name, values[key]))
     found += [
         Measurement(
-            name=f"{NAME}.scale.{name}",
+            check=NAME,
+            quantity="scale",
+            of=name,
             value=value,
             unit="dimensions",
             low=low,
@@ -143,7 +154,9 @@ def of_model(name: str, values: Mapping[str, Any]) -> list[Measurement]:
     ]
     value, low, high = values["log_ratio"]
     ratio = Measurement(
-        name=f"{NAME}.log_ratio.{name}",
+        check=NAME,
+        quantity="log_ratio",
+        of=name,
         value=value,
         unit="nats",
         low=low,
@@ -153,12 +166,14 @@ def of_model(name: str, values: Mapping[str, Any]) -> list[Measurement]:
     return [*found, ratio]
 
 
-def measurement(name: str, e: Mapping[str, Any]) -> Measurement:
-    """An estimate (`audit.jobs.dimension.estimate`) under a name, with what is to be said of it."""
+def measurement(quantity: str, of: str, e: Mapping[str, Any]) -> Measurement:
+    """An estimate of `run_last_layer.estimate` with what is to be said of it."""
     merged = f"{e['duplicates']} duplicates merged" if e["duplicates"] else ""
     parts = [e["reason"]] if e["reason"] else [bias_note(e["value"], e["n"]), merged]
     return Measurement(
-        name=name,
+        check=NAME,
+        quantity=quantity,
+        of=of,
         value=e["value"],
         unit="dimensions",
         low=e["low"],
@@ -175,10 +190,10 @@ def section(
     pictures: Sequence[Picture] = (),
 ) -> Section:
     """Put the dimensions into words; see `audit.checks.Check`."""
-    by_name = {m.name.removeprefix(f"{NAME}."): m for m in measurements if m.at is None}
-    names = [k.split(".", 1)[1] for k in by_name if k.startswith("last_layer.")]
-    subject = by_name.get("last_layer.subject")
-    twin = by_name.get("untrained.subject")
+    found = by_quantity(measurements, NAME)
+    names = [of for quantity, of in found if quantity == "last_layer"]
+    subject = found.get(("last_layer", "subject"))
+    twin = found.get(("untrained", "subject"))
     if subject is None or subject.value != subject.value:
         summary = "The dimension of the model's last layer could not be measured."
     else:
@@ -186,7 +201,7 @@ def section(
             f"The last layer's features vary along about {fixed(subject.value, 1)} directions "
             f"(95 % interval {fixed(subject.low, 1)} to {fixed(subject.high, 1)}"
             + (f"; untrained twin {fixed(twin.value, 1)})." if twin is not None else ").")
-            + within_words(by_name)
+            + within_words(found)
             + " This informs; by itself it is neither good nor bad."
         )
     return Section(
@@ -194,8 +209,8 @@ def section(
         title="Intrinsic dimension of the last layer",
         verdict=None,
         summary=summary,
-        rows=tuple(row(by_name, name) for name in names),
-        charts=(dimension_chart(by_name, names), *scale_chart(measurements), *class_chart(by_name)),
+        rows=tuple(row(found, name) for name in names),
+        charts=(dimension_chart(found, names), *scale_chart(measurements), *class_chart(found)),
         pictures=tuple(pictures),
         caveats=(
             "It has no good side by itself: blind nulls and the model often show the same values.",
@@ -217,10 +232,10 @@ def section(
     )
 
 
-def row(by_name: dict[str, Measurement], name: str) -> dict[str, Cell]:
+def row(found: ByQuantity, name: str) -> dict[str, Cell]:
     """One model's line of the table."""
-    own, twin = by_name[f"last_layer.{name}"], by_name.get(f"untrained.{name}")
-    ratio = by_name.get(f"log_ratio.{name}")
+    own, twin = found["last_layer", name], found.get(("untrained", name))
+    ratio = found.get(("log_ratio", name))
     return {
         "model": title_of(name),
         "dimension": number(own.value, "dimensions"),
@@ -234,13 +249,13 @@ def row(by_name: dict[str, Measurement], name: str) -> dict[str, Cell]:
     }
 
 
-def classes_in(by_name: Mapping[str, Measurement]) -> list[Measurement]:
+def classes_in(found: ByQuantity) -> list[Measurement]:
     """Of the subject within one class, where measured; largest first."""
-    found = [m for k, m in by_name.items() if k.startswith("class.") and m.value == m.value]
-    return sorted(found, key=lambda m: -m.value)
+    classes = [m for m in found.values() if m.quantity == "class" and m.value == m.value]
+    return sorted(classes, key=lambda m: -m.value)
 
 
-def within_words(by_name: Mapping[str, Measurement]) -> str:
+def within_words(by_name: ByQuantity) -> str:
     """The range over the classes, and on how many images it rests; empty where none is measured."""
     found = classes_in(by_name)
     if len(found) < 2:
@@ -253,7 +268,7 @@ def within_words(by_name: Mapping[str, Measurement]) -> str:
     )
 
 
-def class_chart(by_name: Mapping[str, Measurement]) -> tuple[Chart, ...]:
+def class_chart(by_name: ByQuantity) -> tuple[Chart, ...]:
     """The subject's dimension within each class, at most `MOST_CLASSES` of them."""
     found = classes_in(by_name)
     if not found:
@@ -268,19 +283,18 @@ def class_chart(by_name: Mapping[str, Measurement]) -> tuple[Chart, ...]:
             x_label="dimensions",
             y_label="class",
             series=tuple(
-                dot(m.name.split(".", 2)[2], "subject", m.value, m.low, m.high)
-                for m in found[:MOST_CLASSES]
+                dot(m.of, "subject", m.value, m.low, m.high) for m in found[:MOST_CLASSES]
             ),
         ),
     )
 
 
-def dimension_chart(by_name: dict[str, Measurement], names: Sequence[str]) -> Chart:
+def dimension_chart(found: ByQuantity, names: Sequence[str]) -> Chart:
     """Every model beside its untrained twin."""
     series = []
     for name in names:
         for kind, suffix in (("last_layer", ""), ("untrained", ", untrained")):
-            m = by_name.get(f"{kind}.{name}")
+            m = found.get((kind, name))
             if m is None:
                 continue
             title = title_of(name) + suffix
@@ -301,8 +315,8 @@ def scale_chart(measurements: Sequence[Measurement]) -> tuple[Chart, ...]:
     """The estimate against the number of images it rests on."""
     by_model: dict[str, list[Measurement]] = {}
     for m in measurements:
-        if m.at is not None and m.name.startswith(f"{NAME}.scale."):
-            by_model.setdefault(m.name.split(".", 2)[2], []).append(m)
+        if m.at is not None and m.quantity == "scale":
+            by_model.setdefault(m.of, []).append(m)
     if not by_model:
         return ()
     return (

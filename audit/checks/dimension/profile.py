@@ -55,7 +55,7 @@ from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
 from audit.kernels.bias import bias_note
-from audit.record import Finding, Measurement, About
+from audit.record import About, Finding, Measurement
 from audit.reports.document import Picture, Section
 from audit.stats.curve_shape import FEWEST, Ratio, shape_of
 
@@ -117,7 +117,10 @@ def of_points(name: str, points: Sequence[Mapping[str, Any]]) -> list[Measuremen
         note = f"not measured: {p['reason']}" if p["reason"] else noted(p)
         found.append(
             Measurement(
-                name=f"{NAME}.dimension.{name}.{p['name']}",
+                check=NAME,
+                quantity="dimension",
+                of=name,
+                layer=p["name"],
                 value=p["value"],
                 unit="dimensions",
                 low=p["low"],
@@ -134,7 +137,10 @@ def of_points(name: str, points: Sequence[Mapping[str, Any]]) -> list[Measuremen
             note = f"not measured: {p['reason'] or 'the features do not vary'}"
         found.append(
             Measurement(
-                name=f"{NAME}.pca.{name}.{p['name']}",
+                check=NAME,
+                quantity="pca",
+                of=name,
+                layer=p["name"],
                 value=p["pca"],
                 unit="dimensions",
                 n=p["n"] + p["duplicates"],
@@ -166,7 +172,9 @@ def of_shape(
     peak, n = points[known[shape.peak]], min(points[i]["n"] for i in known)
     found = [
         Measurement(
-            name=f"{NAME}.peak_depth.{name}",
+            check=NAME,
+            quantity="peak_depth",
+            of=name,
             value=peak["depth"],
             unit="fraction",
             low=shape.depths[0],
@@ -176,24 +184,41 @@ def of_shape(
             "from the peak",
             detail={"dimension": peak["value"]},
         ),
-        over_peak(f"first_over_peak.{name}", shape.first, n),
-        over_peak(f"last_over_peak.{name}", shape.last, n),
+        over_peak("first_over_peak", name, shape.first, n),
+        over_peak("last_over_peak", name, shape.last, n),
     ]
     for kind in ("hunchback", "flat"):
         note = f"{shape.kind}: {MEANING[shape.kind]}; a yes or no of tests at 5 %, no interval"
         value = float(shape.kind == kind)
         found.append(
-            Measurement(name=f"{NAME}.{kind}.{name}", value=value, unit="count", n=n, note=note)
+            Measurement(
+                check=NAME,
+                quantity=kind,
+                of=name,
+                value=value,
+                unit="count",
+                n=n,
+                note=note,
+                category=shape.kind,
+            )
         )
     return found
 
 
-def over_peak(name: str, ratio: Ratio, n: int) -> Measurement:
+def over_peak(quantity: str, of: str, ratio: Ratio, n: int) -> Measurement:
     """An end of the curve over its peak."""
     note = ALL_TOGETHER if ratio.low == ratio.low else "this end is the peak: no interval"
     value, low, high = ratio
     return Measurement(
-        name=f"{NAME}.{name}", value=value, unit="ratio", low=low, high=high, n=n, note=note
+        check=NAME,
+        quantity=quantity,
+        of=of,
+        value=value,
+        unit="ratio",
+        low=low,
+        high=high,
+        n=n,
+        note=note,
     )
 
 
@@ -203,7 +228,7 @@ def unshaped(name: str, reason: str, n: int = 0) -> list[Measurement]:
     units |= {"hunchback": "count", "flat": "count"}
     return [
         Measurement.model_validate(
-            {"name": f"{NAME}.{quantity}.{name}", "value": NAN, "unit": unit, "n": n}
+            {"check": NAME, "quantity": quantity, "of": name, "value": NAN, "unit": unit, "n": n}
             | {"note": f"not measured: {reason}"}
         )
         for quantity, unit in units.items()
@@ -216,7 +241,7 @@ def section(
     pictures: Sequence[Picture] = (),
 ) -> Section:
     """Put the curves into words; see `audit.checks.Check`."""
-    networks = [m.name.split(".", 2)[2] for m in measurements if quantity(m) == "hunchback"]
+    networks = [m.of for m in measurements if m.quantity == "hunchback"]
     charts = (
         chart(measurements, "dimension", networks),
         chart(measurements, "pca", networks),
@@ -239,8 +264,3 @@ def section(
             "Facco et al. (2017), Sci. Rep. 7:12140",
         ),
     )
-
-
-def quantity(m: Measurement) -> str:
-    """The second word of a name."""
-    return m.name.split(".", 2)[1]

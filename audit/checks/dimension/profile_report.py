@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from audit.checks.dimension.jobs import TWIN
-from audit.record import Measurement, role_of, title_of
+from audit.record import Measurement, by_quantity, role_of, title_of
 from audit.reports.document import Cell, Chart, Role, Series
 from audit.reports.text import fixed, interval, number
 from audit.stats.curve_shape import FLAT
@@ -47,13 +47,13 @@ def title(name: str) -> str:
 
 def found_for(measurements: Sequence[Measurement], kind: str, name: str) -> Measurement | None:
     """One number of a network."""
-    return next((m for m in measurements if m.name == f"{NAME}.{kind}.{name}"), None)
+    return by_quantity(measurements, NAME).get((kind, name))
 
 
 def curve(measurements: Sequence[Measurement], kind: str, name: str) -> list[Measurement]:
     """The points of one network, in order of depth."""
-    prefix = f"{NAME}.{kind}.{name}."
-    return [m for m in measurements if m.name.startswith(prefix) and m.at is not None]
+    own = (m for m in measurements if m.quantity == kind and m.of == name)
+    return [m for m in own if m.at is not None]
 
 
 def sentence(measurements: Sequence[Measurement], name: str) -> str:
@@ -68,7 +68,7 @@ def sentence(measurements: Sequence[Measurement], name: str) -> str:
         text = shape.note.removeprefix("not measured: ").removesuffix(".")
         return f"{called[0].upper()}{called[1:]} has no profile: {text}."
     points = curve(measurements, "dimension", name)
-    kind = shape.note.partition(":")[0]
+    kind = shape.category
     first, last, largest = (
         fixed(v, 1) for v in (points[0].value, points[-1].value, peak.detail["dimension"])
     )
@@ -80,7 +80,7 @@ def sentence(measurements: Sequence[Measurement], name: str) -> str:
 def alike(measurements: Sequence[Measurement]) -> str:
     """A warning where the shape is no work of training."""
     both = [found_for(measurements, "hunchback", name) for name in ("subject", TWIN)]
-    kinds = [m.note.partition(":")[0] for m in both if m is not None and m.value == m.value]
+    kinds = [m.category for m in both if m is not None and m.value == m.value]
     if len(kinds) == 2 and kinds[0] == kinds[1]:
         return "Both have the same shape, so on these images it says nothing about training."
     return ""
@@ -92,12 +92,12 @@ def row(measurements: Sequence[Measurement], name: str) -> dict[str, Cell]:
     shape = found_for(measurements, "hunchback", name)
     peak = found_for(measurements, "peak_depth", name)
     last = found_for(measurements, "last_over_peak", name)
-    refused = [f"{m.name.split('.', 3)[3]}: {m.note}" for m in points if m.value != m.value]
+    refused = [f"{m.layer}: {m.note}" for m in points if m.value != m.value]
     known = shape is not None and shape.value == shape.value
     why = [shape.note] if shape is not None and not known else []
     return {
         "network": title(name),
-        "shape": shape.note.partition(":")[0] if shape is not None and known else None,
+        "shape": shape.category if shape is not None and known else None,
         "peak": number(peak.detail.get("dimension", NAN), "dimensions") if peak else None,
         "its relative depth": fixed(peak.value, 2) if peak else None,
         "between": f"{fixed(peak.low, 2)} to {fixed(peak.high, 2)}" if known and peak else None,

@@ -34,7 +34,7 @@ from audit.evidence.case import Case
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import Kind
-from audit.record import Finding, Measurement, About
+from audit.record import About, Finding, Measurement, by_quantity
 from audit.reports.document import Cell, Picture, Section
 from audit.reports.text import interval, number
 from audit.stats.intervals import paired_difference, proportion_interval
@@ -93,7 +93,8 @@ def measure(case: Case) -> list[Measurement]:
     )
     measured = [
         Measurement(
-            name=f"{NAME}.accuracy_permuted",
+            check=NAME,
+            quantity="accuracy_permuted",
             value=found[0],
             unit="fraction",
             low=found[1],
@@ -104,7 +105,8 @@ def measure(case: Case) -> list[Measurement]:
             | {"shuffled": shuffled, "classes": classes},
         ),
         Measurement(
-            name=f"{NAME}.permutation_claimed",
+            check=NAME,
+            quantity="permutation_claimed",
             value=float(claimed),
             unit="count",
             low=float(claimed),
@@ -168,7 +170,9 @@ def moved(case: Case, predicted: Integers) -> list[Measurement]:
         low, high = proportion_interval(hits, n)
         found.append(
             Measurement(
-                name=f"{NAME}.moved.{names[taken]}",
+                check=NAME,
+                quantity="moved",
+                of=names[taken],
                 value=hits / n,
                 unit="fraction",
                 low=low,
@@ -187,9 +191,9 @@ def section(
     pictures: Sequence[Picture] = (),
 ) -> Section:
     """Put the order of the outputs into words; see `audit.checks.Check`."""
-    by_name = {m.name.removeprefix(f"{NAME}."): m for m in measurements}
-    best, claimed = by_name.get("accuracy_permuted"), by_name.get("permutation_claimed")
-    wrong = [m for m in measurements if m.name.startswith(f"{NAME}.moved.")]
+    found = by_quantity(measurements, NAME)
+    best, claimed = (found.get((q, "")) for q in ("accuracy_permuted", "permutation_claimed"))
+    wrong = [m for m in measurements if m.quantity == "moved"]
     return Section(
         name=NAME,
         title="Do the outputs stand for the classes they are taken for?",
@@ -219,7 +223,7 @@ def summary(
             f"{in_order} of the images that it was not chosen on, the order as it stands on "
             f"{stands}."
         )
-    some = ", ".join(f"{taken(m)} is {m.note}" for m in wrong[:3])
+    some = ", ".join(f"{m.of} is {m.note}" for m in wrong[:3])
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
     return (
         f"The outputs stand in another order than the classes of the data: {some}{more}. In that "
@@ -227,11 +231,6 @@ def summary(
         f"labels reach {number(best.detail['shuffled'], 'fraction')} at most. All other numbers of "
         "this report are about the wrong order: give the right one with --class-map."
     )
-
-
-def taken(m: Measurement) -> str:
-    """The class that a moved output is taken for."""
-    return m.name.removeprefix(f"{NAME}.moved.")
 
 
 def rows(best: Measurement | None, wrong: Sequence[Measurement]) -> tuple[dict[str, Cell], ...]:
@@ -250,7 +249,7 @@ def rows(best: Measurement | None, wrong: Sequence[Measurement]) -> tuple[dict[s
             ),
         ]
     for m in wrong[:SHOWN]:
-        what = f"output {m.detail['output']:.0f}, taken for {taken(m)}, is {m.note} on"
+        what = f"output {m.detail['output']:.0f}, taken for {m.of}, is {m.note} on"
         span = interval(m.low, m.high, m.unit)
         found.append(line(what, f"{number(m.value, m.unit)} of its images", span, m.n))
     if len(wrong) > SHOWN:

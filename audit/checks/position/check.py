@@ -31,7 +31,7 @@ from audit.evidence.null_errors import Errors, read_ladder
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import Kind
-from audit.record import Finding, Measurement, About, role_of, title_of
+from audit.record import About, Finding, Measurement, by_quantity, role_of, title_of
 from audit.reports.document import Chart, Picture, Section, dot
 from audit.reports.text import interval, number
 from audit.stats.intervals import paired_difference
@@ -113,8 +113,8 @@ def measure(case: Case) -> list[Measurement]:
         and costs[blind.name][2] < LIMIT
     )
     n = len(case.labels)
-    found = [point(f"{NAME}.effect", effect, n, f"{told.title} minus {blind.title}")]
-    found += [point(f"{NAME}.relocation.{name}", costs[name], n, "") for name in costs]
+    found = [point("effect", "", effect, n, f"{told.title} minus {blind.title}")]
+    found += [point("relocation", name, costs[name], n, "") for name in costs]
     if unusable:
         return [*found, claim(math.nan, n, unusable[0])]
     return [*found, claim(float(claimed), n, "1 if all four tests say so, 0 if it was not shown")]
@@ -123,14 +123,33 @@ def measure(case: Case) -> list[Measurement]:
 def claim(value: float, n: int, note: str) -> Measurement:
     """Whether position is shown to explain accuracy; NaN where it could not be tested."""
     return Measurement(
-        name=f"{NAME}.claimed", value=value, unit="count", low=value, high=value, n=n, note=note
+        check=NAME,
+        quantity="claimed",
+        value=value,
+        unit="count",
+        low=value,
+        high=value,
+        n=n,
+        note=note,
     )
 
 
-def point(name: str, interval: tuple[float, float, float], n: int, note: str) -> Measurement:
+def point(
+    quantity: str, of: str, interval: tuple[float, float, float], n: int, note: str
+) -> Measurement:
     """A difference of accuracies."""
     value, low, high = interval
-    return Measurement(name=name, value=value, unit="points", low=low, high=high, n=n, note=note)
+    return Measurement(
+        check=NAME,
+        quantity=quantity,
+        of=of,
+        value=value,
+        unit="points",
+        low=low,
+        high=high,
+        n=n,
+        note=note,
+    )
 
 
 def section(
@@ -139,8 +158,8 @@ def section(
     pictures: Sequence[Picture] = (),
 ) -> Section:
     """Put the position test into words; see `audit.checks.Check`."""
-    by_name = {m.name.removeprefix(f"{NAME}."): m for m in measurements}
-    claimed, effect = by_name.get("claimed"), by_name.get("effect")
+    found = by_quantity(measurements, NAME)
+    claimed, effect = found.get(("claimed", "")), found.get(("effect", ""))
     if claimed is None or effect is None or claimed.value != claimed.value:
         summary = (
             f"Not measured: {claimed.note}"
@@ -159,7 +178,7 @@ def section(
                 "shown."
             )
         )
-    costs = [m for k, m in by_name.items() if k.startswith("relocation.")]
+    costs = [m for m in measurements if m.quantity == "relocation"]
     return Section(
         name=NAME,
         title="Does it pay to know where things are?",
@@ -167,8 +186,8 @@ def section(
         summary=summary,
         rows=tuple(
             {
-                "what": f"cost of relocation: {title_of(m.name.split('.', 2)[2])}"
-                if "relocation" in m.name
+                "what": f"cost of relocation: {title_of(m.of)}"
+                if m.quantity == "relocation"
                 else m.note or m.name,
                 "value": number(m.value, m.unit),
                 "95 % interval": interval(m.low, m.high, m.unit),
@@ -194,11 +213,7 @@ def relocation_chart(costs: Sequence[Measurement]) -> tuple[Chart, ...]:
     """What relocation costs each model."""
     if not costs:
         return ()
-    names = [m.name.split(".", 2)[2] for m in costs]
-    series = tuple(
-        dot(title_of(name), role_of(name), m.value, m.low, m.high)
-        for name, m in zip(names, costs, strict=True)
-    )
+    series = tuple(dot(title_of(m.of), role_of(m.of), m.value, m.low, m.high) for m in costs)
     return (
         Chart(
             title="What relocating every image costs",

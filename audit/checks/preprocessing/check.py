@@ -32,7 +32,7 @@ from audit.evidence.case import Case
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
-from audit.record import Finding, Measurement, About
+from audit.record import About, Finding, Measurement, by_quantity
 from audit.reports.document import Chart, Picture, Section, dot
 from audit.reports.text import interval, number
 from audit.stats.intervals import paired_difference, simultaneous_quantile
@@ -85,17 +85,20 @@ def measure(case: Case) -> list[Measurement]:
     gains = stepdown(own, errors, groups)
     n = len(groups)
     found = [accuracy("as_is", own, groups, "as it is given")]
-    for name, (gain, low, high, _) in gains.items():
+    for name, (gain, low, high, clearly) in gains.items():
         found.append(accuracy(name, errors[name], groups, words[name]))
         found.append(
             Measurement(
-                name=f"{NAME}.gain.{name}",
+                check=NAME,
+                quantity="gain",
+                of=name,
                 value=gain,
                 unit="points",
                 low=low,
                 high=high,
                 n=n,
                 note=words[name],
+                detail={"clearly_better": float(clearly)},
             )
         )
     better = [words[name] for name, (*_, clearly) in gains.items() if clearly]
@@ -136,7 +139,9 @@ def accuracy(name: str, errors: Errors, groups: NDArray[np.int64], note: str) ->
     """Share of the training images that are right."""
     lost, low, high = paired_difference(errors, np.zeros_like(errors), groups)
     return Measurement(
-        name=f"{NAME}.accuracy.{name}",
+        check=NAME,
+        quantity="accuracy",
+        of=name,
         value=1 - lost,
         unit="fraction",
         low=max(0.0, 1 - high),
@@ -149,7 +154,14 @@ def accuracy(name: str, errors: Errors, groups: NDArray[np.int64], note: str) ->
 def count(value: float, n: int, note: str) -> Measurement:
     """How many alternatives are clearly better; a count has no interval."""
     return Measurement(
-        name=f"{NAME}.better", value=value, unit="count", low=value, high=value, n=n, note=note
+        check=NAME,
+        quantity="better",
+        value=value,
+        unit="count",
+        low=value,
+        high=value,
+        n=n,
+        note=note,
     )
 
 
@@ -159,19 +171,17 @@ def section(
     pictures: Sequence[Picture] = (),
 ) -> Section:
     """Put the alternatives into words; see `audit.checks.Check`."""
-    by_name = {m.name.removeprefix(f"{NAME}."): m for m in measurements}
-    gains = [m for k, m in by_name.items() if k.startswith("gain.")]
+    found = by_quantity(measurements, NAME)
+    gains = [m for m in measurements if m.quantity == "gain"]
     return Section(
         name=NAME,
         title="Is the model given the images as it was trained on them?",
         verdict=None,
-        summary=summary(by_name.get("better"), by_name.get("accuracy.as_is"), gains),
+        summary=summary(found.get(("better", "")), found.get(("accuracy", "as_is")), gains),
         rows=tuple(
             {
                 "what": m.note,
-                "accuracy": number(
-                    by_name[f"accuracy.{m.name.split('.', 2)[2]}"].value, "fraction"
-                ),
+                "accuracy": number(found["accuracy", m.of].value, "fraction"),
                 "gain": number(m.value, m.unit),
                 "95 % interval": interval(m.low, m.high, m.unit),
                 "n": m.n,
@@ -196,14 +206,14 @@ def summary(
     if better is None or own is None or not gains:
         why = better.note if better is not None else "it crashed"
         return f"Not measured: {why}."
-    best = max(gains, key=lambda m: m.value)
+    best, names = max(gains, key=lambda m: m.value), better_ones(gains)
     reach = (
         f"As it is given them, the model is right on {number(own.value, 'fraction')} of "
         f"{own.n:,} training images"
     )
     if better.value:
         return (
-            f"{reach}; {better.note.split(': ', 1)[1]} would be clearly better (up to "
+            f"{reach}; {names} would be clearly better (up to "
             f"{number(best.value, 'points')}). The audit judges the model as it is given the "
             "images: if that is not how it was trained, set --mean, --std, --crop-pct or "
             "--interpolation."
@@ -211,6 +221,11 @@ def summary(
     return f"{reach}. No usual alternative is clearly better; the best is {best.note}: " + (
         f"{number(best.value, 'points')} ({interval(best.low, best.high, 'points')})."
     )
+
+
+def better_ones(gains: Sequence[Measurement]) -> str:
+    """The alternatives that are clearly better, in words."""
+    return ", ".join(m.note for m in gains if m.detail.get("clearly_better"))
 
 
 def chart(gains: Sequence[Measurement]) -> tuple[Chart, ...]:

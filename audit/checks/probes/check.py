@@ -42,7 +42,7 @@ from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import CutPoint, ExtraDataset, Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
-from audit.record import Finding, Measurement, About, Unit
+from audit.record import About, Finding, Measurement, Quantity, Unit
 from audit.reports.document import Picture, Section
 from audit.stats.intervals import paired_difference
 
@@ -62,23 +62,7 @@ READOUTS = {
     "untrained": ("untrained", "logistic"),
 }
 
-OWN = {
-    "linear": f"{NAME}.linear.",
-    "svm": f"{NAME}.svm.",
-    "untrained": f"{NAME}.untrained.",
-    "gain": f"{NAME}.gain.",
-    "pixels": f"{NAME}.pixels",
-    "last": f"{NAME}.last_minus_middle",
-}
-
-OTHER = {
-    "linear": f"{NAME}.other_linear.",
-    "svm": f"{NAME}.other_svm.",
-    "untrained": f"{NAME}.other_untrained.",
-    "gain": f"{NAME}.other_gain.",
-    "pixels": f"{NAME}.other_pixels",
-    "last": f"{NAME}.other_last_minus_middle",
-}
+LAST = "last_minus_middle"
 
 Errors = NDArray[np.float64]
 
@@ -135,17 +119,18 @@ def measure(case: Case) -> list[Measurement]:
         return []
     others = [setup.probe] if setup.probe else []
     if not setup.all_cuts:
-        return [missing(names(data)["last"], NO_CUTS) for data in (None, *others)]
+        return [missing(about(data, LAST), NO_CUTS) for data in (None, *others)]
     if not setup.training_images:
-        found = [missing(OWN["last"], NO_TRAINING)]
+        found = [missing(about(None, LAST), NO_TRAINING)]
     else:
         found = attempted(case, None)
     return found + [m for data in others for m in attempted(case, data)]
 
 
-def names(other: ExtraDataset | None) -> dict[str, str]:
-    """What measurements on a data set are called."""
-    return OTHER if other else OWN
+def about(other: ExtraDataset | None, quantity: str, cut: str = "") -> Quantity:
+    """What a measurement on a data set is of."""
+    stem = probe_words.OTHER if other else ""
+    return Quantity(check=NAME, quantity=stem + quantity, of=cut)
 
 
 def attempted(case: Case, other: ExtraDataset | None) -> list[Measurement]:
@@ -153,7 +138,7 @@ def attempted(case: Case, other: ExtraDataset | None) -> list[Measurement]:
     try:
         return of_data(case, other)
     except NotMeasured as reason:
-        return [missing(names(other)["last"], str(reason))]
+        return [missing(about(other, LAST), str(reason))]
 
 
 def of_data(case: Case, other: ExtraDataset | None) -> list[Measurement]:
@@ -163,7 +148,7 @@ def of_data(case: Case, other: ExtraDataset | None) -> list[Measurement]:
         NotMeasured: If the job failed.
     """
     outcome = case.result(probe_requests.probes(case.setup, other))
-    values, arrays, called = outcome.values, outcome.arrays, names(other)
+    values, arrays = outcome.values, outcome.arrays
     groups = arrays["groups"] if other else case.groups[arrays["index"]]
     keys: list[Key] = [tuple(row) for row in values["rows"]]
     errors = dict(zip(keys, arrays["wrong"].astype(np.float64), strict=True))
@@ -173,25 +158,25 @@ def of_data(case: Case, other: ExtraDataset | None) -> list[Measurement]:
     found = []
     if PIXELS in errors:
         words = f"{notes[PIXELS]}; {learned(values, other)}"
-        found.append(accuracy(called["pixels"], errors[PIXELS], groups, 0.0, words))
+        found.append(accuracy(about(other, "pixels"), errors[PIXELS], groups, 0.0, words))
     cuts = probe_requests.cuts_read(case.setup)
     for cut in cuts:
         for readout, (network, loss) in READOUTS.items():
             if readout == "svm" and not case.setup.profile.probe_svm:
                 continue
-            name, key = called[readout] + cut.name, (network, cut.name, loss)
+            name, key = about(other, readout, cut.name), (network, cut.name, loss)
             if key in errors:
                 found.append(accuracy(name, errors[key], groups, cut.depth, notes[key]))
             else:
                 why = values["reasons"].get(f"{network}.{cut.name}", "it was not read out")
                 found.append(missing(name, why, cut.depth))
         at_edge = [edges.get((which, cut.name, "logistic")) for which in ("subject", "untrained")]
-        found.append(gain(called["gain"] + cut.name, errors, groups, cut, any(at_edge)))
+        found.append(gain(about(other, "gain", cut.name), errors, groups, cut, any(at_edge)))
     linear = {cut: errors.get(("subject", cut.name, "logistic")) for cut in cuts}
     words = learned(values, other)
     if any(edges.get(("subject", cut.name, "logistic")) for cut in (cuts[-1], *middle_of(cuts))):
         words += f"; {probe_words.ONE_AT_EDGE}"
-    return [*found, last_minus_middle(called["last"], linear, groups, words)]
+    return [*found, last_minus_middle(about(other, LAST), linear, groups, words)]
 
 
 def learned(values: Mapping[str, Any], other: ExtraDataset | None) -> str:
@@ -208,11 +193,11 @@ def learned(values: Mapping[str, Any], other: ExtraDataset | None) -> str:
     return text
 
 
-def accuracy(name: str, errors: Errors, groups: Groups, at: float, note: str) -> Measurement:
+def accuracy(what: Quantity, errors: Errors, groups: Groups, at: float, note: str) -> Measurement:
     """Share of the evaluation images that a read-out gets right."""
     lost, low, high = paired_difference(errors, np.zeros_like(errors), groups)
     return Measurement(
-        name=name,
+        **what.fields,
         value=1 - lost,
         unit="fraction",
         low=max(0.0, 1 - high),
@@ -224,14 +209,14 @@ def accuracy(name: str, errors: Errors, groups: Groups, at: float, note: str) ->
 
 
 def gain(
-    name: str, errors: Mapping[Key, Errors], groups: Groups, cut: CutPoint, at_edge: bool
+    what: Quantity, errors: Mapping[Key, Errors], groups: Groups, cut: CutPoint, at_edge: bool
 ) -> Measurement:
     """Accuracy of the linear read-out minus that of the untrained twin's, paired."""
     twin, own = (errors.get((which, cut.name, "logistic")) for which in ("untrained", "subject"))
     if twin is None or own is None:
-        return missing(name, "one of the two could not be read out", cut.depth)
+        return missing(what, "one of the two could not be read out", cut.depth)
     note = probe_words.ONE_AT_EDGE if at_edge else ""
-    return difference(name, twin, own, groups, note, cut.depth)
+    return difference(what, twin, own, groups, note, cut.depth)
 
 
 def middle_of(cuts: Sequence[CutPoint]) -> tuple[CutPoint, ...]:
@@ -245,37 +230,42 @@ def middle_of(cuts: Sequence[CutPoint]) -> tuple[CutPoint, ...]:
 
 
 def last_minus_middle(
-    name: str, linear: Mapping[CutPoint, Errors | None], groups: Groups, note: str
+    what: Quantity, linear: Mapping[CutPoint, Errors | None], groups: Groups, note: str
 ) -> Measurement:
     """Accuracy at the last cut minus the mean over the middle cuts, image by image."""
     *_, last = linear
     middle = middle_of(tuple(linear))
     if not middle:
-        return missing(name, "it needs a cut before the last one")
+        return missing(what, "it needs a cut before the last one")
     own, others = linear[last], [linear[cut] for cut in middle]
     known = [errors for errors in others if errors is not None]
     if own is None or len(known) < len(others):
-        return missing(name, "the last or a middle cut could not be read out")
-    what = f"{last.name} minus the mean of {', '.join(cut.name for cut in middle)}"
-    return difference(name, np.stack(known), own, groups, f"{what}; {note}")
+        return missing(what, "the last or a middle cut could not be read out")
+    cuts = f"{last.name} minus the mean of {', '.join(cut.name for cut in middle)}"
+    return difference(what, np.stack(known), own, groups, f"{cuts}; {note}")
 
 
 def difference(
-    name: str, worse: Errors, better: Errors, groups: Groups, note: str, at: float | None = None
+    what: Quantity,
+    worse: Errors,
+    better: Errors,
+    groups: Groups,
+    note: str,
+    at: float | None = None,
 ) -> Measurement:
     """Accuracy of one read-out minus that of others on the same images."""
     value, low, high = paired_difference(worse, better, groups)
     n = len(better)
     return Measurement(
-        name=name, value=value, unit="points", low=low, high=high, n=n, at=at, note=note
+        **what.fields, value=value, unit="points", low=low, high=high, n=n, at=at, note=note
     )
 
 
-def missing(name: str, why: str, at: float | None = None) -> Measurement:
+def missing(what: Quantity, why: str, at: float | None = None) -> Measurement:
     """Not measured, and why."""
-    points = name.endswith("last_minus_middle") or "gain." in name
-    unit: Unit = "points" if points else "fraction"
-    return Measurement(name=name, value=float("nan"), unit=unit, note=why, at=at)
+    differences = [stem + quantity for stem in probe_words.STEMS for quantity in (LAST, "gain")]
+    unit: Unit = "points" if what.quantity in differences else "fraction"
+    return Measurement(**what.fields, value=float("nan"), unit=unit, note=why, at=at)
 
 
 def section(

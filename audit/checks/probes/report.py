@@ -6,7 +6,9 @@ from audit.record import Measurement
 from audit.reports.document import Cell, Chart, Role, Series
 from audit.reports.text import interval, number
 
-STEMS = {"": "its own task", "other_": "the other data"}  # of the names, after "probes."
+OTHER = "other_"  # what quantities on the other data begin with
+
+STEMS = {"": "its own task", OTHER: "the other data"}
 
 CURVES: dict[str, tuple[str, Role]] = {
     "linear": ("linear read-out", "subject"),
@@ -57,18 +59,11 @@ def fitted(width: int, strength: float, edge: str) -> str:
     return f"{text}, the {ENDS[edge]} that was tried: others may read more" if edge else text
 
 
-def split(name: str) -> tuple[str, str, str]:
-    """Of a measurement's name: "" or "other_", the quantity, and the cut or ""."""
-    _, quantity, *cut = name.split(".", 2)
-    stem = "other_" if quantity.startswith("other_") else ""
-    return stem, quantity.removeprefix(stem), cut[0] if cut else ""
-
-
 def chosen(
     measurements: Sequence[Measurement], stem: str, quantity: str, *, known: bool = True
 ) -> list[Measurement]:
     """The measurements of one quantity on one data set; `known`: without those that are NaN."""
-    own = [m for m in measurements if split(m.name)[:2] == (stem, quantity)]
+    own = [m for m in measurements if m.quantity == stem + quantity]
     return [m for m in own if m.value == m.value] if known else own
 
 
@@ -96,9 +91,9 @@ def about(measurements: Sequence[Measurement], stem: str) -> str:
         f"({interval(end.low, end.high, 'fraction')}) off the last layers"
     )
     if best.value > end.value:
-        text += f", at most {number(best.value, 'fraction')} off {split(best.name)[2]}"
-    gains = {split(m.name)[2]: m for m in chosen(measurements, stem, "gain")}
-    gain = gains.get(split(end.name)[2])
+        text += f", at most {number(best.value, 'fraction')} off {best.of}"
+    gains = {m.of: m for m in chosen(measurements, stem, "gain")}
+    gain = gains.get(end.of)
     if gain is not None:
         text += (
             f"; {number(gain.value, 'points')} ({interval(gain.low, gain.high, 'points')}) more "
@@ -112,16 +107,22 @@ def about(measurements: Sequence[Measurement], stem: str) -> str:
     )
 
 
+def named(quantity: str) -> tuple[str, str]:
+    """The stem of a quantity and what it is called in the table; one not known there as it is."""
+    known = {stem + name: (stem, title) for stem in STEMS for name, title in TITLES.items()}
+    return known.get(quantity, ("", quantity))
+
+
 def rows(measurements: Sequence[Measurement]) -> tuple[dict[str, Cell], ...]:
     """The table."""
     found: list[dict[str, Cell]] = []
     for m in measurements:
-        stem, quantity, cut = split(m.name)
+        stem, title = named(m.quantity)
         found.append(
             {
                 "data": STEMS[stem],
-                "read-out": TITLES.get(quantity, quantity),
-                "cut": cut or None,
+                "read-out": title,
+                "cut": m.of or None,
                 "relative depth": None if m.at is None else round(m.at, 3),
                 "value": number(m.value, m.unit),
                 "95 % interval": interval(m.low, m.high, m.unit),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.evidence.setup import CutPoint
-from audit.record import Measurement
+from audit.record import Measurement, Quantity
 from audit.reports.document import Cell, Role, Series
 from audit.reports.text import interval, number
 from audit.stats.effects import Effect, SeedNoise, Table, difference, seed_noise
@@ -21,10 +21,10 @@ ONE_SEED = "one seed: the interval holds the images' part of the variance only"
 
 
 def point(
-    name: str,
+    what: Quantity,
     errors: Table,
     base: Table,
-    groups: NDArray[np.int64] | None,
+    groups: NDArray[np.int64],
     *,
     at: float,
     noise: SeedNoise,
@@ -33,7 +33,7 @@ def point(
     """Accuracy of the networks of one kind at one cut, averaged over seeds."""
     lost, low, high = difference(errors, np.zeros_like(errors), groups, noise)
     return Measurement(
-        name=name,
+        **what.fields,
         value=1 - lost,
         unit="fraction",
         low=max(0.0, 1 - high),
@@ -46,12 +46,11 @@ def point(
 
 
 def effects(
-    stem: str,
+    what: Quantity,
     cuts: Sequence[CutPoint],
     pairs: Mapping[str, tuple[Table, Table]],
-    groups: NDArray[np.int64] | None,
+    groups: NDArray[np.int64],
     missing: Mapping[str, str],
-    n: int,
     *,
     independent: bool,
     remarks: Mapping[str, str] | None = None,
@@ -59,12 +58,11 @@ def effects(
     """One effect at every cut, with intervals that hold for all cuts together.
 
     Args:
-        stem: Of the measurements' names, up to the dot that the cut follows.
+        what: The effect, without its cut.
         cuts: In order of depth.
         pairs: By cut: errors of the network that should be worse, and of the other.
-        groups: (n,) of the images, or None.
+        groups: (n,) near duplicates among the images.
         missing: Why a cut is not measured, by its name.
-        n: Images.
         independent: See `seed_noise`.
         remarks: What else to know of a measured effect, by the name of its cut.
     """
@@ -82,12 +80,12 @@ def effects(
             note = "; ".join(part for part in told if part)
         found.append(
             Measurement(
-                name=stem + cut.name,
+                **what.fields | {"of": cut.name},
                 value=reach.value,
                 unit="points",
                 low=reach.low,
                 high=reach.high,
-                n=n,
+                n=len(groups),
                 note=note,
                 at=cut.depth,
             )
@@ -95,9 +93,10 @@ def effects(
     return found
 
 
-def not_cut(stem: str, why: str) -> Measurement:
+def not_cut(what: Quantity, why: str) -> Measurement:
     """An effect of a model that has no cut: no number, and why."""
-    return Measurement(name=f"{stem}none", value=math.nan, unit="points", note=why)
+    own = what.fields | {"of": "none"}
+    return Measurement(**own, value=math.nan, unit="points", note=why)
 
 
 def training_note(values: Mapping[str, object], seeds: int) -> str:
@@ -112,7 +111,7 @@ def rows(measurements: Sequence[Measurement], base: str) -> tuple[dict[str, Cell
     """The table behind the chart; `base` names the column of what each network lost."""
     return tuple(
         {
-            "network": m.name.split(".", 1)[1],
+            "network": f"{m.quantity}.{m.of}" if m.of else m.quantity,
             "relative depth": None if m.at is None else round(m.at, 3),
             "value": number(m.value, m.unit),
             "95 % interval": interval(m.low, m.high, m.unit),
@@ -132,7 +131,7 @@ def series(
     """One line a kind of network that was measured, by depth of the cut."""
     lines = []
     for kind, (title, role) in kinds.items():
-        points = [m for m in measurements if m.name.split(".")[1] == kind and m.at is not None]
+        points = [m for m in measurements if m.quantity == kind and m.at is not None]
         if points:
             lines.append(
                 Series(

@@ -39,12 +39,16 @@ from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import CutPoint, Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
-from audit.record import Finding, Measurement, About
+from audit.record import About, Finding, Measurement, Quantity
 from audit.reports.document import Chart, Picture, Role, Section
 from audit.reports.text import interval, number
 from audit.stats.effects import Table, seed_noise
 
 NAME = "transfer"
+
+BASE = Quantity(check=NAME, quantity="base")
+
+DROP = Quantity(check=NAME, quantity="coadaptation")
 
 MODES: dict[str, tuple[str, Role]] = {
     "frozen": ("BnB: frozen", "subject"),
@@ -98,13 +102,13 @@ def measure(case: Case) -> list[Measurement]:
     cuts, groups = case.setup.cuts, case.groups
     if not cuts and case.setup.training_images:
         asked = case.setup.profile.cuts > 0
-        return [not_cut(f"{NAME}.coadaptation.", NO_CUTS)] if asked else []
+        return [not_cut(DROP, NO_CUTS)] if asked else []
     base = case.errors(requests.subject_outputs(case.setup))[None]  # (1, n)
     why = "" if case.setup.training_images else NO_TRAINING
     none = seed_noise([], independent=True)
-    found = [point(f"{NAME}.base", base, base, groups, at=0.0, noise=none, note=why)]
+    found = [point(BASE, base, base, groups, at=0.0, noise=none, note=why)]
     if why:
-        return [*found, not_cut(f"{NAME}.coadaptation.", why)]
+        return [*found, not_cut(DROP, why)]
     reached: dict[str, dict[str, Table]] = {mode: {} for mode in MODES}
     notes: dict[tuple[str, str], str] = {}
     missing: dict[str, str] = {}
@@ -117,17 +121,16 @@ def measure(case: Case) -> list[Measurement]:
     for mode, tables in reached.items():
         noise = seed_noise([*tables.values()], independent=True)
         for cut in (c for c in cuts if c.name in tables):
-            name, note = f"{NAME}.{mode}.{cut.name}", notes[mode, cut.name]
+            what, note = Quantity(check=NAME, quantity=mode, of=cut.name), notes[mode, cut.name]
             errors = tables[cut.name]
-            found.append(point(name, errors, base, groups, at=cut.depth, noise=noise, note=note))
+            found.append(point(what, errors, base, groups, at=cut.depth, noise=noise, note=note))
     frozen, tuned = reached["frozen"], reached["tuned"]
     origin = "the model"
     unfinished = still_learning(cuts, frozen, tuned, base, origin, groups, independent=True)
     failed = failed_controls(cuts, frozen, tuned, base, origin, missing)
     missing = unfinished | failed | missing
     pairs = {name: (frozen[name], tuned[name]) for name in frozen if name in tuned}
-    stem, n = f"{NAME}.coadaptation.", len(case.labels)
-    return [*found, *effects(stem, cuts, pairs, groups, missing, n, independent=True)]
+    return [*found, *effects(DROP, cuts, pairs, groups, missing, independent=True)]
 
 
 def trained(case: Case, cut: CutPoint, mode: str) -> tuple[Table, str]:
@@ -150,8 +153,8 @@ def section(
     pictures: Sequence[Picture] = (),
 ) -> Section:
     """Put the curve into words; see `audit.checks.Check`."""
-    curve = [m for m in measurements if m.name.split(".")[1] in MODES]
-    drops = [m for m in measurements if m.name.startswith(f"{NAME}.coadaptation.")]
+    curve = [m for m in measurements if m.quantity in MODES]
+    drops = [m for m in measurements if m.quantity == DROP.quantity]
     measured = [m for m in drops if m.value == m.value]
     left_out = [m for m in drops if m.value != m.value]
     if measured:
@@ -159,7 +162,7 @@ def section(
         summary = (
             f"Freezing the earlier layers and learning the rest anew costs at most "
             f"{number(worst.value, 'points')} ({interval(worst.low, worst.high, 'points')}, for "
-            f"all cuts together), at {worst.name.split('.', 2)[2]}."
+            f"all cuts together), at {worst.of}."
         )
         if left_out:
             summary += (
@@ -198,7 +201,7 @@ def section(
 
 def curve_chart(curve: Sequence[Measurement], measurements: Sequence[Measurement]) -> Chart:
     """Accuracy of the three kinds of network against the depth of the cut."""
-    base = next((m for m in measurements if m.name == f"{NAME}.base"), None)
+    base = next((m for m in measurements if m.quantity == BASE.quantity), None)
     return Chart(
         title="Accuracy after the layers behind a cut were learned anew",
         description="For each cut, by the share of computation before it: accuracy with the layers "

@@ -60,22 +60,16 @@ from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import CutPoint, Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
-from audit.record import Finding, Measurement, About
+from audit.record import About, Finding, Measurement, Quantity
 from audit.reports.document import Picture, Section
 from audit.reports.text import number
 from audit.stats.effects import Table, difference, seed_noise
 
 NAME = "split_transfer"
 
-STEMS = {
-    "bnb": f"{NAME}.bnb.",
-    "bnb_plus": f"{NAME}.bnb_plus.",
-    "anb": f"{NAME}.anb.",
-    "anb_plus": f"{NAME}.anb_plus.",
-    "untrained": f"{NAME}.untrained.",
-}
+BASE = Quantity(check=NAME, quantity="base")
 
-EFFECTS = (f"{NAME}.coadaptation.", f"{NAME}.specialisation.", f"{NAME}.gain.")
+EFFECTS = ("coadaptation", "specialisation", "gain")
 
 OF_A = ("anb", "anb_plus")
 
@@ -140,19 +134,25 @@ def measure(case: Case) -> list[Measurement]:
         base, note = trained(case, bases(setup, "b"))
         groups = groups_of(case, "b")
     except NotMeasured as reason:
-        alone = Measurement(name=f"{NAME}.base", value=math.nan, unit="fraction", note=str(reason))
-        return [alone, *(not_cut(stem, str(reason)) for stem in EFFECTS)]
+        alone = Measurement(**BASE.fields, value=math.nan, unit="fraction", note=str(reason))
+        return [alone, *(not_cut(effect(kind), str(reason)) for kind in EFFECTS)]
     noise = seed_noise([base], independent=False)
     note = f"{sides(setup)}; {note}"
-    found = [point(f"{NAME}.base", base, base, groups, at=0.0, noise=noise, note=note)]
+    found = [point(BASE, base, base, groups, at=0.0, noise=noise, note=note)]
     reached, missing = curves(case)
     for kind, tables in reached.items():
         noise = seed_noise([errors for errors, _ in tables.values()], independent=False)
         for cut in (c for c in setup.cuts if c.name in tables):
-            name, (errors, note) = f"{STEMS[kind]}{cut.name}", tables[cut.name]
+            what = Quantity(check=NAME, quantity=kind, of=cut.name)
+            errors, note = tables[cut.name]
             note = joined(note, GIVEN if setup.transfer and kind in OF_A else "")
-            found.append(point(name, errors, base, groups, at=cut.depth, noise=noise, note=note))
+            found.append(point(what, errors, base, groups, at=cut.depth, noise=noise, note=note))
     return [*found, *all_effects(case, base, groups, reached, missing)]
+
+
+def effect(kind: str) -> Quantity:
+    """One of `EFFECTS`, without its cut."""
+    return Quantity(check=NAME, quantity=kind)
 
 
 def lacking(setup: Setup) -> str:
@@ -237,7 +237,7 @@ def all_effects(
     missing: Mapping[str, dict[str, str]],
 ) -> list[Measurement]:
     """Co-adaptation, specialisation and the gain of transferring at every cut."""
-    cuts, n, given = case.setup.cuts, base.shape[1], case.setup.transfer is not None
+    cuts, given = case.setup.cuts, case.setup.transfer is not None
     tables = {kind: {cut: e for cut, (e, _) in found.items()} for kind, found in reached.items()}
     bnb, tuned = tables["bnb"], tables["bnb_plus"]
     longer = still_learning(cuts, bnb, tuned, base, "baseB", groups, independent=False)
@@ -259,8 +259,7 @@ def all_effects(
     )  # fmt: skip
     found: list[Measurement] = []
     for name, pairs, why, told in wanted:
-        stem = f"{NAME}.{name}."
-        found += effects(stem, cuts, pairs, groups, why, n, independent=False, remarks=told)
+        found += effects(effect(name), cuts, pairs, groups, why, independent=False, remarks=told)
     return found
 
 
@@ -287,8 +286,8 @@ def section(
     pictures: Sequence[Picture] = (),
 ) -> Section:
     """Put the four curves into words; see `audit.checks.Check`."""
-    base = next((m for m in measurements if m.name == f"{NAME}.base"), None)
-    curve = [m for m in measurements if m.name.split(".")[1] in CURVES]
+    base = next((m for m in measurements if m.quantity == BASE.quantity), None)
+    curve = [m for m in measurements if m.quantity in CURVES]
     return Section(
         name=NAME,
         title="What are the layers worth on another task?",

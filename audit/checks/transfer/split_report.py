@@ -17,9 +17,9 @@ CURVES: dict[str, tuple[str, Role]] = {
 }
 
 EFFECTS = {
-    "split_transfer.specialisation.": "freezing layers of A instead of its own costs B at most",
-    "split_transfer.coadaptation.": "freezing B's own layers costs at most",
-    "split_transfer.gain.": "letting layers of A learn on gains at most",
+    "specialisation": "freezing layers of A instead of its own costs B at most",
+    "coadaptation": "freezing B's own layers costs at most",
+    "gain": "letting layers of A learn on gains at most",
 }
 
 NOT_IN_PROFILE = (
@@ -81,20 +81,20 @@ def summary(measurements: Sequence[Measurement], base: Measurement | None) -> st
         return f"Not measured: {base.note}."
     parts = [f"{base.note.rpartition(';')[0]}. baseB reaches {number(base.value, 'fraction')}."]
     lost: dict[str, list[str]] = {}  # by reason
-    for stem, words in EFFECTS.items():
-        own = [m for m in measurements if m.name.startswith(stem)]
+    for effect, words in EFFECTS.items():
+        own = [m for m in measurements if m.quantity == effect]
         known = [m for m in own if m.value == m.value]
         if known:
             top = max(known, key=lambda m: m.value)
             parts.append(
                 f"{words[0].upper()}{words[1:]} {number(top.value, 'points')} "
                 f"({interval(top.low, top.high, 'points')}, for all cuts together), at "
-                f"{top.name.removeprefix(stem)}."
+                f"{top.of}."
             )
         for m in own:
             if m.value != m.value:
-                what = stem.split(".")[1].replace("coadaptation", "co-adaptation")
-                lost.setdefault(m.note, []).append(f"{what} at {m.name.removeprefix(stem)}")
+                what = effect.replace("coadaptation", "co-adaptation")
+                lost.setdefault(m.note, []).append(f"{what} at {m.of}")
     parts += [f"Not measured, {', '.join(what)}: {note}." for note, what in lost.items()]
     return " ".join(parts)
 

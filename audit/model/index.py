@@ -37,7 +37,7 @@ APART = frozenset(  # attributes of modules that say nothing of what they comput
 )
 
 
-class Examined(NamedTuple):
+class ExaminedArchitecture(NamedTuple):
     """What the index keeps of one architecture, with plain shapes instead of digests."""
 
     architecture: str
@@ -71,7 +71,7 @@ def shapes_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
     return {key: tuple(value.shape) for key, value in model.state_dict().items()}
 
 
-def examine(architecture: str) -> Examined:
+def examine(architecture: str) -> ExaminedArchitecture:
     """Build one architecture in several ways, and find out what its shapes follow."""
     now, then = CLASSES
     plain = build(architecture, num_classes=now)
@@ -87,7 +87,9 @@ def examine(architecture: str) -> Examined:
         else:
             terms = polynomial(dict(zip(CHANNELS, (a, b), strict=True)))
             rules.append(Rule(key, dim, "in_chans", terms))
-    return Examined(architecture, shapes, (*rules, *found), function_digest(sized or plain))
+    return ExaminedArchitecture(
+        architecture, shapes, (*rules, *found), function_digest(sized or plain)
+    )
 
 
 def resized(architecture: str, shapes: Shapes, side: int) -> tuple[nn.Module | None, list[Rule]]:
@@ -223,7 +225,7 @@ def described(value: object, depth: int) -> str:
     return f"{type(value).__qualname__} {described(getattr(value, '__dict__', {}), depth - 1)}"
 
 
-def packed(found: Sequence[Examined]) -> bytes:
+def packed(found: Sequence[ExaminedArchitecture]) -> bytes:
     """The content of the index's file; the same bytes for the same architectures."""
     classifiers = frozenset(
         rule.key for one in found for rule in one.rules if rule.variable == "num_classes"

@@ -70,7 +70,7 @@ def _cuts(network: nn.Module, x: Tensor) -> tuple[Cut, ...]:
     return tuple(distinct(cuts))
 
 
-class Work(NamedTuple):
+class ModuleWork(NamedTuple):
     """When a module ended, and the operations counted at its start and end."""
 
     order: int
@@ -78,7 +78,7 @@ class Work(NamedTuple):
     end: int
 
 
-def work_of(network: nn.Module, names: Sequence[str], x: Tensor) -> dict[str, Work]:
+def work_of(network: nn.Module, names: Sequence[str], x: Tensor) -> dict[str, ModuleWork]:
     """Run the network once and count; modules that did not run are left out.
 
     Args:
@@ -89,7 +89,7 @@ def work_of(network: nn.Module, names: Sequence[str], x: Tensor) -> dict[str, Wo
     Returns:
         By name, and under "" the whole network.
     """
-    work: dict[str, Work] = {}
+    work: dict[str, ModuleWork] = {}
     starts: dict[str, int] = {}
     counter = FlopCounterMode(display=False)
 
@@ -98,7 +98,7 @@ def work_of(network: nn.Module, names: Sequence[str], x: Tensor) -> dict[str, Wo
             starts[name] = counter.get_total_flops()
 
         def end(*_: Any) -> None:
-            work[name] = Work(len(work), starts[name], counter.get_total_flops())
+            work[name] = ModuleWork(len(work), starts[name], counter.get_total_flops())
 
         module = network.get_submodule(name)
         hooks.enter_context(module.register_forward_pre_hook(begin))
@@ -108,7 +108,7 @@ def work_of(network: nn.Module, names: Sequence[str], x: Tensor) -> dict[str, Wo
         for name in names:
             watch(name)
         network(x)
-    work[""] = Work(len(work), 0, max(counter.get_total_flops(), 1))
+    work[""] = ModuleWork(len(work), 0, max(counter.get_total_flops(), 1))
     return work
 
 

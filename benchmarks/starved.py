@@ -30,7 +30,7 @@ from audit.evidence.profile import PROFILES, Profile, profile
 from audit.evidence.setup import Null
 from audit.jobs.store import Store
 from audit.model.checkpoint import Subject, load_subject
-from audit.pipeline.audit import AuditResult, audit
+from audit.pipeline.audit import AuditEvidence, audit
 from audit.pipeline.workspace import Workspace
 from audit.policy.limits import default_policy
 from audit.record import GAIN, GAP, by_quantity, title_of
@@ -78,7 +78,7 @@ def main() -> None:
 
 def audits(
     subjects: Sequence[Subject], dataset: Dataset, chosen: Profile, decoded: PixelCache
-) -> list[AuditResult]:
+) -> list[AuditEvidence]:
     """One audit a model, with the nulls trained once."""
     workspace = Workspace(Store(None), decoded=decoded)
     policy = default_policy(checks.vocabulary())
@@ -86,7 +86,7 @@ def audits(
     return [audit(one, chosen, policy, workspace) for one in asked]
 
 
-def show(kind: str, found: Sequence[AuditResult]) -> None:
+def show(kind: str, found: Sequence[AuditEvidence]) -> None:
     """A line a model."""
     for one in found:
         known = by_quantity(one.measurements[GAP], GAP)

@@ -23,3 +23,9 @@ FORMATS: tuple[Callable[[Document, Path], Path], ...] = (
     write_sarif,
     write_model_card,
 )
+
+
+def write_all(document: Document, folder: Path) -> None:
+    """Write every format of a report."""
+    for write in FORMATS:
+        write(document, folder)

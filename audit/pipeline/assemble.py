@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from audit.checks.accuracy_gap.jobs import pictures as pictures_job
 from audit.evidence.case import NotMeasured
 from audit.inputs.call import Declared
-from audit.pipeline.audit import AuditResult
+from audit.pipeline.audit import AuditEvidence
 from audit.pipeline.compose import document
 from audit.pipeline.facts import audit_facts, facts_of
 from audit.pipeline.run_folder import (
@@ -48,7 +48,7 @@ class Invocation:
     caveats: tuple[str, ...] = ()
 
 
-def assemble(found: AuditResult, invocation: Invocation, out: Path) -> Report:
+def assemble(found: AuditEvidence, invocation: Invocation, out: Path) -> Report:
     """Write the run folder and return the report.
 
     Args:
@@ -90,7 +90,7 @@ def assemble(found: AuditResult, invocation: Invocation, out: Path) -> Report:
     return report
 
 
-def pictures(found: AuditResult) -> tuple[list[str], list[str], list[NDArray[np.uint8]]]:
+def pictures(found: AuditEvidence) -> tuple[list[str], list[str], list[NDArray[np.uint8]]]:
     """Captions, groups and pixels of the example images, if they were drawn."""
     null = found.setup.null("bagnet", found.setup.gating_q)
     if null is None:

@@ -29,7 +29,7 @@ from audit.record import CRASHED, DataFacts, Finding, Measurement, ReferenceFact
 
 
 @dataclass(frozen=True)
-class AuditResult:
+class AuditEvidence:
     """What an audit found, before it is put into words.
 
     Attributes:
@@ -73,7 +73,7 @@ def audit(
     *,
     fitted: TrainedNulls | None = None,
     reference: Reference | None = None,
-) -> AuditResult:
+) -> AuditEvidence:
     """Audit one model on one data set.
 
     Args:
@@ -124,7 +124,7 @@ def audit(
     findings = judge([m for found in measurements.values() for m in found], policy)
     seconds = time.monotonic() - started
     ran_on = str(context.device)
-    return AuditResult(
+    return AuditEvidence(
         examined=examined,
         policy=policy,
         setup=setup,
@@ -179,7 +179,7 @@ def measured(check: Check, case: Case) -> tuple[list[Measurement], str]:
     return [crash], reason
 
 
-def stage_seconds(audited: AuditResult) -> Mapping[str, float]:
+def stage_seconds(audited: AuditEvidence) -> Mapping[str, float]:
     """Seconds by kind of job, of what was done now."""
     total: dict[str, float] = {}
     for job in audited.jobs:
@@ -189,7 +189,7 @@ def stage_seconds(audited: AuditResult) -> Mapping[str, float]:
 
 
 __all__ = [
-    "AuditResult",
+    "AuditEvidence",
     "all_jobs",
     "audit",
     "default_cache",

@@ -12,7 +12,7 @@ from audit.record import Facts, Finding, Measurement
 from audit.reports.document import Document, Gate, Picture, Section, Verdict
 
 if TYPE_CHECKING:
-    from audit.pipeline.audit import AuditResult
+    from audit.pipeline.audit import AuditEvidence
 
 NOT_ESTABLISHED = (
     "That the model uses objects: only that it gets images right that local evidence, as these "
@@ -50,7 +50,7 @@ def worst(findings: Sequence[Finding]) -> Verdict | None:
 
 
 def document(
-    audit: "AuditResult",
+    audit: "AuditEvidence",
     facts: Facts,
     *,
     command: str,

@@ -16,7 +16,7 @@ from audit.inputs.call import Declared
 from audit.inputs.data import USES
 from audit.inputs.fitted_nulls import TrainedNulls
 from audit.inputs.model import described
-from audit.pipeline.audit import AuditResult, stage_seconds
+from audit.pipeline.audit import AuditEvidence, stage_seconds
 from audit.pipeline.run_folder import environment
 from audit.record import (
     AuditFacts,
@@ -82,7 +82,7 @@ def same_for_all(logits: NDArray[np.float32]) -> bool:
     return spread <= ROUNDING * float(np.abs(logits).max())
 
 
-def data_facts(found: AuditResult, dataset: "Dataset", said: Declared) -> DataFacts:
+def data_facts(found: AuditEvidence, dataset: "Dataset", said: Declared) -> DataFacts:
     """On what it was audited."""
     setup = found.setup
     extra = {USES["probe"]: setup.probe, USES["transfer"]: setup.transfer}
@@ -109,7 +109,7 @@ def data_facts(found: AuditResult, dataset: "Dataset", said: Declared) -> DataFa
     )
 
 
-def audit_facts(found: AuditResult, left_out: str, started: float) -> AuditFacts:
+def audit_facts(found: AuditEvidence, left_out: str, started: float) -> AuditFacts:
     """Versions, seeds and times.
 
     Args:
@@ -167,7 +167,7 @@ def peak_memory() -> float:
     return max(resource.getrusage(who).ru_maxrss for who in processes) * unit / 2**30
 
 
-def null_facts(found: AuditResult) -> list[NullFacts]:
+def null_facts(found: AuditEvidence) -> list[NullFacts]:
     """Recipe, size and proof of every trained null."""
     return [trained(found.case, found.setup, null) for null in found.setup.nulls if null.trained]
 
@@ -212,7 +212,7 @@ def recipe_facts(title: str, chosen: Mapping[str, Any], fitted: Mapping[str, Any
     )
 
 
-def facts_of(found: AuditResult, said: Declared) -> Facts:
+def facts_of(found: AuditEvidence, said: Declared) -> Facts:
     """What an audit knows of model and data; `audit_facts` adds how it was made."""
     subject, dataset = found.examined.subject, found.examined.experiment.dataset
     assert subject is not None, "an audit has a model"

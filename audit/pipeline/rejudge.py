@@ -13,7 +13,7 @@ from audit.pipeline.compose import gate, sections, why
 from audit.policy.judge import judge, verdict
 from audit.policy.limits import Policy, resolved
 from audit.record import Measurement, Report
-from audit.reports import FORMATS
+from audit.reports import write_all
 from audit.reports.files import write_atomic
 from audit.reports.text import visible
 
@@ -51,8 +51,7 @@ def write_formats(report: Report, folder: Path) -> None:
         AuditError: OUT_UNUSABLE.
     """
     try:
-        for write in FORMATS:
-            write(report.document, folder)
+        write_all(report.document, folder)
     except OSError as error:
         raise AuditError(
             "OUT_UNUSABLE",

@@ -18,7 +18,7 @@ from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
 from audit.jobs.folders import dumped, new_folder
 from audit.record import Measurement, Report
-from audit.reports import FORMATS
+from audit.reports import write_all
 from audit.reports.document import Picture
 from audit.reports.files import write_atomic
 from audit.reports.text import visible
@@ -73,8 +73,7 @@ def write_run(
         write_atomic(folder / "config.yaml", dumped(dict(config)))
         write_atomic(folder / "environment.json", json.dumps(environment(), indent=2).encode())
         write_atomic(folder / "log.txt", ("\n".join(log) + "\n").encode())
-        for write in FORMATS:
-            write(report.document, folder)
+        write_all(report.document, folder)
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from audit import record
+from audit import checks, record
 from audit.comparison import change as compare
 from audit.comparison import record as comparison_record
 from audit.comparison.record import Result
@@ -21,8 +21,13 @@ _FIELD = re.compile(r"^    (\w+): ((?:.+\n?)(?:^ {8,}.+\n?)*)", re.MULTILINE)
 
 
 def report_schema() -> dict[str, Any]:
-    """Of `report.yaml`, with the sentence that the code has about every field."""
-    return _schema(Report, f"report.yaml of null-audit, schema version {SCHEMA_VERSION}")
+    """Of `report.yaml`, with the sentence that the code has about every field.
+
+    The names of measurements that this version makes are examples, no rule: a check may be added.
+    """
+    made = _schema(Report, f"report.yaml of null-audit, schema version {SCHEMA_VERSION}")
+    made["$defs"]["Measurement"]["properties"]["name"]["examples"] = [*checks.vocabulary().expanded]
+    return made
 
 
 def compare_schema() -> dict[str, Any]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit.record import Measurement, Quantity, Report
+from audit.reports.document import Verdict
+from audit.reports.notebook import card
 from audit.runs.predictions import read_predictions
 from audit.runs.report import load_report
 
@@ -49,6 +51,16 @@ class FinishedRun:
             AuditError: PREDICTIONS_INVALID.
         """
         return self.read()
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the model passes its gates."""
+        return self.report.document.verdict
+
+    def _repr_html_(self) -> str:
+        """Show verdict, sentence, three numbers and a link to the report in a notebook."""
+        folder = self.path if self.path.is_dir() else self.path.parent
+        return card(self.report.document, folder)
 
     @cached_property
     def by_name(self) -> dict[str, Measurement | None]:

@@ -1,5 +1,6 @@
 """The list of names is what checks make: no more, no less."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ def test_names_that_the_tiny_audit_lacks_stand_in_their_check():
             (module,) = [c for c in ALL if check == c.NAME]
             files = Path(module.__file__).parent.glob("*.py")
             text = "".join(file.read_text(encoding="utf-8") for file in files)
+            text = re.sub(r"^NAMES = \{.*?^\}", "", text, flags=re.MULTILINE | re.DOTALL)
             words = [f'"{quantity.removeprefix("other_")}', f"{{split}}{quantity[4:]}"]
             assert any(word in text for word in words), name
 

@@ -48,7 +48,8 @@ def invoked(*words):
     from audit.cli import audit
 
     result = CliRunner().invoke(audit, [*map(str, words)], standalone_mode=False)
-    assert result.exception is None, result.output
+    if result.exception is not None:
+        raise result.exception
     return result
 
 

@@ -124,7 +124,7 @@ def test_of_many_files_twenty_are_named_and_the_rest_is_counted(found):
 
 def test_many_classes_are_drawn_by_rank(found):
     one = found["eval_images.cat", None]
-    many = [one.model_copy(update={"name": f"data.eval_images.c{i}", "value": float(i)})
+    many = [one.model_copy(update={"of": f"c{i}", "value": float(i)})
             for i in range(100)]  # fmt: skip
     (chart,) = check.section(many, ()).charts
     assert (chart.kind, chart.series[0].y[:2]) == ("line", (99.0, 98.0))

@@ -209,7 +209,7 @@ def test_a_base_that_still_learns_leaves_the_other_effects_with_a_note(dataset):
 
 def test_a_base_that_learned_nothing_has_curves_and_no_effects(dataset):
     made = split_transfer.measure(case_of(dataset, b=0.63))
-    effects = [m for m in made if m.name.startswith(split_transfer.EFFECTS)]
+    effects = [m for m in made if m.quantity in split_transfer.EFFECTS]
     assert len(effects) == 6
     assert all(math.isnan(m.value) and "baseB reaches" in m.note for m in effects)
     told = split_transfer.section(made, ())

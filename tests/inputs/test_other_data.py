@@ -7,8 +7,10 @@ import pytest
 from audit import checks
 from audit.core.errors import AuditError
 from audit.evidence.examine import others
-from audit.inputs.data import load_others, names_of, words
+from audit.inputs.data import load_others, names_of
 from audit.inputs.settings import Settings
+from audit.pipeline.provenance import about_extra
+from audit.record import ExtraFacts
 from audit.runs.report import load_report
 from tests.samples.audits import make_folder, tiny_flags
 
@@ -33,8 +35,9 @@ def test_it_is_described_by_name_counts_and_digests(beside):
     found = others({"probe": data}, data, names_of(Settings(probe_data=beside)))["probe"]
     assert (found.name, found.n_train, found.n_eval) == ("others", 60, 80)
     assert found.classes == ("one", "two")
-    assert data.train_digest in words(found)
-    assert data.eval_digest in words(found)
+    words = about_extra(ExtraFacts(**found.model_dump()))
+    assert data.train_digest in words
+    assert data.eval_digest in words
 
 
 def test_images_that_the_model_may_have_learned_are_counted(beside):
@@ -45,7 +48,9 @@ def test_images_that_the_model_may_have_learned_are_counted(beside):
     assert others({"probe": data}, data, {})["probe"].seen == 0
     found = others({"probe": data}, swapped, {})["probe"]
     assert found.seen == 80
-    assert "80 evaluation images, of which 80 are training images" in words(found)
+    assert "80 evaluation images, of which 80 are training images" in about_extra(
+        ExtraFacts(**found.model_dump())
+    )
 
 
 def test_without_training_images_it_is_refused(tmp_path):

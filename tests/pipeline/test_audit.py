@@ -42,7 +42,7 @@ def test_nothing_is_left_beside_the_run(finished):
 
 
 def test_report_has_the_schema(report):
-    assert report.schema_version == 1
+    assert report.schema_version == 2
     for m in report.measurements:
         assert m.unit
         assert np.isnan(m.value) or m.n > 0, f"{m.name} has no n"

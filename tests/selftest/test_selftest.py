@@ -19,6 +19,7 @@ from audit.record import Finding
 from audit.selftest import cases, planted, subjects, trials
 from audit.selftest.expectations import SelftestResult, judged, measured, overall
 from audit.selftest.table import record, table
+from tests.samples.measurements import measurement
 
 
 def drawn(maker, classes, n=60):
@@ -115,7 +116,8 @@ def finding(verdict="fail", reason="DATA_LOCAL", decider="accuracy_gap.gain.colo
 
 
 def result(*findings):
-    return SelftestResult.of(findings, [], {})
+    known = [measurement(f"accuracy_gap.gain.{null}", 0, "gain") for null in ("colour", "bagnet-5")]
+    return SelftestResult.of(findings, known, {})
 
 
 def test_an_expectation_asks_for_verdict_reason_and_decider():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from audit.inputs.settings import Answer
+from audit.inputs.fields import Answer
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Experiment:
 
 
 @dataclass(frozen=True, eq=False)
-class Examined:
+class Examination:
     """What is the same in every profile: found once for each model.
 
     Attributes:
@@ -72,7 +72,7 @@ class Examined:
 
 def examine(
     subject: "Subject", experiment: Experiment, classes: tuple[str, ...] | None = None
-) -> Examined:
+) -> Examination:
     """Look at a model and its data.
 
     Args:
@@ -88,7 +88,7 @@ def examine(
 
     dataset, view = experiment.dataset, subject.preprocessing
     order = agree(subject, dataset, classes)
-    return Examined(
+    return Examination(
         experiment=experiment,
         training=experiment.given or training(dataset, view.img_size, view.crop_mode),
         others=others(experiment.extra, dataset, experiment.names),
@@ -100,7 +100,7 @@ def examine(
     )
 
 
-def examine_nulls(experiment: Experiment, size: Size, crop_mode: str) -> Examined:
+def examine_nulls(experiment: Experiment, size: Size, crop_mode: str) -> Examination:
     """The same where no model is at hand: nulls alone, for models with this input.
 
     Args:
@@ -113,10 +113,10 @@ def examine_nulls(experiment: Experiment, size: Size, crop_mode: str) -> Examine
     """
     dataset = experiment.dataset
     known = experiment.given or training(dataset, size, crop_mode)
-    return Examined(experiment, known, others(experiment.extra, dataset, experiment.names))
+    return Examination(experiment, known, others(experiment.extra, dataset, experiment.names))
 
 
-def set_up(examined: Examined, profile: Profile) -> Setup:
+def set_up(examined: Examination, profile: Profile) -> Setup:
     """Decide what is measured in a profile.
 
     Raises:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import torch
 
     from audit.core.sizes import Size
-    from audit.evidence.examine import Examined, Experiment
+    from audit.evidence.examine import Examination, Experiment
     from audit.inputs.fitted_nulls import TrainedNulls
     from audit.model.checkpoint import Subject
 
@@ -217,7 +217,7 @@ def allowed(
     return tuple(profiles[name] for name in names) or (profile,)
 
 
-def examine_model(inputs: Inputs, path: Path, progress: Progress) -> "Examined":
+def examine_model(inputs: Inputs, path: Path, progress: Progress) -> "Examination":
     """Load a model, and look at it together with the data.
 
     Raises:
@@ -229,7 +229,7 @@ def examine_model(inputs: Inputs, path: Path, progress: Progress) -> "Examined":
     return examine_subject(inputs, subject, progress)
 
 
-def examine_subject(inputs: Inputs, subject: "Subject", progress: Progress) -> "Examined":
+def examine_subject(inputs: Inputs, subject: "Subject", progress: Progress) -> "Examination":
     """Look at a loaded model together with the data.
 
     Raises:
@@ -293,7 +293,7 @@ def fitting_classes(inputs: Inputs, subject: "Subject") -> Names:
         raise other_classes(str(error).partition(", but ")[2].partition(". ")[0]) from None
 
 
-def examine_data(inputs: Inputs, experiment: "Experiment") -> "tuple[Examined, str]":
+def examine_data(inputs: Inputs, experiment: "Experiment") -> "tuple[Examination, str]":
     """Look at the data alone, for nulls; and where the size of their images comes from, in words.
 
     Raises:

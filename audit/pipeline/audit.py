@@ -12,7 +12,7 @@ from audit.core.workers import worker_count
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.context import JobContext
-from audit.evidence.examine import Examined, set_up
+from audit.evidence.examine import Examination, set_up
 from audit.evidence.profile import Profile
 from audit.evidence.setup import Setup
 from audit.inputs.fitted_nulls import TrainedNulls
@@ -49,7 +49,7 @@ class AuditEvidence:
         reference: The run that it was compared with, if any.
     """
 
-    examined: Examined
+    examined: Examination
     policy: Policy
     setup: Setup
     measurements: dict[str, list[Measurement]]
@@ -66,7 +66,7 @@ class AuditEvidence:
 
 
 def audit(
-    examined: Examined,
+    examined: Examination,
     profile: Profile,
     policy: Policy,
     workspace: Workspace,

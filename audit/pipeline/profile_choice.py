@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 from audit.evidence.profile import Profile
 
 if TYPE_CHECKING:
-    from audit.evidence.examine import Examined
+    from audit.evidence.examine import Examination
     from audit.jobs.job import Job
     from audit.pipeline.plan import Plan
     from audit.pipeline.session import Session
     from audit.pipeline.speed import Speed
 
 
-def profile_for(session: "Session", examined: "Examined") -> Profile:
+def profile_for(session: "Session", examined: "Examination") -> Profile:
     """The profile, chosen once for all models of the call.
 
     Raises:
@@ -41,7 +41,7 @@ def profile_for(session: "Session", examined: "Examined") -> Profile:
 
 
 def plan_for(
-    session: "Session", examined: "Examined", profile: Profile, speed: "list[Speed]"
+    session: "Session", examined: "Examination", profile: Profile, speed: "list[Speed]"
 ) -> "Plan":
     """What an audit in a profile would do now; the shared jobs once, the model's for each model.
 

@@ -23,7 +23,7 @@ from audit.pipeline.workspace import Workspace
 from audit.record import Report
 
 if TYPE_CHECKING:
-    from audit.evidence.examine import Examined
+    from audit.evidence.examine import Examination
     from audit.model.checkpoint import Subject
 
 Name = Callable[["Subject"], Path]  # the run folder of a model
@@ -124,7 +124,7 @@ def audit_one(session: Session, path: Path, *, out: Name, command: str = "") -> 
     return assemble(found, invocation, folder), folder
 
 
-def null_caveats(inputs: Inputs, examined: "Examined") -> tuple[str, ...]:
+def null_caveats(inputs: Inputs, examined: "Examination") -> tuple[str, ...]:
     """What the report should say of nulls from a folder."""
     if inputs.fitted is None or examined.subject is None:
         return ()

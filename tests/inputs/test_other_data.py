@@ -24,6 +24,11 @@ def beside(tmp_path_factory):
     return make_folder(place, {"train": 30, "val": 40}, classes=("one", "two"), seed=5)
 
 
+def described(found):
+    """The words that a plan and a report have for a data set."""
+    return about_extra(ExtraFacts(**found.model_dump()))
+
+
 def refused(path):
     with pytest.raises(AuditError) as raised:
         load_others(Settings(probe_data=path))
@@ -35,9 +40,8 @@ def test_it_is_described_by_name_counts_and_digests(beside):
     found = others({"probe": data}, data, names_of(Settings(probe_data=beside)))["probe"]
     assert (found.name, found.n_train, found.n_eval) == ("others", 60, 80)
     assert found.classes == ("one", "two")
-    words = about_extra(ExtraFacts(**found.model_dump()))
-    assert data.train_digest in words
-    assert data.eval_digest in words
+    assert data.train_digest in described(found)
+    assert data.eval_digest in described(found)
 
 
 def test_images_that_the_model_may_have_learned_are_counted(beside):
@@ -48,9 +52,7 @@ def test_images_that_the_model_may_have_learned_are_counted(beside):
     assert others({"probe": data}, data, {})["probe"].seen == 0
     found = others({"probe": data}, swapped, {})["probe"]
     assert found.seen == 80
-    assert "80 evaluation images, of which 80 are training images" in about_extra(
-        ExtraFacts(**found.model_dump())
-    )
+    assert "80 evaluation images, of which 80 are training images" in described(found)
 
 
 def test_without_training_images_it_is_refused(tmp_path):

@@ -116,7 +116,7 @@ def finished(tmp_path_factory, data, model, cache):
 def wheel(tmp_path_factory):
     """The wheel, built from a copy: `build/` of an earlier build would hide what is missing."""
     place = tmp_path_factory.mktemp("wheel")
-    left_out = shutil.ignore_patterns("build", "*.egg-info", ".venv", ".git", "__pycache__")
+    left_out = shutil.ignore_patterns("build", "*.egg-info", ".venv*", ".git", "__pycache__")
     shutil.copytree(ROOT, place / "source", ignore=left_out)
     words = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w"]
     subprocess.run([*words, place, place / "source"], check=True, capture_output=True, cwd=place)

@@ -153,11 +153,10 @@ def test_a_decoder_that_never_ends_is_ended_by_its_limit(boot):  # noqa: F811
     fatal = packed(side=5)
     act = f"any(iter(int, 1)) if len(raw) == {len(fatal)} else decode(raw)"
     boot(f"child.SECONDS = 0.3\n{PLAIN}child.decode_bytes = lambda raw, large=True: {act}")
-    before = time.monotonic()
     first, bad, last = apart.decoded([SMALL, fatal, SMALL])
     assert str(bad) == "takes too much time or memory to decode, or ends its decoder"
     assert first.size == last.size == (8, 4)
-    assert time.monotonic() - before < 20
+    assert apart.WAIT > 300  # longer than a test may take: it was the child's limit that ended it
 
 
 @pytest.mark.parametrize("number", [9, 19])

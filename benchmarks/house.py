@@ -26,6 +26,8 @@ from tests.contract.house import (
     room,
 )
 
+INTERFACE = ("audit", "audit.api")  # the files directly in audit/ that are the room `audit`
+
 
 class Figure(NamedTuple):
     """One row of the table, and what it counts.
@@ -64,7 +66,7 @@ def figures(tree: Path) -> Iterator[Figure]:
 
 def _of_rooms(graph: Graph) -> Iterator[Figure]:
     """Yield what depends on rooms, unless some module lies in none of its own."""
-    homeless = [name for name in graph if room(name) in ("", "audit") and name != "audit"]
+    homeless = [name for name in graph if room(name) in ("", "audit") and name not in INTERFACE]
     if homeless:
         unknown = f"not counted, since {len(homeless)} files lie in no room"
         yield from (Figure(name, unknown) for name in ("rooms", "floors", "imports that go up"))

@@ -106,7 +106,8 @@ def refuse_slip(word: str) -> None:
         raise AuditError(
             "USAGE",
             f"audit needs a command or a model, but '{visible(word)}' is neither; the nearest "
-            f"command is '{near}'. Call that, or name a model's file.",
+            f"command is '{near}'.",
+            "Call that, or name a model's file.",
         )
 
 

@@ -51,8 +51,8 @@ def verify(cache: Path | None) -> int:
         raise AuditError(
             "CACHE_DAMAGED",
             f"the cache needs entries as they were written, but {len(broken)} of "
-            f"{visible(str(root))} are damaged, such as {broken[0]}. The next audit sets them "
-            "aside and does them again; `audit cache clear` removes all.",
+            f"{visible(str(root))} are damaged, such as {broken[0]}.",
+            "The next audit sets them aside and does them again; `audit cache clear` removes all.",
         )
     count = sum(kind.entries for kind in held(root, checks.kinds()))
     click.echo(f"{count} entries are as they were written")
@@ -74,7 +74,8 @@ def clear(cache: Path | None, yes: bool) -> int:
         raise AuditError(
             "CACHE_UNUSABLE",
             f"clearing needs a cache that can be written, but {visible(str(root))} gave "
-            f"'{error.strerror}'. Check who owns it.",
+            f"'{error.strerror}'.",
+            "Check who owns it.",
         ) from None
     click.echo(f"removed {count} entries, {freed / MIB:.1f} MiB", err=True)
     return 0

@@ -52,7 +52,9 @@ def compare(
         claim_folder(out)
     if len(runs) < 2 and not ranked:
         raise AuditError(
-            "USAGE", "compare needs two or more runs, but got one. Name another, or --leaderboard."
+            "USAGE",
+            "compare needs two or more runs, but got one.",
+            "Name another, or --leaderboard.",
         )
     stored = [load_run(path) for path in runs]
     if paired:
@@ -89,9 +91,9 @@ def demand_pairs(stored: list[FinishedRun]) -> None:
         if reason:
             raise AuditError(
                 "COMPARE_UNPAIRED",
-                f"--paired needs runs on the same images, but {visible(str(stored[0].path))} and "
-                f"{visible(str(other.path))} cannot be paired: {reason}. Leave --paired out, or "
-                "name other runs.",
+                f"--paired needs runs on the same images, but {visible(str(stored[0].path))} "
+                f"and {visible(str(other.path))} cannot be paired: {reason}.",
+                "Leave --paired out, or name other runs.",
             )
 
 

@@ -67,13 +67,13 @@ def init(path: Path) -> int:
     if path.exists() or path.is_symlink():
         raise AuditError(
             "OUT_EXISTS",
-            f"init needs a new file for the configuration, but {visible(str(path))} exists. Name "
-            "another, or remove it.",
+            f"init needs a new file for the configuration, but {visible(str(path))} exists.",
+            "Name another, or remove it.",
         )
     if not path.parent.is_dir():
         raise AuditError(
             "OUT_UNUSABLE",
-            f"init needs a folder for the configuration, but {visible(str(path.parent))} is none. "
+            f"init needs a folder for the configuration, but {visible(str(path.parent))} is none.",
             "Make it, or name a file in one that exists.",
         )
     try:
@@ -81,7 +81,7 @@ def init(path: Path) -> int:
     except OSError as error:
         raise AuditError(
             "OUT_UNUSABLE",
-            f"init needs to write {visible(str(path))}, but the system gave '{error.strerror}'. "
+            f"init needs to write {visible(str(path))}, but the system gave '{error.strerror}'.",
             "Name a file in a folder that exists and can be written.",
         ) from None
     click.echo(f"{visible(str(path))}: every setting, with its default", err=True)

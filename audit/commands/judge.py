@@ -46,8 +46,8 @@ def judge(
         if not run.is_dir():
             raise AuditError(
                 "USAGE",
-                f"--out needs the folder of a run to copy, but {visible(str(run))} is a file. Name "
-                "it.",
+                f"--out needs the folder of a run to copy, but {visible(str(run))} is a file.",
+                "Name it.",
             )
         copy_run(run, report, out)
     if other:

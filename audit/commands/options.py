@@ -216,7 +216,7 @@ def resolve(flags: dict[str, Any]) -> tuple[Settings, Call]:
     if flags.pop("quick"):
         if flags["profile"] not in (None, "quick"):
             raise AuditError(
-                "USAGE", f"--quick needs no --profile, but got {flags['profile']}. Give one."
+                "USAGE", f"--quick needs no --profile, but got {flags['profile']}.", "Give one."
             )
         flags["profile"] = "quick"
     flags["changes"] = dict(flags["changes"]) or None

@@ -18,7 +18,8 @@ def render(run: Path) -> int:
         raise AuditError(
             "REPORT_NOT_FOUND",
             f"render needs the folder of a finished audit, but {visible(str(run))} is not a "
-            "folder. Name the folder that holds report.yaml.",
+            "folder.",
+            "Name the folder that holds report.yaml.",
         )
     write_formats(load_report(run), run)
     click.echo(f"report: {visible(str(run / 'report.html'), 1000)}", err=True)

@@ -58,7 +58,9 @@ def run(models: tuple[Path, ...], **flags: Any) -> int:
     With several models the nulls are trained once, and the exit code is the worst: 2, 1, 3, 0.
     """
     if not models:
-        raise AuditError("USAGE", "an audit needs a model, but none was named. Name a checkpoint.")
+        raise AuditError(
+            "USAGE", "an audit needs a model, but none was named.", "Name a checkpoint."
+        )
     for path in models:
         require_digest(path, flags["model_sha256"])
     settings, call = resolve(flags)

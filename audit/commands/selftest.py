@@ -43,7 +43,7 @@ def selftest(
     known = "".join(case.letter for case in CASES)
     if set(only) - set(known):
         raise AuditError(
-            "USAGE", f"--only needs letters of '{known}', but got '{only}'. Name cases by these."
+            "USAGE", f"--only needs letters of '{known}', but got '{only}'.", "Name cases by these."
         )
     chosen = [case for case in CASES if not only or case.letter in only]
     rows, scale, size = [], QUICK if quick else WHOLE, worker_count()

@@ -79,8 +79,9 @@ def demand_same_data(first: FinishedRun, other: FinishedRun) -> None:
         return
     raise AuditError(
         "COMPARE_DATA",
-        f"a leaderboard needs audits on the same data, but {visible(str(other.path))} was audited "
-        f"on other data than {visible(str(first.path))}. Leave it out, or compare the two alone.",
+        f"a leaderboard needs audits on the same data, but {visible(str(other.path))} was "
+        f"audited on other data than {visible(str(first.path))}.",
+        "Leave it out, or compare the two alone.",
     )
 
 

@@ -77,7 +77,8 @@ def _scanned(file: Path, known: tuple[str, ...]) -> dict[str, Scan]:
             raise AuditError(
                 "DATA_LINK_OUTSIDE",
                 f"the audit needs images that lie inside the folder of {file.name!r}, but line "
-                f"{row.line} leads out of it. Put the table into the folder that holds the images.",
+                f"{row.line} leads out of it.",
+                "Put the table into the folder that holds the images.",
             )
         first = seen.setdefault((split, path), row.line)
         if first != row.line:
@@ -92,8 +93,8 @@ def _scanned(file: Path, known: tuple[str, ...]) -> dict[str, Scan]:
     if not scans:
         raise AuditError(
             "DATA_NO_IMAGES",
-            f"the audit needs a line for every image, but {file.name!r} has none. Write one line "
-            "an image: path,label.",
+            f"the audit needs a line for every image, but {file.name!r} has none.",
+            "Write one line an image: path,label.",
         )
     return scans
 
@@ -102,7 +103,7 @@ def _rows(file: Path, with_split: bool) -> Iterator[TableRow]:
     """The lines of a table, checked one by one."""
     if not file.is_file():
         raise AuditError(
-            "DATA_NOT_FOUND", f"the audit needs a table, but {str(file)!r} is no file. Check it."
+            "DATA_NOT_FOUND", f"the audit needs a table, but {str(file)!r} is no file.", "Check it."
         )
     if file.stat().st_size > MOST_BYTES:
         raise _refusal(file, 1, f"begins a file of more than {MOST_BYTES // 2**20} MB")
@@ -141,5 +142,6 @@ def _refusal(file: Path, line: int, problem: str) -> AuditError:
     return AuditError(
         "DATA_TABLE",
         f"the audit needs a table of `path,label`, but {visible(str(file))}, line {line}, "
-        f"{problem}. Correct it.",
+        f"{problem}.",
+        "Correct it.",
     )

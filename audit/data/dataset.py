@@ -134,7 +134,8 @@ class Split:
             raise AuditError(
                 "DATA_CHANGED",
                 f"the audit needs images that stay as they are, but {self.paths[index]!r} has "
-                "changed since it was first read. Run the audit again on the new data.",
+                "changed since it was first read.",
+                "Run the audit again on the new data.",
             )
 
 

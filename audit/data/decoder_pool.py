@@ -97,8 +97,8 @@ class Decoder:
             self.close()
             raise AuditError(
                 "DATA_DECODER",
-                "the audit decodes images in a process of its own, but that does not start. Leave "
-                "it memory, and check that Pillow can read and write its usual formats.",
+                "the audit decodes images in a process of its own, but that does not start.",
+                "Leave it memory, and check that Pillow can read and write its usual formats.",
             ) from None
 
     def ask(self, files: Sequence[bytes], how: int) -> Iterator[Answer | ImageProblemError]:

@@ -61,7 +61,8 @@ def write_embedded_folder(path: Path) -> None:
         raise AuditError(
             "OUT_NOT_EMPTY",
             f"the embedded data need a folder of their own, but {str(path)!r} holds "
-            f"{strange[0].name!r}. Name another folder.",
+            f"{strange[0].name!r}.",
+            "Name another folder.",
         )
     for folder in {file.parent for file in images}:
         folder.mkdir(parents=True, exist_ok=True)

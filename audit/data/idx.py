@@ -158,8 +158,9 @@ def _read_open(file: IO[bytes], path: Path, dimensions: int) -> Bytes:
     if size > min(MAX_IDX_BYTES, MAX_INFLATION * path.stat().st_size + ROOM):
         raise AuditError(
             "DATA_IMAGE_TOO_LARGE",
-            f"the audit reads idx files of at most 4 GB, and none that unpack to {MAX_INFLATION} "
-            f"times their size, but {path.name!r} declares {size:,} bytes. Use an image folder.",
+            "the audit reads idx files of at most 4 GB, and none that unpack to "
+            f"{MAX_INFLATION} times their size, but {path.name!r} declares {size:,} bytes.",
+            "Use an image folder.",
         )
     if not size:
         raise _unreadable(path, f"declares nothing ({' x '.join(map(str, shape))})")
@@ -179,12 +180,14 @@ def _refuse_images(path: Path, shape: tuple[int, ...]) -> None:
     except ImageProblemError as problem:
         raise AuditError(
             "DATA_IMAGE_TOO_LARGE",
-            f"the audit needs images that fit into memory, but each of {path.name!r} {problem}. "
+            f"the audit needs images that fit into memory, but each of {path.name!r} {problem}.",
             "Use smaller images.",
         ) from None
 
 
 def _unreadable(path: Path, what: str) -> AuditError:
     return AuditError(
-        "DATA_UNREADABLE", f"the audit needs idx files, but {path.name!r} {what}. Fetch it again."
+        "DATA_UNREADABLE",
+        f"the audit needs idx files, but {path.name!r} {what}.",
+        "Fetch it again.",
     )

@@ -79,8 +79,9 @@ class FolderSource:
     def _lost(self, index: int, problem: ImageProblemError) -> AuditError:
         return AuditError(
             problem.reason,
-            f"the audit needs every image, but {self.shown[index]!r} {problem}, although it could "
-            "be read before. Restore the file and run the audit again.",
+            f"the audit needs every image, but {self.shown[index]!r} {problem}, although it "
+            "could be read before.",
+            "Restore the file and run the audit again.",
         )
 
 
@@ -107,16 +108,16 @@ def scan_folder(root: Path, boundary: Path) -> Scan:
     if not root.is_dir():
         raise AuditError(
             "DATA_NOT_FOUND",
-            f"the audit needs a folder of images, but there is none at {str(root)!r}. Check the "
-            "path.",
+            f"the audit needs a folder of images, but there is none at {str(root)!r}.",
+            "Check the path.",
         )
     scan = scan_split(root, boundary)
     if not any(scan.files.values()) and not scan.bad:
         raise AuditError(
             "DATA_NO_IMAGES",
-            f"the audit needs one folder of images a class, but no folder directly in "
-            f"{str(root)!r} holds an image{hidden_words(scan.hidden)}. Arrange the files as "
-            "<class>/<image>.",
+            "the audit needs one folder of images a class, but no folder directly in "
+            f"{str(root)!r} holds an image{hidden_words(scan.hidden)}.",
+            "Arrange the files as <class>/<image>.",
         )
     return scan
 

@@ -48,8 +48,8 @@ def _in_words() -> Iterator[None]:
         place = repr(str(error.filename)) if error.filename else "the system"
         raise AuditError(
             "DATA_UNREADABLE",
-            f"the audit needs data that can be read, but {place} gave '{error.strerror}'. Change "
-            "the permissions of the folder.",
+            f"the audit needs data that can be read, but {place} gave '{error.strerror}'.",
+            "Change the permissions of the folder.",
         ) from None
 
 
@@ -104,8 +104,8 @@ def load_dataset(
         raise AuditError(
             "DATA_NOT_FOUND",
             f"the audit needs evaluation images, but {str(root)!r} holds none of the folders "
-            f"{', '.join(EVAL_NAMES)}, and no idx files. Rename the folder of evaluation images, "
-            "or give it with --eval-data.",
+            f"{', '.join(EVAL_NAMES)}, and no idx files.",
+            "Rename the folder of evaluation images, or give it with --eval-data.",
         )
     return _from_folders(train, evaluation, root, max_bad_images)
 
@@ -175,8 +175,9 @@ def _checked(dataset: Dataset) -> Dataset:
     if len(classes) < 2:
         raise AuditError(
             "DATA_ONE_CLASS",
-            f"an audit needs at least two classes, but the data have only {classes[0]!r}"
-            f"{dataset.hidden_words}. Give the folder that holds one folder a class.",
+            "an audit needs at least two classes, but the data have only "
+            f"{classes[0]!r}{dataset.hidden_words}.",
+            "Give the folder that holds one folder a class.",
         )
     if dataset.train is not None:
         _check_size(dataset.train, classes, MIN_TRAIN, MIN_TRAIN_PER_CLASS)
@@ -202,15 +203,17 @@ def _check_classes(classes: tuple[str, ...], scan: Scan, split: str) -> None:
     if problem:
         raise AuditError(
             "DATA_CLASS_MISMATCH",
-            f"the audit needs the same classes everywhere, but in the {split} split {problem}"
-            f"{hidden_words(scan.hidden)}. Use the same {kind} names in both splits.",
+            f"the audit needs the same classes everywhere, but in the {split} split "
+            f"{problem}{hidden_words(scan.hidden)}.",
+            f"Use the same {kind} names in both splits.",
         )
     empty = sorted(name for name, files in scan.files.items() if not files)
     if empty:
         raise AuditError(
             "DATA_EMPTY_CLASS",
-            f"the audit needs images of every class, but in the {split} split {_some(empty)} has "
-            "none. Add images, or remove the class from both splits and from the model.",
+            f"the audit needs images of every class, but in the {split} split {_some(empty)} "
+            "has none.",
+            "Add images, or remove the class from both splits and from the model.",
         )
 
 
@@ -220,8 +223,9 @@ def _check_size(split: Split, classes: tuple[str, ...], total: int, each: int) -
     if len(split) < total or counts[rarest] < each:
         raise AuditError(
             "DATA_TOO_SMALL",
-            f"the audit needs {total} images in the {split.name} split and {each} of every class, "
-            f"but there are {len(split)}, and {counts[rarest]} of {classes[rarest]!r}. Add images.",
+            f"the audit needs {total} images in the {split.name} split and {each} of every "
+            f"class, but there are {len(split)}, and {counts[rarest]} of {classes[rarest]!r}.",
+            "Add images.",
         )
 
 
@@ -230,7 +234,8 @@ def _existing(data: Path) -> Path:
         what = "is not a folder" if data.exists() else "does not exist"
         raise AuditError(
             "DATA_NOT_FOUND",
-            f"the audit needs a folder of data, but {str(data)!r} {what}. Check the path.",
+            f"the audit needs a folder of data, but {str(data)!r} {what}.",
+            "Check the path.",
         )
     return data
 
@@ -256,7 +261,8 @@ def _named_splits(table: Path) -> dict[str, Scan]:
         raise AuditError(
             "DATA_NOT_FOUND",
             f"the audit needs evaluation images, but no line of {str(table)!r} has one of "
-            f"{', '.join(EVAL_NAMES)} as its split. Add them, or give them with --eval-data.",
+            f"{', '.join(EVAL_NAMES)} as its split.",
+            "Add them, or give them with --eval-data.",
         )
     return {split: found[name] for split, name in names.items() if name}
 

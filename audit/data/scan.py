@@ -145,8 +145,9 @@ def _entries(folder: _Folder) -> Iterator[os.DirEntry[str]]:
     except OSError as error:
         raise AuditError(
             "DATA_UNREADABLE",
-            f"the audit needs to list every folder of the data, but {folder.shown or 'the top'!r} "
-            "cannot be opened. Check its permissions.",
+            "the audit needs to list every folder of the data, but "
+            f"{folder.shown or 'the top'!r} cannot be opened.",
+            "Check its permissions.",
         ) from error
 
 
@@ -183,6 +184,6 @@ def _below(folder: _Folder, entry: os.DirEntry[str], shown: str) -> _Folder:
 def _bad_link(shown: str, what: str) -> AuditError:
     return AuditError(
         "DATA_LINK_OUTSIDE",
-        f"the audit needs images that lie inside the data folder, but the link {shown!r} {what}. "
+        f"the audit needs images that lie inside the data folder, but the link {shown!r} {what}.",
         "Copy the files, or name the folder that holds them.",
     )

@@ -44,14 +44,15 @@ def required(classes: tuple[str, ...], given: tuple[str, ...]) -> tuple[str, ...
         known = ", ".join(visible(name, 30) for name in classes[:10])
         raise AuditError(
             "TRANSFER_CLASSES",
-            f"--transfer-classes needs classes of the data, but got '{visible(strange[0], 60)}'. "
+            f"--transfer-classes needs classes of the data, but got '{visible(strange[0], 60)}'.",
             f"Known is {known}{', …' if len(classes) > 10 else ''}.",
         )
     half = tuple(name for name in classes if name in given)
     if len(half) < len(given) or min(len(half), len(classes) - len(half)) < FEWEST:
         raise AuditError(
             "TRANSFER_CLASSES",
-            f"--transfer-classes needs at least {FEWEST} classes for A, each once, and leaves the "
-            f"rest to B, at least {FEWEST}, but got {len(given)} of {len(classes)}. Name others.",
+            f"--transfer-classes needs at least {FEWEST} classes for A, each once, and leaves "
+            f"the rest to B, at least {FEWEST}, but got {len(given)} of {len(classes)}.",
+            "Name others.",
         )
     return half

@@ -97,7 +97,7 @@ class JobContext:
         if dataset.train is None:
             raise AuditError(
                 "DATA_NO_TRAINING",
-                "nulls need the subject's training images, but only evaluation images were given. "
+                "nulls need the subject's training images, but only evaluation images were given.",
                 "Give them with --data or --train-data.",
             )
         return dataset.train

@@ -52,15 +52,16 @@ def training(dataset: "Dataset", size: Size, crop_mode: str = "center") -> Train
     if dataset.train is None:
         raise AuditError(
             "DATA_NO_TRAINING",
-            "the nulls need the training images, but only evaluation images were given. Give a "
-            "folder with train/ and val/, or --train-data, or fitted nulls with --nulls.",
+            "the nulls need the training images, but only evaluation images were given.",
+            "Give a folder with train/ and val/, or --train-data, or fitted nulls with --nulls.",
         )
     least, side = sorted(height_width(size))
     if least < SMALLEST_Q:
         raise AuditError(
             "DATA_IMAGES_TOO_SMALL",
-            f"the nulls need images of at least {SMALLEST_Q} pixels a side, the smallest receptive "
-            f"field, but the side is {least}. Nothing smaller can be audited.",
+            f"the nulls need images of at least {SMALLEST_Q} pixels a side, the smallest "
+            f"receptive field, but the side is {least}.",
+            "Nothing smaller can be audited.",
         )
     return Training(
         classes=dataset.classes,
@@ -118,7 +119,8 @@ def half_for(
         raise AuditError(
             "TRANSFER_CLASSES",
             "the transfer experiment has one A and one B, but both --transfer-classes and "
-            "--transfer-data were given. Give one of them.",
+            "--transfer-data were given.",
+            "Give one of them.",
         )
     return ()
 

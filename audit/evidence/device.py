@@ -89,7 +89,7 @@ def _require_close(here: "Tensor", there: "Tensor", share: float, what: str) -> 
     if not worst <= allowed:
         raise AuditError(
             "DEVICE_WRONG",
-            "an audit needs a device that computes what the processor does, but by "
-            f"{what} logits are off by {worst:.2g}, where {allowed:.2g} is allowed. Look at its "
-            "driver, or leave out --device.",
+            f"an audit needs a device that computes what the processor does, but by {what} "
+            f"logits are off by {worst:.2g}, where {allowed:.2g} is allowed.",
+            "Look at its driver, or leave out --device.",
         )

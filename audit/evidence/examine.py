@@ -158,23 +158,25 @@ def agree(
         raise AuditError(
             "MODEL_CLASS_MISMATCH",
             f"the audit needs a model with one output a class, but {subject.name} has "
-            f"{subject.spec.num_classes} outputs and the data have {len(dataset.classes)} classes"
-            f"{dataset.hidden_words}. Give the data that the model was trained for.",
+            f"{subject.spec.num_classes} outputs and the data have {len(dataset.classes)} "
+            f"classes{dataset.hidden_words}.",
+            "Give the data that the model was trained for.",
         )
     own = tuple(classes or subject.class_names or dataset.classes)
     strange = sorted(set(own) - set(dataset.classes))
     if strange or len(set(own)) < len(own):
         raise AuditError(
             "MODEL_CLASS_MISMATCH",
-            f"the audit needs data of the model's own classes, but {subject.name} was saved with "
-            f"a class '{(strange or own)[0]}' that the data lack. Rename the folders, or save the "
-            "checkpoint without names.",
+            f"the audit needs data of the model's own classes, but {subject.name} was saved "
+            f"with a class '{(strange or own)[0]}' that the data lack.",
+            "Rename the folders, or save the checkpoint without names.",
         )
     if subject.preprocessing.in_chans not in (1, 3):
         raise AuditError(
             "MODEL_CHANNELS",
             f"images have one channel or three, but {subject.name} takes "
-            f"{subject.preprocessing.in_chans}. Such a model cannot be audited on an image folder.",
+            f"{subject.preprocessing.in_chans}.",
+            "Such a model cannot be audited on an image folder.",
         )
     order = tuple(own.index(name) for name in dataset.classes)
     return () if own == dataset.classes else order

@@ -166,7 +166,8 @@ def subject_outputs(
         raise AuditError(
             "MODEL_NOT_FINITE",
             f"an audit needs a model whose outputs are numbers, but {subject.name} gave NaN or "
-            "infinite values for these images. Check its weights and its preprocessing.",
+            "infinite values for these images.",
+            "Check its weights and its preprocessing.",
         ) from None
 
 

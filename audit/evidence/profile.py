@@ -168,7 +168,7 @@ def profile(name: str, **changes: int | bool) -> Profile:
     if name not in PROFILES:
         known = ", ".join(PROFILES)
         raise AuditError(
-            "PROFILE_UNKNOWN", f"the profile must be one of {known}, but is '{name}'. Name one."
+            "PROFILE_UNKNOWN", f"the profile must be one of {known}, but is '{name}'.", "Name one."
         )
     base = PROFILES[name]
     if any(getattr(base, field) != value for field, value in changes.items()):

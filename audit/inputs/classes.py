@@ -33,7 +33,7 @@ def output_classes(class_map: Names | None, subject: "Subject", dataset: "Datase
     from audit.data.class_order import are_numbers, timm_order
     from audit.data.load import FOLDERS, TABLE
 
-    named = class_map or (subject.class_names and tuple(subject.class_names))
+    named = given_names(class_map, subject)
     if named:
         return named_outputs(named, dataset)
     numbers = dataset.source == TABLE and are_numbers(dataset.classes)
@@ -47,8 +47,8 @@ def output_classes(class_map: Names | None, subject: "Subject", dataset: "Datase
         raise AuditError(
             "DATA_CLASS_ORDER",
             f"the audit needs to know which output stands for which class, but these {what} "
-            "sort differently by number or capitals than letter by letter. Give the order "
-            "with --class-map, a file with one class name a line.",
+            "sort differently by number or capitals than letter by letter.",
+            "Give the order with --class-map, a file with one class name a line.",
         )
     return numbered
 
@@ -66,15 +66,26 @@ def named_outputs(named: Names, dataset: "Dataset") -> Names:
     by_number = tuple(map(str, range(len(named))))
     if dataset.source == IDX and by_number == dataset.classes:
         return by_number
-    lacking = sorted(set(named) - set(dataset.classes))
-    strange = (lacking or sorted(set(dataset.classes) - set(named)))[0]
-    where = "of the data" if lacking else "of the given list of classes"
     raise AuditError(
         "DATA_CLASS_MISMATCH",
-        f"the audit needs the same classes everywhere, but '{visible(strange, 60)}' is not among "
-        f"those {where}{dataset.hidden_words}. Use the same names in the data and in the list of "
-        "the model's classes.",
+        f"the audit needs the same classes everywhere, but {strange_class(named, dataset)}.",
+        "Use the same names in the data and in the list of the model's classes.",
     )
+
+
+def given_names(class_map: Names | None, subject: "Subject") -> Names | None:
+    """Names in the order of the outputs: the user's list before the checkpoint's."""
+    return class_map or (tuple(subject.class_names) if subject.class_names else None)
+
+
+def strange_class(named: Names, dataset: "Dataset") -> str:
+    """The first class that is only in the list or only in the data, in words; empty if none is."""
+    lacking = sorted(set(named) - set(dataset.classes))
+    strange = lacking or sorted(set(dataset.classes) - set(named))
+    if not strange:
+        return ""
+    where = "of the data" if lacking else "of the given list of classes"
+    return f"'{visible(strange[0], 60)}' is not among those {where}{dataset.hidden_words}"
 
 
 def read_class_map(path: Path) -> Names:
@@ -93,8 +104,8 @@ def read_class_map(path: Path) -> Names:
         raise AuditError(
             "DATA_CLASS_MAP",
             "--class-map needs a file with one class name a line, each once, but "
-            f"{visible(str(path))} is not one. Write the names of the class folders in the order "
-            "of the model's outputs.",
+            f"{visible(str(path))} is not one.",
+            "Write the names of the class folders in the order of the model's outputs.",
         )
     return tuple(names)
 

@@ -27,8 +27,8 @@ def load_data(settings: Settings, *, training: bool = True) -> "Dataset":
     if settings.data is None and settings.eval_data is None:
         raise AuditError(
             "DATA_NOT_GIVEN",
-            "an audit needs the data that the model is meant for, but none were named. Give "
-            "--data DIR with train/ and val/ inside, or --train-data and --eval-data.",
+            "an audit needs the data that the model is meant for, but none were named.",
+            "Give --data DIR with train/ and val/ inside, or --train-data and --eval-data.",
         )
     with contextlib.ExitStack() as places:
         for name in ("data", "train_data", "eval_data"):
@@ -90,15 +90,16 @@ def load_other(path: Path, option: str, max_bad_images: int) -> "Dataset":
     try:
         dataset = load_dataset(path, max_bad_images=max_bad_images)
     except AuditError as error:
-        problem = str(error).partition(": ")[2].replace(", or give it with --eval-data", "")
-        raise AuditError(
-            error.reason, f"{option} {visible(str(path))} cannot be used: {problem}"
-        ) from None
+        sentence = f"{option} {visible(str(path))} cannot be used: {error.sentence}"
+        missing = error.reason == "DATA_NOT_FOUND"
+        remedy = "Name a folder with train/ and val/." if missing else error.remedy
+        raise AuditError(error.reason, sentence, remedy) from None
     if dataset.train is None:
         raise AuditError(
             "DATA_NO_TRAINING",
-            f"{option} needs training images, too, but {visible(str(path))} has no train/ beside "
-            "its evaluation images. Give a folder with both.",
+            f"{option} needs training images, too, but {visible(str(path))} has no train/ "
+            "beside its evaluation images.",
+            "Give a folder with both.",
         )
     return dataset
 

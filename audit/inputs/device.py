@@ -38,8 +38,8 @@ def chosen_device(name: str) -> "torch.device":
 def _unusable(name: str, why: str) -> AuditError:
     return AuditError(
         "DEVICE_UNUSABLE",
-        f"--device needs cpu or a GPU that torch can use, but got {name!r}: {why}. Without "
-        "--device everything runs on the processor.",
+        f"--device needs cpu or a GPU that torch can use, but got {name!r}: {why}.",
+        "Without --device everything runs on the processor.",
     )
 
 

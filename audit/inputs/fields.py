@@ -318,8 +318,7 @@ class Settings(FrozenModel):
         except AuditError as error:
             if name not in self._places or not error.reason.startswith(reasons):
                 raise
-            text = str(error).removeprefix(f"{error.reason}: ")
-            raise AuditError(error.reason, f"{self._places[name]}: {text}") from None
+            raise error.about(self._places[name]) from None
 
 
 PATHS = tuple(name for name, f in Settings.model_fields.items() if f.annotation == Path | None)

@@ -199,8 +199,9 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], str]:
     except OSError:
         raise AuditError(
             "NULLS_NOT_FOUND",
-            f"--nulls needs a folder made by `audit nulls fit`, but {visible(str(path))} holds no "
-            "manifest.yaml that can be read. Check the path.",
+            f"--nulls needs a folder made by `audit nulls fit`, but {visible(str(path))} holds "
+            "no manifest.yaml that can be read.",
+            "Check the path.",
         ) from None
     except ValueError as error:
         raise invalid(visible(path.name, 80), visible(str(error), 200)) from None
@@ -221,7 +222,8 @@ def read_outcome(path: Path, name: str, entry: FittedNull) -> Outcome:
         raise AuditError(
             "NULLS_DAMAGED",
             f"--nulls needs a folder as it was written, but in {name} the entry "
-            f"'{visible(entry.label, 80)}' ({entry.kind}/{entry.key[:12]}) is missing or damaged. "
+            f"'{visible(entry.label, 80)}' ({entry.kind}/{entry.key[:12]}) is missing or "
+            "damaged.",
             "Copy the folder again, or fit the nulls again.",
         ) from None
 
@@ -230,8 +232,8 @@ def invalid(name: str, problem: str) -> AuditError:
     """A folder that is none of ours."""
     return AuditError(
         "NULLS_INVALID",
-        f"--nulls needs a folder made by `audit nulls fit`, but of {name}: {problem}. Fit the "
-        "nulls again.",
+        f"--nulls needs a folder made by `audit nulls fit`, but of {name}: {problem}.",
+        "Fit the nulls again.",
     )
 
 
@@ -239,6 +241,6 @@ def other_version(name: str, problem: str) -> AuditError:
     """A folder of another version of the tool."""
     return AuditError(
         "NULLS_OTHER_VERSION",
-        f"--nulls needs nulls that this version of the tool would fit, but of {name}: {problem}. "
+        f"--nulls needs nulls that this version of the tool would fit, but of {name}: {problem}.",
         "Fit the nulls again, or use the version that fitted them.",
     )

@@ -16,7 +16,13 @@ from audit.core.progress import Progress
 from audit.core.threads import set_threads
 from audit.evidence.profile import PROFILES, Profile
 from audit.inputs.call import Call, Declared
-from audit.inputs.classes import Names, output_classes, read_class_map
+from audit.inputs.classes import (
+    Names,
+    given_names,
+    output_classes,
+    read_class_map,
+    strange_class,
+)
 from audit.inputs.model import (
     MOST,
     PARTS,
@@ -174,7 +180,7 @@ def parse_time(text: str) -> float:
     if not parts or "".join(a + b for a, b in parts) != text.strip():
         raise AuditError(
             "CONFIG_INVALID",
-            f"--max-time needs a time such as 90s, 30m or 2h, but got '{visible(text, 40)}'. "
+            f"--max-time needs a time such as 90s, 30m or 2h, but got '{visible(text, 40)}'.",
             "Write a number and its unit.",
         )
     return sum(float(number) * UNITS[unit] for number, unit in parts)
@@ -280,17 +286,16 @@ def fitting_classes(inputs: Inputs, subject: "Subject") -> Names:
     """
     if inputs.fitted is None:
         return output_classes(inputs.class_map, subject, inputs.experiment.dataset)
+    from audit.data.load import IDX
     from audit.inputs.null_fit_check import other_classes, require_count, require_images
 
     require_count(inputs.fitted, subject)
     dataset = inputs.experiment.dataset
     require_images(inputs.fitted, subject, dataset)
-    try:
-        return output_classes(inputs.class_map, subject, dataset)
-    except AuditError as error:
-        if error.reason != "DATA_CLASS_MISMATCH":
-            raise
-        raise other_classes(str(error).partition(", but ")[2].partition(". ")[0]) from None
+    named = given_names(inputs.class_map, subject)
+    if named and dataset.source != IDX and (problem := strange_class(named, dataset)):
+        raise other_classes(problem)
+    return output_classes(inputs.class_map, subject, dataset)
 
 
 def examine_data(inputs: Inputs, experiment: "Experiment") -> "tuple[Examination, str]":

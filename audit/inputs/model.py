@@ -52,8 +52,9 @@ def require_unchanged(subject: "Subject") -> None:
     if file_digest(subject.file) != subject.file_digest:
         raise AuditError(
             "MODEL_CHANGED",
-            f"an audit needs a model file that stays as it is, but {subject.name} changed while it "
-            "was audited. Run the audit again.",
+            f"an audit needs a model file that stays as it is, but {subject.name} changed "
+            "while it was audited.",
+            "Run the audit again.",
         )
 
 
@@ -112,9 +113,9 @@ def decide(
     if best is None:
         raise AuditError(
             "MODEL_ARCH_UNKNOWN",
-            f"the file does not say which architecture it is, its weights fit {len(subjects)}, and "
-            f"none of them is clearly best on {size:,} training images ({scores}). Give one of "
-            "them with `--model NAME`.",
+            f"the file does not say which architecture it is, its weights fit {len(subjects)}, "
+            f"and none of them is clearly best on {size:,} training images ({scores}).",
+            "Give one of them with `--model NAME`.",
         )
     chosen = next(s for s in subjects if s.spec.architecture == best.architecture)
     how = f"the clearly best of {len(subjects)} that fit, on {size:,} training images ({scores})"
@@ -127,8 +128,8 @@ def without_training(subjects: "Sequence[Subject]") -> AuditError:
     return AuditError(
         "MODEL_ARCH_UNKNOWN",
         f"the file does not say which architecture it is, its weights fit {len(subjects)} "
-        f"({names}), and only training images could decide. Give one of them with `--model NAME`, "
-        "or training images and no --nulls.",
+        f"({names}), and only training images could decide.",
+        "Give one of them with `--model NAME`, or training images and no --nulls.",
     )
 
 
@@ -177,8 +178,8 @@ def overridden(subject: "Subject", settings: Settings) -> "Subject":
             raise AuditError(
                 "MODEL_PREPROCESSING",
                 f"--{part} needs one value or one a channel, but {subject.name} has "
-                f"{view.in_chans} channels and {len(values)} values were given. Give "
-                f"{view.in_chans}.",
+                f"{view.in_chans} channels and {len(values)} values were given.",
+                f"Give {view.in_chans}.",
             )
         given[part] = values * (view.in_chans // len(values))
     return replace(subject, preprocessing=replace(view, **given))

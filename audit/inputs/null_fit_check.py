@@ -44,17 +44,18 @@ def profile_with(fitted: TrainedNulls, settings: Settings) -> Profile:
         raise AuditError(
             "NULLS_OTHER_SEED",
             f"--seed {settings.seed} needs nulls of that seed, but those of the folder "
-            f"{fitted.name} were fitted with seed {manifest.seed}. Leave --seed (in audit.yaml: "
-            "seed) away, or fit nulls with it.",
+            f"{fitted.name} were fitted with seed {manifest.seed}.",
+            "Leave --seed (in audit.yaml: seed) away, or fit nulls with it.",
         )
     setup = set_up_nulls(manifest.training, asked, manifest.seed, None)
     missing = [job for job in null_jobs(setup) if job.key not in fitted.outcomes]
     if missing:
         raise AuditError(
             "NULLS_LACKING",
-            f"the profile asks for nulls that the folder {fitted.name} lacks ({missing[0].label}, "
-            f"{different(asked, manifest.profile)}). Leave --profile, --set and --amp (in "
-            "audit.yaml: profile, changes and amp) away, or fit such nulls.",
+            f"the profile asks for nulls that the folder {fitted.name} lacks "
+            f"({missing[0].label}, {different(asked, manifest.profile)}).",
+            "Leave --profile, --set and --amp (in audit.yaml: profile, changes and amp) away, "
+            "or fit such nulls.",
         )
     return asked
 
@@ -102,8 +103,8 @@ def other_classes(problem: str) -> AuditError:
     """One sentence about classes."""
     return AuditError(
         "NULLS_OTHER_CLASSES",
-        f"--nulls needs nulls of the model's own classes, but {problem}. Fit nulls on the data "
-        "that the model was trained on.",
+        f"--nulls needs nulls of the model's own classes, but {problem}.",
+        "Fit nulls on the data that the model was trained on.",
     )
 
 
@@ -117,9 +118,9 @@ def require_images(fitted: TrainedNulls, subject: "Subject", dataset: "Dataset")
     if known.channels == 1 and not dataset.grey:
         raise AuditError(
             "NULLS_OTHER_CHANNELS",
-            f"--nulls needs images like those that the nulls saw, but {fitted.name} was fitted on "
-            "grey images and the evaluation images have colour. Fit nulls on the data that the "
-            "model was trained on.",
+            f"--nulls needs images like those that the nulls saw, but {fitted.name} was fitted "
+            "on grey images and the evaluation images have colour.",
+            "Fit nulls on the data that the model was trained on.",
         )
     view = subject.preprocessing
     frame = frame_of(view.img_size, view.crop_mode)

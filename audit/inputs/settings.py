@@ -99,7 +99,8 @@ def read_text(path: Path) -> str:
     except FileNotFoundError:
         raise AuditError(
             "CONFIG_INVALID",
-            f"--config needs a file, but {visible(str(path))} does not exist. Check the path.",
+            f"--config needs a file, but {visible(str(path))} does not exist.",
+            "Check the path.",
         ) from None
     except OSError as error:
         raise refusal(str(path), f"cannot be read: {error.strerror}.") from None
@@ -184,7 +185,8 @@ def chosen_policy(settings: Settings, path: Path | None, vocabulary: Vocabulary)
         raise AuditError(
             "CONFIG_TWO_POLICIES",
             f"the audit needs its limits in one place, but audit.yaml has `{given[0]}` and "
-            f"--policy names {visible(str(path))}. Move them into one of the two.",
+            f"--policy names {visible(str(path))}.",
+            "Move them into one of the two.",
         )
     return load_policy(path, vocabulary=vocabulary)
 

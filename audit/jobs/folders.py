@@ -23,7 +23,7 @@ def claim_folder(out: Path) -> None:
         if out.exists() or out.is_symlink():
             raise AuditError(
                 "OUT_EXISTS",
-                f"the audit needs a new folder for its report, but {visible(str(out))} exists. "
+                f"the audit needs a new folder for its report, but {visible(str(out))} exists.",
                 "Name another with --out, or remove it.",
             )
         parent = next(folder for folder in out.absolute().parents if folder.exists())
@@ -33,7 +33,8 @@ def claim_folder(out: Path) -> None:
         raise AuditError(
             "OUT_UNUSABLE",
             f"the audit needs to write its report, but {visible(str(parent))} gave "
-            f"'{error.strerror}'. Name another place with --out.",
+            f"'{error.strerror}'.",
+            "Name another place with --out.",
         ) from None
 
 
@@ -57,7 +58,8 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise AuditError(
             "OUT_UNUSABLE",
             f"the report needs to be written to {visible(str(out))}, but the system gave "
-            f"'{error.strerror}'. Make room or name another place with --out.",
+            f"'{error.strerror}'.",
+            "Make room or name another place with --out.",
         ) from None
     finally:
         if folder is not None:

@@ -53,18 +53,20 @@ class Store:
                 raise AuditError(
                     "CACHE_UNUSABLE",
                     f"the cache needs a folder that can be written, but {root} gave "
-                    f"'{error.strerror}'. Name another with --cache.",
+                    f"'{error.strerror}'.",
+                    "Name another with --cache.",
                 ) from None
             if mode & 0o022:
                 raise AuditError(
                     "CACHE_UNUSABLE",
-                    f"the cache needs a folder that only you can write to, but others may write to "
-                    f"{root}. Take that right away (chmod go-w), or name another with --cache.",
+                    "the cache needs a folder that only you can write to, but others may "
+                    f"write to {root}.",
+                    "Take that right away (chmod go-w), or name another with --cache.",
                 )
             if owner != os.getuid():
                 raise AuditError(
                     "CACHE_UNUSABLE",
-                    f"the cache needs a folder of your own, but {root} belongs to another user. "
+                    f"the cache needs a folder of your own, but {root} belongs to another user.",
                     "Name another with --cache.",
                 )
 
@@ -106,8 +108,9 @@ class Store:
             size = sum(array.nbytes for array in outcome.arrays.values())
             raise AuditError(
                 "CACHE_UNUSABLE",
-                f"the cache needs room for a result of about {size:,} bytes, but {self.root} gave "
-                f"'{error.strerror}'. Make room, or name another place with --cache.",
+                f"the cache needs room for a result of about {size:,} bytes, but {self.root} "
+                f"gave '{error.strerror}'.",
+                "Make room, or name another place with --cache.",
             ) from None
 
     def _write(self, parent: Path, key: str, outcome: Outcome) -> None:
@@ -135,8 +138,8 @@ class Store:
         except OSError as error:
             raise AuditError(
                 "CACHE_UNUSABLE",
-                f"the cache needs to be writable, but {folder} gave '{error.strerror}'. Name "
-                "another place with --cache.",
+                f"the cache needs to be writable, but {folder} gave '{error.strerror}'.",
+                "Name another place with --cache.",
             ) from None
         with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)

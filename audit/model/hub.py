@@ -69,7 +69,8 @@ def locate(path: Path) -> Place:
         raise AuditError(
             "MODEL_NOT_A_FILE",
             f"{shown!r} is a folder, but not one saved for the Hub, with {CONFIG} beside "
-            f"{' or '.join(WEIGHTS)}. Give the checkpoint file itself.",
+            f"{' or '.join(WEIGHTS)}.",
+            "Give the checkpoint file itself.",
         )
     config = _config(path / CONFIG, shown)
     return Place(file, path.resolve().name, _args(config), config.get("label_names"))
@@ -97,8 +98,9 @@ def _named(architecture: str) -> Place:
     if file is None:
         raise AuditError(
             "MODEL_NOT_FOUND",
-            f"{visible(architecture)!r} is a name of timm and no file, its pretrained weights are "
-            "not on this machine, and nothing is fetched. Give a checkpoint file.",
+            f"{visible(architecture)!r} is a name of timm and no file, its pretrained weights "
+            "are not on this machine, and nothing is fetched.",
+            "Give a checkpoint file.",
         )
     args = {"model": architecture, "crop_mode": getattr(config, "crop_mode", None)}
     return Place(file, architecture, args, fetched=True)
@@ -118,8 +120,8 @@ def _config(path: Path, shown: str) -> dict[str, Any]:
         pass
     raise AuditError(
         "MODEL_CONFIG",
-        f"a folder saved for the Hub needs its {CONFIG}, but that of {shown!r} {problem}. Save the "
-        "folder again with timm, or give the weights file and `--model`.",
+        f"a folder saved for the Hub needs its {CONFIG}, but that of {shown!r} {problem}.",
+        "Save the folder again with timm, or give the weights file and `--model`.",
     )
 
 

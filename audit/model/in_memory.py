@@ -42,9 +42,9 @@ def write_module(module: nn.Module, folder: Path) -> Path:
     if not architecture or not isinstance(getattr(module, "num_classes", None), int):
         raise AuditError(
             "MODEL_ARCH_UNKNOWN",
-            f"the module {visible(type(module).__name__, 60)} does not name its architecture. Only "
-            "networks of timm.create_model can be audited in memory; save others as a state dict "
-            "and name the architecture with model=.",
+            f"the module {visible(type(module).__name__, 60)} does not name its architecture.",
+            "Only networks of timm.create_model can be audited in memory; save others as a "
+            "state dict and name the architecture with model=.",
         )
     place = folder / str(architecture)
     try:
@@ -53,8 +53,8 @@ def write_module(module: nn.Module, folder: Path) -> Path:
         raise AuditError(
             "MODEL_UNREADABLE",
             f"the weights of {visible(type(module).__name__, 60)} cannot be written as "
-            f"safetensors: {visible(str(error), 200)}. Save model.state_dict() with torch.save and "
-            "audit that file.",
+            f"safetensors: {visible(str(error), 200)}.",
+            "Save model.state_dict() with torch.save and audit that file.",
         ) from None
     return place
 
@@ -85,7 +85,7 @@ def require_same(module: nn.Module, subject: Subject) -> None:
     if not float(apart) <= CLOSE * max(1.0, float(other.abs().max())):
         raise AuditError(
             "MODEL_ARCH_MISMATCH",
-            f"the module in memory answers otherwise than timm's {subject.spec.architecture} with "
-            "its weights, so it was changed after timm built it. Audit the network as timm builds "
-            "it.",
+            f"the module in memory answers otherwise than timm's {subject.spec.architecture} "
+            "with its weights, so it was changed after timm built it.",
+            "Audit the network as timm builds it.",
         )

@@ -141,7 +141,7 @@ def inspect_model(
             say_what_for(network, decision.spec, found)
     except AuditError as error:
         found.reason = error.reason
-        found.message = str(error).removeprefix(f"{error.reason}: ")
+        found.message = error.message
         if found.sha256 is None:
             measure_file(path, found)
     return found
@@ -247,7 +247,7 @@ def require_images(spec: ModelSpec, found: Inspection) -> None:
     try:
         recorded.require_images(spec)
     except AuditError as error:
-        words = str(error).removeprefix(f"{error.reason}: ")
+        words = error.message
         found.cannot.append(f"be audited: {words[0].lower()}{words[1:].rstrip('.')}")
         raise
 
@@ -314,9 +314,9 @@ def require_finite(found: Inspection) -> None:
     if found.not_finite_values:
         raise AuditError(
             "MODEL_NOT_FINITE",
-            f"every weight must be a finite number, but {found.not_finite_values:,} of them are "
-            f"NaN or infinite ({', '.join(found.not_finite)}). Training diverged or the file is "
-            "damaged: use an earlier checkpoint.",
+            f"every weight must be a finite number, but {found.not_finite_values:,} of them "
+            f"are NaN or infinite ({', '.join(found.not_finite)}).",
+            "Training diverged or the file is damaged: use an earlier checkpoint.",
         )
 
 

@@ -73,8 +73,8 @@ def _require_shares(kwargs: Mapping[str, Any]) -> None:
         if key.endswith("_rate") and number and not 0 <= value <= 1:
             raise AuditError(
                 "MODEL_ARGS",
-                f"{visible(key, 60)} is a share between 0 and 1, but is given as {value:g}. Change "
-                "`--model-kwargs` or the checkpoint's args.",
+                f"{visible(key, 60)} is a share between 0 and 1, but is given as {value:g}.",
+                "Change `--model-kwargs` or the checkpoint's args.",
             )
 
 
@@ -104,9 +104,9 @@ def input_size(
     if not is_size(size):
         raise AuditError(
             "MODEL_ARGS",
-            f"the input must have sides of 1 to {MAX_SIDE} pixels, one at most {MAX_RATIO} times "
-            f"the other, but its size is given as {visible(str(found), 60)}. Give `--img-size N`, "
-            "or `--img-size HEIGHTxWIDTH`.",
+            f"the input must have sides of 1 to {MAX_SIDE} pixels, one at most {MAX_RATIO} "
+            f"times the other, but its size is given as {visible(str(found), 60)}.",
+            "Give `--img-size N`, or `--img-size HEIGHTxWIDTH`.",
         )
     return size
 
@@ -128,8 +128,8 @@ def fitted(
     if held is not None and num_classes is not None and held != num_classes:
         raise AuditError(
             "MODEL_CLASS_MISMATCH",
-            f"the weights give {held} classes, but {num_classes} were asked for. Audit the model "
-            "on the classes that it was trained for.",
+            f"the weights give {held} classes, but {num_classes} were asked for.",
+            "Audit the model on the classes that it was trained for.",
         )
     recorded = args.get("num_classes")
     classes = held or num_classes or (recorded if type(recorded) is int else spec.num_classes)
@@ -166,7 +166,8 @@ def outlined(spec: ModelSpec) -> nn.Module:
         raise AuditError(
             "MODEL_ARCH_MISMATCH",
             f"{visible(spec.architecture)} for {shown(spec.img_size)} pixels needs "
-            f"{extra / 2**30:.0f} GiB beside its weights. Change `--model-kwargs` or `--img-size`.",
+            f"{extra / 2**30:.0f} GiB beside its weights.",
+            "Change `--model-kwargs` or `--img-size`.",
         )
     return outline
 
@@ -257,8 +258,8 @@ def require_classifier(
         raise AuditError(
             "MODEL_ARCH_MISMATCH",
             f"the classifier is missing: the weights are those of {visible(spec.architecture)} "
-            f"without {', '.join(missing[:3])}, and an audit is of a network's answers. Save the "
-            "state dict of the whole model.",
+            f"without {', '.join(missing[:3])}, and an audit is of a network's answers.",
+            "Save the state dict of the whole model.",
         )
 
 
@@ -271,12 +272,13 @@ def require_images(spec: ModelSpec) -> None:
     if spec.in_chans not in (1, 3):
         raise AuditError(
             "MODEL_CHANNELS",
-            f"images have one channel or three, but the model takes {spec.in_chans}. Such a model "
-            "cannot be audited on an image folder.",
+            f"images have one channel or three, but the model takes {spec.in_chans}.",
+            "Such a model cannot be audited on an image folder.",
         )
     if spec.num_classes < 2:
         raise AuditError(
             "MODEL_CLASS_MISMATCH",
             "an audit needs one output a class and at least two classes, but the model has "
-            f"{spec.num_classes}. Audit a classifier with two outputs or more.",
+            f"{spec.num_classes}.",
+            "Audit a classifier with two outputs or more.",
         )

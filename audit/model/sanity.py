@@ -188,8 +188,9 @@ def _refusal(spec: ModelSpec) -> AuditError:
     if own != spec.img_size and _runs(replace(spec, kwargs=others, img_size=own)):
         return AuditError(
             "MODEL_ARGS",
-            f"{name} does not run on {shown(spec.img_size)} pixels: that is too small for it, or "
-            f"no multiple of what it needs. Give `--img-size N`; its own is {flag(own)}.",
+            f"{name} does not run on {shown(spec.img_size)} pixels: that is too small for it, "
+            "or no multiple of what it needs.",
+            f"Give `--img-size N`; its own is {flag(own)}.",
         )
     for key, value in spec.kwargs.items():
         if time.process_time() - start > TRIALS:
@@ -197,12 +198,13 @@ def _refusal(spec: ModelSpec) -> AuditError:
         if _runs(replace(spec, kwargs={k: v for k, v in spec.kwargs.items() if k != key})):
             return AuditError(
                 "MODEL_ARGS",
-                f"{name} does not run with {visible(key, 60)}={visible(repr(value), 60)}. Change "
-                "it with `--model-kwargs`, or leave it out of the checkpoint's args.",
+                f"{name} does not run with {visible(key, 60)}={visible(repr(value), 60)}.",
+                "Change it with `--model-kwargs`, or leave it out of the checkpoint's args.",
             )
     given = "".join(f", {k}={v!r}" for k, v in spec.kwargs.items())
     return AuditError(
         "MODEL_ARCH_MISMATCH",
-        f"{name} does not run for {shown(spec.img_size)} pixels, in_chans={spec.in_chans}"
-        f"{visible(given)}. Change `--model-kwargs` or `--img-size`.",
+        f"{name} does not run for {shown(spec.img_size)} pixels, "
+        f"in_chans={spec.in_chans}{visible(given)}.",
+        "Change `--model-kwargs` or `--img-size`.",
     )

@@ -275,8 +275,8 @@ def picked(sets: list[Set], name: str, wanted: str | None) -> Set:
     if len(usual) > 1:
         raise AuditError(
             "MODEL_NO_WEIGHTS",
-            f"an audit is of one network, but {name!r} holds weights under {_names(usual)}. Say "
-            "which with `--weights KEY`.",
+            f"an audit is of one network, but {name!r} holds weights under {_names(usual)}.",
+            "Say which with `--weights KEY`.",
         )
     return usual[0]
 
@@ -332,7 +332,8 @@ def cleaned(entries: Mapping[Any, Any], name: str) -> Found:
             raise AuditError(
                 "MODEL_DTYPE",
                 "an audit needs weights of 16, 32 or 64-bit floating point, but "
-                f"{visible(str(key), 80)!r} is quantised. Save the model before quantising it.",
+                f"{visible(str(key), 80)!r} is quantised.",
+                "Save the model before quantising it.",
             )
         if not isinstance(key, str) or not isinstance(value, TensorEntry):
             what = f"holds {_what(value)} under {visible(str(key), 60)!r} among its weights"
@@ -344,7 +345,8 @@ def no_weights(name: str, what: str) -> AuditError:
     """The refusal of a file without weights that can be audited."""
     return AuditError(
         "MODEL_NO_WEIGHTS",
-        f"the state dict of a model is needed, but {name!r} {what}. Save `model.state_dict()`.",
+        f"the state dict of a model is needed, but {name!r} {what}.",
+        "Save `model.state_dict()`.",
     )
 
 

@@ -117,9 +117,10 @@ class ModelSpec:
             given = "".join(f", {k}={v!r}" for k, v in self.kwargs.items())
             raise AuditError(
                 "MODEL_ARCH_MISMATCH",
-                f"{visible(self.architecture)} cannot be built for {shown(self.img_size)} pixels, "
-                f"in_chans={self.in_chans}, num_classes={self.num_classes}"
-                f"{visible(given)}. Change `--model-kwargs` or `--img-size`.",
+                f"{visible(self.architecture)} cannot be built for {shown(self.img_size)} "
+                f"pixels, in_chans={self.in_chans}, "
+                f"num_classes={self.num_classes}{visible(given)}.",
+                "Change `--model-kwargs` or `--img-size`.",
             ) from None
 
 
@@ -143,15 +144,15 @@ def require_known(architecture: object) -> str:
     if not isinstance(architecture, str) or not architecture:
         raise AuditError(
             "MODEL_ARCH_UNKNOWN",
-            "the file does not say which architecture its weights belong to. Give `--model NAME`, "
-            "with a name from `timm.list_models()`.",
+            "the file does not say which architecture its weights belong to.",
+            "Give `--model NAME`, with a name from `timm.list_models()`.",
         )
     shown = visible(architecture, 80)
     if ":" in architecture or "/" in architecture:
         raise AuditError(
             "MODEL_ARCH_UNKNOWN",
-            f"{shown!r} points to the network or the disk, which is never followed. Give "
-            "`--model NAME` with a name from `timm.list_models()`.",
+            f"{shown!r} points to the network or the disk, which is never followed.",
+            "Give `--model NAME` with a name from `timm.list_models()`.",
         )
     base, _, tag = architecture.partition(".")
     if not timm.models.is_model(base):
@@ -163,8 +164,8 @@ def require_known(architecture: object) -> str:
     if tag and architecture not in timm.list_models(f"{base}.*", pretrained=True):
         raise AuditError(
             "MODEL_ARCH_UNKNOWN",
-            f"timm knows {visible(base)} but not its variant {shown!r}. Leave out what follows "
-            "the dot.",
+            f"timm knows {visible(base)} but not its variant {shown!r}.",
+            "Leave out what follows the dot.",
         )
     return architecture
 
@@ -179,8 +180,9 @@ def require_harmless(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     if refused:
         raise AuditError(
             "MODEL_ARGS",
-            f"model arguments may only describe the architecture, but {visible(refused[0])!r} was "
-            "given. Remove it from `--model-kwargs` or from the checkpoint's args.",
+            f"model arguments may only describe the architecture, but {visible(refused[0])!r} "
+            "was given.",
+            "Remove it from `--model-kwargs` or from the checkpoint's args.",
         )
     return dict(kwargs)
 
@@ -202,9 +204,9 @@ def resolve_preprocessing(args: Mapping[str, Any], spec: ModelSpec) -> Preproces
     if crop_mode not in CROP_MODES:
         raise AuditError(
             "MODEL_ARGS",
-            "images can be cut at their centre or squashed, but this model wants the crop mode "
-            f"{visible(str(crop_mode), 60)!r}. Save its state dict and audit that with `--model`, "
-            "if the centre will do.",
+            "images can be cut at their centre or squashed, but this model wants the crop "
+            f"mode {visible(str(crop_mode), 60)!r}.",
+            "Save its state dict and audit that with `--model`, if the centre will do.",
         )
     wanted = {k: args[k] for k in ("mean", "std", "interpolation", "crop_pct") if args.get(k)}
     if wanted.get("interpolation") == "random":  # drawn anew for each training image
@@ -241,7 +243,8 @@ def _unusable(what: str, given: Mapping[str, Any]) -> AuditError:
     return AuditError(
         "MODEL_ARGS",
         f"the checkpoint records preprocessing that cannot be used ({what}): "
-        f"{visible(str(dict(given)), 120)}. Correct the checkpoint's args.",
+        f"{visible(str(dict(given)), 120)}.",
+        "Correct the checkpoint's args.",
     )
 
 

@@ -50,7 +50,7 @@ def check(weights: Found, expected: Mapping[str, Tensor], architecture: str) -> 
     if problems:
         raise AuditError(
             "MODEL_ARCH_MISMATCH",
-            f"the weights are not those of {architecture}: the file {'; it '.join(problems)}. "
+            f"the weights are not those of {architecture}: the file {'; it '.join(problems)}.",
             "Give the right `--model`, `--model-kwargs`, `--img-size` or `--in-chans`.",
         )
     for key in sorted(expected):
@@ -66,8 +66,9 @@ def _check_sum(weights: Found) -> None:
     if read > MOST_READ * held + ROOM:
         raise AuditError(
             "MODEL_CORRUPT",
-            f"every weight must be in the file, but its weights declare {read:,} bytes and share "
-            f"the same {held:,}. Save `model.state_dict()` anew, with `.clone()` for each tensor.",
+            f"every weight must be in the file, but its weights declare {read:,} bytes and "
+            f"share the same {held:,}.",
+            "Save `model.state_dict()` anew, with `.clone()` for each tensor.",
         )
 
 
@@ -107,16 +108,18 @@ def _check_type(key: str, given: TensorEntry, expected: Tensor) -> None:
     if what:
         raise AuditError(
             "MODEL_DTYPE",
-            f"an audit needs weights of 16, 32 or 64-bit floating point, but {visible(key, 80)!r} "
-            f"{what}. Save the model before quantising it.",
+            "an audit needs weights of 16, 32 or 64-bit floating point, but "
+            f"{visible(key, 80)!r} {what}.",
+            "Save the model before quantising it.",
         )
     held = given.numel if given.storage is None else given.storage.size // ITEM_BYTES[given.dtype]
     if given.numel > held:
         raise AuditError(
             "MODEL_CORRUPT",
-            f"every weight must be in the file, but {visible(key, 80)!r} declares {given.numel:,} "
-            f"values and the file holds {held:,} of them. Save `model.state_dict()` anew, with "
-            "`.contiguous()` for tensors that repeat their values, or copy the file again.",
+            f"every weight must be in the file, but {visible(key, 80)!r} declares "
+            f"{given.numel:,} values and the file holds {held:,} of them.",
+            "Save `model.state_dict()` anew, with `.contiguous()` for tensors that repeat "
+            "their values, or copy the file again.",
         )
 
 
@@ -139,8 +142,8 @@ def converted(content: Content, weights: Found, expected: Mapping[str, Tensor]) 
         held = sum(like.numel() for like in expected.values()) * 4 / 2**30
         raise AuditError(
             "MODEL_MEMORY",
-            f"the weights alone take {held:.1f} GiB, but there is less free memory. Audit the "
-            "model on a larger machine.",
+            f"the weights alone take {held:.1f} GiB, but there is less free memory.",
+            "Audit the model on a larger machine.",
         ) from None
     for key, value in result.items():
         what = None
@@ -152,8 +155,8 @@ def converted(content: Content, weights: Found, expected: Mapping[str, Tensor]) 
         if what is not None:
             raise AuditError(
                 "MODEL_NOT_FINITE",
-                f"every weight must be a finite number, but {visible(key, 80)!r} {what}. Training "
-                "diverged or the file is damaged: use an earlier checkpoint.",
+                f"every weight must be a finite number, but {visible(key, 80)!r} {what}.",
+                "Training diverged or the file is damaged: use an earlier checkpoint.",
             )
     return result
 

@@ -159,8 +159,8 @@ def make_case(setup: Setup, done: JobResults) -> Case:
     if facts.key not in done.outcomes:
         raise AuditError(
             "DATA_UNUSABLE",
-            f"the audit needs the facts of the data, but {done.failures[facts.key]}. Look at the "
-            "data with another tool.",
+            f"the audit needs the facts of the data, but {done.failures[facts.key]}.",
+            "Look at the data with another tool.",
         )
     arrays = done.outcomes[facts.key].arrays
     return Case(setup, arrays["eval_labels"], arrays["eval_groups"], done.outcomes, done.failures)

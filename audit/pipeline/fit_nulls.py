@@ -49,7 +49,7 @@ def fit_nulls(inputs: Inputs, out: Path, workspace: Workspace) -> str:
     if done.failures:
         raise AuditError(
             "NULLS_NOT_FITTED",
-            f"a folder needs all nulls, but {next(iter(done.failures.values()))}. Change the "
-            "profile or the data.",
+            f"a folder needs all nulls, but {next(iter(done.failures.values()))}.",
+            "Change the profile or the data.",
         )
     return write_nulls(out, setup, done.outcomes, said)

@@ -173,7 +173,8 @@ def too_short(name: str, expected: float, limit: float) -> AuditError:
     return AuditError(
         "TIME_TOO_SHORT",
         f"the {name} profile needs an estimated {duration(expected)}, but --max-time gives "
-        f"{duration(limit)}. Give more time, or fit the nulls beforehand with `audit nulls fit`.",
+        f"{duration(limit)}.",
+        "Give more time, or fit the nulls beforehand with `audit nulls fit`.",
     )
 
 

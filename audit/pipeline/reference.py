@@ -72,8 +72,7 @@ def chosen_reference(
         _ = run.predictions  # damaged ones are refused before hours of work
         return Reference(run, place)
     except AuditError as error:
-        text = str(error).removeprefix(f"{error.reason}: ")
-        raise AuditError(error.reason, f"the reference run named by {place}: {text}") from None
+        raise error.about(f"the reference run named by {place}") from None
 
 
 def needed_reference(named: Path | None, policy: Policy, place: str) -> Reference | None:
@@ -97,9 +96,10 @@ def require_reference(policy: Policy, measurements: Sequence[Measurement]) -> No
     if policy.needs_reference and not any(m.minus_reference for m in measurements):
         raise AuditError(
             "CONFIG_NO_REFERENCE",
-            f"the limit `{visible(policy.needs_reference, 60)}` is relative to a reference run, "
-            "but none was named. Name one with --reference RUN, or with `reference: RUN` in "
-            "audit.yaml or the policy file.",
+            f"the limit `{visible(policy.needs_reference, 60)}` is relative to a reference "
+            "run, but none was named.",
+            "Name one with --reference RUN, or with `reference: RUN` in audit.yaml or the "
+            "policy file.",
         )
 
 

@@ -56,7 +56,8 @@ def write_formats(report: Report, folder: Path) -> None:
         raise AuditError(
             "OUT_UNUSABLE",
             f"the report needs to be written to {visible(str(folder))}, but the system gave "
-            f"'{error.strerror}'. Make it writable.",
+            f"'{error.strerror}'.",
+            "Make it writable.",
         ) from None
 
 

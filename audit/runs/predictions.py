@@ -38,8 +38,8 @@ def read_predictions(path: Path) -> "pandas.DataFrame":
         reason = visible(str(error))
     raise AuditError(
         "PREDICTIONS_INVALID",
-        f"{visible(str(path))} is damaged: {reason}. Audit again, or remove the file to compare "
-        "without pairing images.",
+        f"{visible(str(path))} is damaged: {reason}.",
+        "Audit again, or remove the file to compare without pairing images.",
     )
 
 

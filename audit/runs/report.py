@@ -30,20 +30,22 @@ def load_report(path: Path) -> Report:
     except OSError:
         raise AuditError(
             "REPORT_NOT_FOUND",
-            f"this command needs the folder of a finished audit, but {shown} cannot be read. Name "
-            "the folder that holds report.yaml.",
+            f"this command needs the folder of a finished audit, but {shown} cannot be read.",
+            "Name the folder that holds report.yaml.",
         ) from None
     except ValueError as error:
         raise AuditError(
             "REPORT_INVALID",
-            f"{shown} is no report of this tool: {visible(str(error))}. Name another run.",
+            f"{shown} is no report of this tool: {visible(str(error))}.",
+            "Name another run.",
         ) from None
     version = raw.get("schema_version")
     if version not in (1, SCHEMA_VERSION):
         raise AuditError(
             "REPORT_SCHEMA",
             f"this version reads reports of schema 1 to {SCHEMA_VERSION}, but {shown} has "
-            f"{visible(repr(version), 40)}. Use the version of the tool that wrote it.",
+            f"{visible(repr(version), 40)}.",
+            "Use the version of the tool that wrote it.",
         )
     try:
         return Report.model_validate(upgraded(raw) if version == 1 else raw)
@@ -51,5 +53,6 @@ def load_report(path: Path) -> Report:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise AuditError(
             "REPORT_INVALID",
-            f"{shown} is damaged at '{visible(where, 80)}'. Name another run, or audit again.",
+            f"{shown} is damaged at '{visible(where, 80)}'.",
+            "Name another run, or audit again.",
         ) from None

@@ -102,7 +102,7 @@ def side_by_side(
             elif isinstance(message.result, WorkerDiedError):
                 raise AuditError(
                     "SELFTEST_BROKEN",
-                    f"the self-test needs all cases about the {name} data, but {message.result}. "
+                    f"the self-test needs all cases about the {name} data, but {message.result}.",
                     "Free memory, or run it with --threads 1.",
                 )
     finally:

@@ -58,7 +58,8 @@ class Content:
             raise AuditError(
                 "MODEL_CHANGED",
                 f"an audit needs a model file that stays as it is, but {self.name!r} became "
-                "shorter while it was read. Run the audit again.",
+                "shorter while it was read.",
+                "Run the audit again.",
             )
         flat = torch.frombuffer(raw, dtype=dtype)
         return flat.as_strided(stored.shape, stored.stride)

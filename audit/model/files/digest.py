@@ -35,21 +35,22 @@ def require_digest(path: Path, wanted: Collection[str]) -> None:
         if not file.is_file():
             raise AuditError(
                 "MODEL_NOT_FOUND",
-                f"--model-sha256 needs a file to compare with, but {name!r} is none. Give the path "
-                "of a checkpoint file.",
+                f"--model-sha256 needs a file to compare with, but {name!r} is none.",
+                "Give the path of a checkpoint file.",
             )
         with file.open("rb") as opened:
             if is_sparse(opened):
                 raise AuditError(
                     "MODEL_CORRUPT",
-                    f"--model-sha256 needs a whole file to compare with, but more than half of "
-                    f"{name!r} was never written. Copy or download it again.",
+                    "--model-sha256 needs a whole file to compare with, but more than half of "
+                    f"{name!r} was never written.",
+                    "Copy or download it again.",
                 )
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
         raise AuditError(
             "MODEL_UNREADABLE",
-            f"--model-sha256 needs a file to compare with, but {name!r} gave '{error.strerror}'. "
+            f"--model-sha256 needs a file to compare with, but {name!r} gave '{error.strerror}'.",
             "Check its permissions.",
         ) from None
     require_pinned(name, digest, pins)
@@ -69,8 +70,8 @@ def require_pinned(name: str, digest: str, wanted: Collection[str]) -> None:
     if wanted and digest not in map(_digest, wanted):
         raise AuditError(
             "MODEL_DIGEST",
-            f"the model was pinned by --model-sha256, but {name!r} has the SHA-256 {digest}. Audit "
-            "the file that was meant, or pin this one.",
+            f"the model was pinned by --model-sha256, but {name!r} has the SHA-256 {digest}.",
+            "Audit the file that was meant, or pin this one.",
         )
 
 
@@ -79,7 +80,7 @@ def _digest(text: str) -> str:
     if found is None:
         raise AuditError(
             "USAGE",
-            f"--model-sha256 needs 64 hexadecimal digits, but got {visible(text, 80)!r}. "
+            f"--model-sha256 needs 64 hexadecimal digits, but got {visible(text, 80)!r}.",
             "`sha256sum` prints them.",
         )
     return found[1]

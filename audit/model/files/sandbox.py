@@ -153,13 +153,13 @@ def _require_file(path: Path, name: str) -> None:
             raise AuditError("MODEL_NOT_A_FILE", what) from None
         raise AuditError(
             "MODEL_NOT_FOUND",
-            f"no file {visible(str(path))!r} is there. Give the path of a checkpoint file; names "
-            "of pretrained models are not fetched.",
+            f"no file {visible(str(path))!r} is there.",
+            "Give the path of a checkpoint file; names of pretrained models are not fetched.",
         ) from None
     if not stat.S_ISREG(mode):
         what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
         raise AuditError(
-            "MODEL_NOT_A_FILE", f"{name!r} is {what}. Give the checkpoint file itself."
+            "MODEL_NOT_A_FILE", f"{name!r} is {what}.", "Give the checkpoint file itself."
         )
 
 

@@ -157,7 +157,8 @@ def classifier_name(network: nn.Module) -> str:
     raise AuditError(
         "MODEL_ARCHITECTURE",
         f"an audit needs a classifier, but {type(network).__name__} has no layer that makes "
-        "logits. Save the model with its classifier.",
+        "logits.",
+        "Save the model with its classifier.",
     )
 
 
@@ -342,8 +343,8 @@ def foreign(network: nn.Module, cut: Cut) -> AuditError:
     """Return the refusal of a cut that was found on another architecture."""
     return AuditError(
         "MODEL_ARCHITECTURE",
-        f"the cut {cut.name!r} belongs to another architecture than {type(network).__name__}. Find "
-        "the cuts of this network.",
+        f"the cut {cut.name!r} belongs to another architecture than {type(network).__name__}.",
+        "Find the cuts of this network.",
     )
 
 

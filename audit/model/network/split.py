@@ -54,8 +54,8 @@ def outputs(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 def _unfit(model: nn.Module, what: str) -> AuditError:
     return AuditError(
         "MODEL_ARCHITECTURE",
-        f"an audit needs a classifier of timm's form, but {type(model).__name__} {what}. Audit "
-        "another architecture, or wrap this one.",
+        f"an audit needs a classifier of timm's form, but {type(model).__name__} {what}.",
+        "Audit another architecture, or wrap this one.",
     )
 
 
@@ -136,7 +136,8 @@ def reinitialise_after(
             raise AuditError(
                 "MODEL_ARCHITECTURE",
                 f"a part of the network is frozen at {cut.name!r}, but {names[0]!r} is used on "
-                f"{what} of the cut. Choose other cuts, or leave out the transfer check.",
+                f"{what} of the cut.",
+                "Choose other cuts, or leave out the transfer check.",
             )
     network, values = spec.build(seed), donor.state_dict()
     own = network.state_dict(keep_vars=True)
@@ -211,7 +212,8 @@ def split(network: nn.Module, cut: Cut) -> tuple[Prefix, Suffix]:
         raise AuditError(
             "MODEL_ARCHITECTURE",
             f"{type(network).__name__} cannot be split at {cut.name!r}, because its operations "
-            "cannot be traced. Run the whole network instead.",
+            "cannot be traced.",
+            "Run the whole network instead.",
         )
     suffixes = []
     for training, end in zip((False, True), cut.ends, strict=True):
@@ -275,5 +277,6 @@ def check_split(network: nn.Module, cut: Cut, x: Tensor) -> None:
         raise AuditError(
             "MODEL_ARCHITECTURE",
             f"{type(network).__name__} split at {cut.name!r} gives other logits than the whole "
-            f"(by {max(errors):.2g}). Run the whole network instead.",
+            f"(by {max(errors):.2g}).",
+            "Run the whole network instead.",
         )

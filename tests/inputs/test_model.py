@@ -76,7 +76,7 @@ def test_without_training_images_nothing_is_decided(
     fits_several(monkeypatch, [worse, trained])
     named = dataclasses.replace(inputs(settings), _settings=settings.model_copy(update=given))
     with pytest.raises(AuditError, match=r"fit 2 \(resnet14t, resnet10t\), and only training"):
-        load_decided(tmp_path, named, Progress(True), checks.vocabulary())
+        load_decided(tmp_path, named, Progress(True))
     with pytest.raises(AuditError, match=r"fit 2 \(resnet14t, resnet10t\), and only training"):
         decide([worse, trained], replace(dataset, train=None), None, 0)
 
@@ -105,12 +105,12 @@ def test_the_file_that_fits_several_goes_to_the_images(trained, settings, monkey
     worse = renamed(trained, "resnet14t", trained.spec.build(seed=5))
     refusal = AuditError("MODEL_ARCH_UNKNOWN", "its weights fit 2 alike.")
     fits_several(monkeypatch, [worse, trained], refusal)
-    chosen = load_decided(tmp_path, inputs(settings), Progress(True), checks.vocabulary())
+    chosen = load_decided(tmp_path, inputs(settings), Progress(True))
     assert chosen.spec.architecture == "resnet10t"
 
     fits_several(monkeypatch, [trained], refusal)
     with pytest.raises(AuditError) as caught:
-        load_decided(tmp_path, inputs(settings), Progress(True), checks.vocabulary())
+        load_decided(tmp_path, inputs(settings), Progress(True))
     assert caught.value is refusal
 
 
@@ -131,7 +131,7 @@ def test_data_beside_the_audited_ones_are_not_forgotten_for_the_next_model(train
 
     for _ in range(2):
         with pytest.raises(AuditError, match="--probe-data"):
-            examine_subject(both, trained, Progress(True), checks.vocabulary())
+            examine_subject(both, trained, Progress(True))
 
 
 def test_rivals_are_found_without_reading_a_value(settings, monkeypatch, tmp_path):
@@ -187,7 +187,7 @@ def test_what_images_cannot_decide_stays_refused(
     fits_several(monkeypatch, [trained] * count, refusal)
     named = settings.model_copy(update={"model": given})
     with pytest.raises(AuditError) as caught:
-        load_decided(tmp_path, inputs(named), Progress(True), checks.vocabulary())
+        load_decided(tmp_path, inputs(named), Progress(True))
     assert caught.value is refusal
 
 

@@ -191,7 +191,7 @@ def test_a_pin_is_compared_with_what_was_loaded(state, tmp_path):
     )
 
     with pytest.raises(AuditError, match=r"MODEL_DIGEST: .*'m' has the SHA-256"):
-        examine_model(inputs, path, Progress(True), checks.vocabulary())
+        examine_model(inputs, path, Progress(True))
 
 
 def test_recorded_words_cannot_command_a_terminal(command, state, tmp_path, capsys):

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import audit
+from audit.api import load_policy
 from audit.core.errors import AuditError
 from audit.pipeline.reference import chosen_reference
-from audit.policy.limits import load_policy
 from audit.runs.finished import load_run
 from tests.samples.runs import N, make_run, wrong
 

@@ -1,5 +1,5 @@
 """`python -m audit`."""
 
-from audit.cli import main
+from null_audit import main
 
 main()

@@ -9,9 +9,9 @@ import argparse
 import sys
 from collections import defaultdict
 
-from audit.commands.selftest import audit_trial
 from audit.core.threads import set_threads
 from audit.core.workers import worker_count
+from audit.pipeline.trial import audit_trial
 from audit.selftest.bench import QUICK, WHOLE
 from audit.selftest.cases import CASES
 from audit.selftest.trials import Row, run_cases

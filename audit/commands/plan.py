@@ -29,7 +29,7 @@ from audit.pipeline.profile_choice import plan_for
 from audit.pipeline.provenance import about_extra
 from audit.pipeline.session import open_session
 from audit.pipeline.speed import Speed
-from audit.record import ExtraFacts
+from audit.record.facts import ExtraFacts
 from audit.reports.text import visible
 
 NOTE = (

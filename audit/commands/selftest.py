@@ -2,7 +2,6 @@
 
 import json
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
@@ -11,11 +10,6 @@ from audit.core.errors import AuditError
 from audit.core.progress import Progress
 from audit.core.threads import set_threads
 from audit.core.workers import worker_count
-
-if TYPE_CHECKING:
-    from audit.jobs.store import Store
-    from audit.selftest.cases import Trial
-    from audit.selftest.expectations import SelftestResult
 
 
 @click.command("selftest")
@@ -35,6 +29,7 @@ def selftest(
     """
     progress = Progress(bool(quiet))
     set_threads(threads)
+    from audit.pipeline.trial import audit_trial
     from audit.selftest.bench import QUICK, WHOLE
     from audit.selftest.cases import CASES
     from audit.selftest.table import NOT_SHOWN, record, table
@@ -61,19 +56,4 @@ def selftest(
     return 1 if missed else 0
 
 
-def audit_trial(trial: "Trial", store: "Store", seed: int) -> "SelftestResult":
-    """Audit what a case of the self-test made, under the default policy."""
-    from audit import checks
-    from audit.evidence.examine import Experiment, examine
-    from audit.pipeline.audit import audit
-    from audit.pipeline.workspace import Workspace
-    from audit.policy.limits import default_policy
-    from audit.selftest.expectations import SelftestResult
-
-    examined = examine(trial.subject, Experiment(trial.dataset, seed))
-    done = audit(examined, trial.profile, default_policy(checks.vocabulary()), Workspace(store))
-    measurements = [m for found in done.measurements.values() for m in found]
-    return SelftestResult.of(done.findings, measurements, done.crashed)
-
-
-__all__ = ["audit_trial", "selftest"]
+__all__ = ["selftest"]

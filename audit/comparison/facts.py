@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel
 
-from audit.record import Facts
+from audit.record.facts import Facts
 from audit.reports.text import visible
 from audit.runs.finished import FinishedRun
 

@@ -2,14 +2,14 @@
 
 from audit.data.dataset import Dataset, Split
 from audit.data.decode import decode, resize
-from audit.data.duplicates import DataFacts, data_facts
+from audit.data.duplicates import DuplicateFacts, data_facts
 from audit.data.embedded import load_embedded, write_embedded_folder
 from audit.data.load import load_dataset
 from audit.data.splits import heldout_indices, subset
 
 __all__ = [
-    "DataFacts",
     "Dataset",
+    "DuplicateFacts",
     "Split",
     "data_facts",
     "decode",

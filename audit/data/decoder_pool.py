@@ -58,7 +58,7 @@ BOOT = (
 ONE_LARGE = threading.Lock()  # of large images, one at a time is decoded, whatever the threads
 
 
-class Facts(NamedTuple):
+class LookedAt(NamedTuple):
     """What is kept of a decoded image: digest of its pixels in hex, mode and size."""
 
     digest: str
@@ -214,14 +214,14 @@ def decoded(files: Iterable[bytes]) -> Iterator[Image.Image | ImageProblemError]
             yield Image.frombytes(mode, (size[0], size[1]), content)
 
 
-def looked_at(files: Iterable[bytes]) -> Iterator[Facts | ImageProblemError]:
+def looked_at(files: Iterable[bytes]) -> Iterator[LookedAt | ImageProblemError]:
     """Decode whole files and keep only what they are, in order."""
     for found in _answers(files, FACTS):
         if isinstance(found, ImageProblemError):
             yield found
         else:
             content, mode, width, height = found
-            yield Facts(content.hex(), mode, width, height)
+            yield LookedAt(content.hex(), mode, width, height)
 
 
 Settled = tuple[bytes, str, int, int] | ImageProblemError

@@ -29,7 +29,7 @@ class Conflict(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class DataFacts:
+class DuplicateFacts:
     """Positions are those of `Dataset.train` and `Dataset.eval`; training parts may be empty.
 
     Attributes:
@@ -83,7 +83,7 @@ class Known(NamedTuple):
     prints: Prints
 
 
-def data_facts(dataset: Dataset, progress: Callable[[int], None] | None = None) -> DataFacts:
+def data_facts(dataset: Dataset, progress: Callable[[int], None] | None = None) -> DuplicateFacts:
     """Look at every image once.
 
     Args:
@@ -102,7 +102,7 @@ def data_facts(dataset: Dataset, progress: Callable[[int], None] | None = None) 
     return facts_of(train, evaluation, len(dataset.classes))
 
 
-def facts_of(train: Known | None, evaluation: Known, classes: int) -> DataFacts:
+def facts_of(train: Known | None, evaluation: Known, classes: int) -> DuplicateFacts:
     """The facts of two splits, of which the first may be missing.
 
     Args:
@@ -115,7 +115,7 @@ def facts_of(train: Known | None, evaluation: Known, classes: int) -> DataFacts:
     pool = _pool(splits, n_train)
     groups = _groups(pool)
     exact = _exact_leaks(pool)
-    return DataFacts(
+    return DuplicateFacts(
         _counts(pool.labels[:n_train], k),
         _counts(pool.labels[n_train:], k),
         _equal(pool.picture[:n_train]),

@@ -14,7 +14,7 @@ from PIL import Image
 
 from audit.core.errors import AuditError
 from audit.data.dataset import Split, canonical_order, hidden_words
-from audit.data.decoder_pool import Facts, decoded, looked_at
+from audit.data.decoder_pool import LookedAt, decoded, looked_at
 from audit.data.images import ImageProblemError, bytes_digest, read_bytes
 from audit.data.scan import Scan, scan_split
 
@@ -204,7 +204,7 @@ def _check_chunk(files: list[Checked]) -> list[Checked]:
     return found + lost
 
 
-def _with(file: Checked, found: Facts | ImageProblemError) -> Checked:
+def _with(file: Checked, found: LookedAt | ImageProblemError) -> Checked:
     if isinstance(found, ImageProblemError):
         return file._replace(digest="", reason=found.reason, problem=str(found))
     return file._replace(

@@ -25,7 +25,8 @@ from audit.pipeline.reference import Reference, measured_against, require_same_d
 from audit.pipeline.workspace import Workspace
 from audit.policy.judge import judge
 from audit.policy.limits import Policy
-from audit.record import CRASHED, DataFacts, Finding, Measurement, ReferenceFacts
+from audit.record import CRASHED, Finding, Measurement
+from audit.record.facts import DataFacts, ReferenceFacts
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from audit.pipeline.first_screen import audited, certainty, key_numbers, marks
 from audit.pipeline.provenance import about_data, about_model, caveats, provenance
 from audit.policy.headline import headline, waived
 from audit.policy.judge import verdict
-from audit.record import Facts, Finding, Measurement
+from audit.record import Finding, Measurement
+from audit.record.facts import Facts
 from audit.reports.document import Document, Gate, Picture, Section, Verdict
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from audit.inputs.fitted_nulls import TrainedNulls
 from audit.inputs.model import described
 from audit.pipeline.audit import AuditEvidence, stage_seconds
 from audit.pipeline.run_folder import environment
-from audit.record import (
+from audit.record.facts import (
     AuditFacts,
     DataFacts,
     ExtraFacts,

@@ -7,7 +7,8 @@ from audit.checks.accuracy_gap.report import NAME as GAP
 from audit.checks.accuracy_gap.report import strongest
 from audit.evidence.setup import Setup
 from audit.pipeline.provenance import architecture, classes, images, tool
-from audit.record import Facts, Measurement, by_quantity, title_of
+from audit.record import Measurement, by_quantity, title_of
+from audit.record.facts import Facts
 from audit.reports.document import KeyNumber
 from audit.reports.text import interval, number
 

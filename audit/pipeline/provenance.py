@@ -2,7 +2,7 @@
 
 from audit.core.progress import duration
 from audit.core.sizes import flag, in_words, shown, size_of
-from audit.record import (
+from audit.record.facts import (
     AuditFacts,
     DataFacts,
     ExtraFacts,

@@ -15,7 +15,8 @@ from audit.core.errors import AuditError
 from audit.evidence.case import Case
 from audit.pipeline.run_folder import all_measurements, predictions_table
 from audit.policy.limits import Policy
-from audit.record import DataFacts, Facts, Measurement, ReferenceFacts, Report, Unit
+from audit.record import Measurement, Report, Unit
+from audit.record.facts import DataFacts, Facts, ReferenceFacts
 from audit.reports.document import Document
 from audit.reports.text import visible
 from audit.runs.finished import FinishedRun, load_run

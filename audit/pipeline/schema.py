@@ -12,7 +12,7 @@ from audit import checks, record
 from audit.comparison import change as compare
 from audit.comparison import record as comparison_record
 from audit.comparison.record import Result
-from audit.record import SCHEMA_VERSION, Report
+from audit.record import SCHEMA_VERSION, Report, facts
 from audit.reports import document as words
 from audit.reports.comparison import document as comparison
 from audit.stats import rank_correlation as correlation
@@ -54,7 +54,7 @@ def _schema(kind: type[BaseModel], title: str) -> dict[str, Any]:
     made["required"] = ["schema_version", *schema["required"]]
     records = {
         name: found
-        for module in (words, record, compare, comparison, correlation, comparison_record)
+        for module in (words, record, facts, compare, comparison, correlation, comparison_record)
         for name, found in inspect.getmembers(module, inspect.isclass)
         if issubclass(found, BaseModel)
     }

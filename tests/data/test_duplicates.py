@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from scipy.ndimage import gaussian_filter
 
 from audit.data.dataset import Dataset, Split
-from audit.data.duplicates import DataFacts, data_facts
+from audit.data.duplicates import DuplicateFacts, data_facts
 from audit.data.embedded import load_embedded
 from audit.data.fingerprints import FLAT, SIDE, flat, of_thumbs, perceptual_hashes
 from audit.data.load import load_dataset
@@ -61,7 +61,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def facts(planted: Dataset) -> DataFacts:
+def facts(planted: Dataset) -> DuplicateFacts:
     return data_facts(planted)
 
 
@@ -70,17 +70,17 @@ def leaks(pairs: tuple[tuple[int, int], ...], data: Dataset) -> dict[str, str]:
     return {data.eval.paths[i]: data.train.paths[j] for i, j in pairs}
 
 
-def test_counts(facts: DataFacts):
+def test_counts(facts: DuplicateFacts):
     assert facts.train_counts == (75, 77)
     assert facts.eval_counts == (81, 75)
 
 
-def test_equal_files_and_equal_pixels_leak(planted: Dataset, facts: DataFacts):
+def test_equal_files_and_equal_pixels_leak(planted: Dataset, facts: DuplicateFacts):
     expected = {"cat/same-file.png": "cat/0.png", "cat/same-pixels.bmp": "cat/1.png"}
     assert leaks(facts.exact_leaks, planted) == expected
 
 
-def test_near_copies_leak_and_nothing_else(planted: Dataset, facts: DataFacts):
+def test_near_copies_leak_and_nothing_else(planted: Dataset, facts: DuplicateFacts):
     assert leaks(facts.near_leaks, planted) == {
         "cat/recompressed.jpg": "cat/2.png",
         "cat/resized.png": "cat/3.png",
@@ -88,20 +88,20 @@ def test_near_copies_leak_and_nothing_else(planted: Dataset, facts: DataFacts):
     }
 
 
-def test_label_conflicts(planted: Dataset, facts: DataFacts):
+def test_label_conflicts(planted: Dataset, facts: DuplicateFacts):
     train = planted.train
     pairs = [("cat/6.png", "dog/other-label.png"), ("cat/7.png", "dog/near-other-label.jpg")]
     found = {frozenset((c.first, c.second)) for c in facts.label_conflicts}
     assert found == {frozenset(("train", index(train, p)) for p in pair) for pair in pairs}
 
 
-def test_duplicates_within_a_split(planted: Dataset, facts: DataFacts):
+def test_duplicates_within_a_split(planted: Dataset, facts: DuplicateFacts):
     pair = sorted(index(planted.train, p) for p in ("cat/6.png", "dog/other-label.png"))
     assert facts.train_duplicates == (tuple(pair),)
     assert facts.eval_duplicates == ()
 
 
-def test_groups_tie_copies_across_splits(planted: Dataset, facts: DataFacts):
+def test_groups_tie_copies_across_splits(planted: Dataset, facts: DuplicateFacts):
     copy, original = index(planted.eval, "cat/resized.png"), index(planted.train, "cat/3.png")
     assert facts.eval_groups[copy] == facts.train_groups[original]
     assert len(set(facts.eval_groups)) == 156

@@ -10,7 +10,7 @@ from audit.evidence.examine import others
 from audit.inputs.data import load_others, names_of
 from audit.inputs.settings import Settings
 from audit.pipeline.provenance import about_extra
-from audit.record import ExtraFacts
+from audit.record.facts import ExtraFacts
 from audit.runs.report import load_report
 from tests.samples.audits import make_folder, tiny_flags
 

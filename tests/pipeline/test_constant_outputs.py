@@ -9,7 +9,7 @@ from audit.evidence import shared_jobs as requests
 from audit.evidence.case import NotMeasured
 from audit.pipeline.facts import constant
 from audit.pipeline.first_screen import marks
-from audit.record import AuditFacts, Facts, ModelFacts
+from audit.record.facts import AuditFacts, Facts, ModelFacts
 
 
 def case_of(logits):

@@ -9,7 +9,7 @@ from audit.checks.accuracy_gap.breakdown import together
 from audit.checks.accuracy_gap.report import section
 from audit.commands.showing import show
 from audit.pipeline.first_screen import audited, key_numbers, ripeness
-from audit.record import AuditFacts, DataFacts, Facts, ModelFacts
+from audit.record.facts import AuditFacts, DataFacts, Facts, ModelFacts
 from tests.samples.measurements import measurement
 from tests.samples.report import sample_document
 

@@ -19,7 +19,7 @@ from audit.pipeline.reference import (
     with_reference,
 )
 from audit.policy.judge import judge
-from audit.record import DataFacts, Facts
+from audit.record.facts import DataFacts, Facts
 from audit.runs.finished import load_run
 from audit.runs.predictions import parse_predictions
 from audit.runs.report import load_report

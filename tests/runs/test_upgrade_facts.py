@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from audit.comparison.facts import agreement, different
-from audit.record import Facts
+from audit.record.facts import Facts
 from audit.runs.finished import load_run
 from audit.runs.upgrade_facts import facts_of
 

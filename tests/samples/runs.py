@@ -6,7 +6,8 @@ import math
 import numpy as np
 
 from audit.jobs.folders import dumped
-from audit.record import AuditFacts, DataFacts, Facts, Finding, ModelFacts, Report
+from audit.record import Finding, Report
+from audit.record.facts import AuditFacts, DataFacts, Facts, ModelFacts
 from audit.reports.document import Document
 from audit.reports.files import write_atomic
 from audit.stats.paired import pair

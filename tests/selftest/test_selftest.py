@@ -150,7 +150,7 @@ def fails(*_):
 @pytest.fixture
 def audited(monkeypatch):
     """Every audit fails the gate, without being made."""
-    monkeypatch.setattr("audit.commands.selftest.audit_trial", fails)
+    monkeypatch.setattr("audit.pipeline.trial.audit_trial", fails)
 
     def cases_are(*chosen):
         monkeypatch.setattr(cases, "CASES", chosen)

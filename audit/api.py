@@ -79,7 +79,8 @@ def _asked(data: str | Path | None, options: dict[str, Any]) -> tuple[Settings, 
         if name not in known:
             raise AuditError(
                 "CONFIG_INVALID",
-                f"audit.run has no option '{visible(name, 60)}'. {meant(name, known)}".rstrip(),
+                f"audit.run has no option '{visible(name, 60)}'.",
+                meant(name, known),
             )
     given = {key: value for key, value in options.items() if key in OF_CALL}
     paths = {key: Path(given[key]) for key in ("policy", "out", "cache") if given.get(key)}

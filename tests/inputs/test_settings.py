@@ -130,7 +130,7 @@ def test_a_field_of_the_profile_says_what_it_is_and_its_bounds(name):
 
 
 def test_settings_end_where_inputs_are_loaded():
-    """Commands, Python and the session read them; no other code behind `audit.inputs` names the record."""
+    """Commands, Python and the session read them; no other code names the record."""
     files = {
         file.relative_to(ROOT / "audit").as_posix(): file for file in ROOT.glob("audit/**/*.py")
     }

@@ -11,7 +11,7 @@ from audit.policy.limits import Limit, Policy
 from audit.record import Finding, Measurement
 from audit.stats.adequacy import Adequacy, adequacy, nesting_violations
 from audit.stats.gain import gain_interval
-from audit.stats.paired import Pair, balanced_weights, pair, pooled_seed_variance
+from audit.stats.paired import NullTraining, Pair, balanced_weights, pair, pooled_seed_variance
 
 Array = NDArray[np.float64]
 HELDOUT = 2000
@@ -56,11 +56,13 @@ class Audit(NamedTuple):
             (self.balanced if balanced else self.errors)[null],
             self.groups,
             claim=True,
-            allowance=self.allowance.get(null, 0.0),
-            seed_variance=self.seed_variance if RUNGS[null].seeded else 0.0,
-            trained_nulls=len(TRAINED),
+            training=NullTraining(
+                allowance=self.allowance.get(null, 0.0),
+                seed_variance=self.seed_variance if RUNGS[null].seeded else 0.0,
+                pooled_over=len(TRAINED),
+                failed=null in self.failed,
+            ),
             weights=weights,
-            failed=null in self.failed,
         )
 
     def pairs(self, subject: str, *, balanced: bool = False) -> list[Pair]:

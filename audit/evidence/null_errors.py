@@ -17,7 +17,7 @@ from audit.jobs.job import Job
 from audit.record import title_of
 from audit.stats.adequacy import Adequacy, adequacy, nesting_violations
 from audit.stats.intervals import paired_difference
-from audit.stats.paired import Pair, missing_pair, pair, pooled_seed_variance
+from audit.stats.paired import NullTraining, Pair, missing_pair, pair, pooled_seed_variance
 
 UNLIKE = 0.05  # accuracy that a null may lose from held-out training images to evaluation images
 
@@ -82,12 +82,14 @@ class Ladder:
             self.errors[null.name],
             self.case.groups,
             claim=null.claim,
-            allowance=self.allowance(null),
-            seed_variance=self.seed_variance if fitted else 0.0,
-            trained_nulls=max(self.trained, 1),
+            training=NullTraining(
+                allowance=self.allowance(null),
+                seed_variance=self.seed_variance if fitted else 0.0,
+                pooled_over=max(self.trained, 1),
+                failed=null.name in self.unusable,
+                note=self.unusable.get(null.name, ""),
+            ),
             weights=weights,
-            failed=null.name in self.unusable,
-            note=self.unusable.get(null.name, ""),
         )
 
 

@@ -119,6 +119,30 @@ def missing_pair(null: str, *, claim: bool, note: str = "") -> Pair:
     return Pair.model_validate(fields)
 
 
+class NullTraining(FrozenModel):
+    """Facts about the training of a null that its errors do not contain.
+
+    Attributes:
+        allowance: Allowance U of `adequacy`, a fraction; 0 for a rung without training.
+        seed_variance: Variance tau^2 pooled over the trained nulls, from `pooled_seed_variance`;
+            the larger of it and the null's own is used. 0 for an untrained rung, None for the
+            null's own. A trained null with one seed has at least the assumed (1.0 point)^2.
+        pooled_over: Number of nulls that were pooled, with S - 1 degrees of freedom each. Where
+            the null's own tau^2 is the larger, it has S - 1 alone.
+        failed: Whether the null failed its training; the allowance becomes infinite.
+        note: Sentence for the reader.
+    """
+
+    allowance: float
+    seed_variance: float | None = None
+    pooled_over: int = 1
+    failed: bool = False
+    note: str = ""
+
+
+UNTRAINED = NullTraining(allowance=0.0, seed_variance=0.0)
+
+
 def pair(
     null: str,
     errors_subject: ArrayLike,
@@ -126,12 +150,8 @@ def pair(
     groups: ArrayLike | None = None,
     *,
     claim: bool,
-    allowance: float,
-    seed_variance: float | None = None,
-    trained_nulls: int = 1,
+    training: NullTraining,
     weights: ArrayLike | None = None,
-    failed: bool = False,
-    note: str = "",
 ) -> Pair:
     """Summarise the errors of a subject and a null on the same images (docs/verdict.md).
 
@@ -141,17 +161,10 @@ def pair(
         errors_null: Errors (S, n) of the null, one row per seed; (n,) for one seed.
         groups: Group labels (n,) of any kind; None if every image is a group of its own.
         claim: Whether the null counts for the gate.
-        allowance: Allowance U of `adequacy`, a fraction; 0 for a rung without training.
-        seed_variance: Variance tau^2 pooled over the trained nulls, from `pooled_seed_variance`;
-            the larger of it and the null's own is used. 0 for an untrained rung, None for the
-            null's own. A trained null with one seed has at least the assumed (1.0 point)^2.
-        trained_nulls: Number of nulls that were pooled, with S - 1 degrees of freedom each. Where
-            the null's own tau^2 is the larger, it has S - 1 alone.
+        training: Facts about the null's training; `UNTRAINED` for a rung without training.
         weights: Weights (n,) of the images, for balanced accuracy (`balanced_weights`); None if
             equal. The weighted variance is taken about the weighted mean, not within classes, so
             that it never understates.
-        failed: Whether the null failed its training; the allowance becomes infinite.
-        note: Sentence for the reader.
 
     Raises:
         ValueError: If the shapes disagree.
@@ -161,12 +174,13 @@ def pair(
     if subject.ndim != 1 or nulls.shape[1:] != subject.shape:
         raise ValueError(f"errors of shapes {subject.shape} and {nulls.shape} are not paired")
     if not (nulls.size and np.isfinite(subject).all() and np.isfinite(nulls).all()):
-        return missing_pair(null, claim=claim, note=note or "no predictions")
+        return missing_pair(null, claim=claim, note=training.note or "no predictions")
     share = shares(weights, len(subject))
     seeds = len(nulls)
     rows = np.stack([subject, nulls.mean(0)])
     means, cov, count = clustered(rows, groups, share)
-    seed_variance, pooled = _seed_variance(nulls, share, seed_variance)
+    seed_variance, pooled = _seed_variance(nulls, share, training.seed_variance)
+    note = training.note
     if seeds == 1 and seed_variance > 0 and not note:
         note = "one seed: its spread is assumed to be 1.0 point"
     return Pair(
@@ -182,9 +196,9 @@ def pair(
         covariance=float(cov[0, 1]),
         seeds=seeds,
         seed_variance=seed_variance,
-        df=float((trained_nulls if pooled else 1) * (seeds - 1)) if seeds > 1 else IMAGE_DF,
-        allowance=_allowance(allowance, failed),
-        status="failed" if failed else "ok",
+        df=float((training.pooled_over if pooled else 1) * (seeds - 1)) if seeds > 1 else IMAGE_DF,
+        allowance=_allowance(training.allowance, training.failed),
+        status="failed" if training.failed else "ok",
         note=note,
     )
 

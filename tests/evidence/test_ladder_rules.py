@@ -16,10 +16,9 @@ from audit.evidence.null_errors import nesting, read_ladder
 from audit.evidence.profile import PROFILES
 from audit.jobs.store import Outcome
 from audit.policy.judge import judge
-from audit.stats.paired import pair
 from tests.evidence import test_ladder
 from tests.evidence.test_ladder import CLASSES, N, case, setup
-from tests.samples.pairs import wrong
+from tests.samples.pairs import pair_of, wrong
 
 
 def measured(planted):
@@ -170,7 +169,7 @@ def test_a_class_gap_counts_copies_once_and_seeds():
 
     def width(groups, spread):
         Two.groups = groups
-        against = pair("x", subject, null, claim=True, allowance=0, seed_variance=spread)
+        against = pair_of("x", subject, null, claim=True, allowance=0, seed_variance=spread)
         (gap,) = [m for m in per_class(Two, null[None], subject, against) if "class_gap" in m.name]
         return gap.high - gap.low
 

@@ -7,7 +7,7 @@ import pytest
 
 from audit.checks.accuracy_gap.breakdown import class_accuracy, per_class
 from audit.policy.judge import judge
-from audit.stats.paired import pair
+from tests.samples.pairs import pair_of
 from tests.samples.policy import measured, one_limit
 
 ODD = ("a.b", "a*", "ab", "[a]", "a'\"", "*")
@@ -25,7 +25,7 @@ class Case:
 
 
 def by_class(subject, null):
-    against = pair("bagnet-9", subject, null, claim=True, allowance=0.0)
+    against = pair_of("bagnet-9", subject, null, claim=True, allowance=0.0)
     return {m.name: m for m in per_class(Case, np.atleast_2d(null), subject, against)}
 
 

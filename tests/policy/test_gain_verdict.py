@@ -7,8 +7,8 @@ import pytest
 from scipy import stats as reference
 
 from audit.policy.gain_verdict import holm, judge_gain, p_fail, p_pass, solves
-from audit.stats.paired import missing_pair, pair
-from tests.samples.pairs import bet, wrong
+from audit.stats.paired import missing_pair
+from tests.samples.pairs import bet, pair_of, wrong
 
 
 def test_a_good_subject_passes():
@@ -105,8 +105,8 @@ def test_degrees_of_freedom_lie_between_those_of_images_and_seeds():
 def test_a_null_whose_seeds_spread_may_not_have_solved_the_data():
     nulls = np.stack([wrong(share, 10_000) for share in (0.001, 0.003, 0.012)])
     subject = wrong(0.0, 10_000)
-    assert not solves(pair("x", subject, nulls, claim=True, allowance=0))
-    assert solves(pair("x", subject, nulls[:2].repeat(2, 0), claim=True, allowance=0))
+    assert not solves(pair_of("x", subject, nulls, claim=True, allowance=0))
+    assert solves(pair_of("x", subject, nulls[:2].repeat(2, 0), claim=True, allowance=0))
 
 
 def test_a_fail_says_what_to_do():

@@ -10,8 +10,9 @@ from audit.policy.headline import headline
 from audit.policy.judge import judge
 from audit.policy.limits import Limit, Policy
 from audit.stats.adequacy import adequacy
-from audit.stats.paired import ASSUMED_SEED_VARIANCE, Pair, pair
+from audit.stats.paired import ASSUMED_SEED_VARIANCE, Pair
 from tests.samples import pairs as sample_pairs
+from tests.samples.pairs import pair_of
 from tests.samples.policy import GAIN, NAN, bet, gain_finding, measured, one_limit, read
 
 ACCURACY = "accuracy_gap.accuracy.subject"
@@ -120,8 +121,8 @@ def test_one_unlucky_twin_of_eight_does_not_blame_the_data():
 def test_copies_do_not_make_data_solved():
     none, groups = np.zeros(4000), np.arange(100).repeat(40)
     more = {"claim": True, "allowance": 0, "seed_variance": 0}
-    assert solves(pair("x", none, none, **more))
-    assert not solves(pair("x", none, none, groups, **more))
+    assert solves(pair_of("x", none, none, **more))
+    assert not solves(pair_of("x", none, none, groups, **more))
 
 
 @pytest.mark.parametrize("key", ["effective", "error_subject", "error_null", "var_subject",
@@ -139,7 +140,7 @@ def test_an_allowance_below_zero_helps_nobody():
 
 def test_the_assumed_spread_of_seeds_is_one_point():
     assert pytest.approx(0.01**2) == ASSUMED_SEED_VARIANCE  # as its note and docs/verdict.md say
-    one = pair("x", np.zeros(500), np.arange(500) % 2, claim=True, allowance=0)
+    one = pair_of("x", np.zeros(500), np.arange(500) % 2, claim=True, allowance=0)
     assert one.seed_variance == pytest.approx(0.01**2)
 
 
@@ -171,7 +172,7 @@ def test_one_fail_is_not_hidden_by_what_was_not_measured():
 
 
 def test_the_best_of_eight_nulls_solves_less_easily():
-    none = pair("x", np.zeros(500), np.zeros(500), claim=True, allowance=0, seed_variance=0)
+    none = pair_of("x", np.zeros(500), np.zeros(500), claim=True, allowance=0, seed_variance=0)
     assert solves(none)  # at most 0.7 %
     assert not solves(none, 8)  # at most 1.1 %
 

@@ -7,8 +7,8 @@ import pytest
 
 from audit.policy.gain_verdict import judge_gain
 from audit.policy.reasons import removes, rounded
-from audit.stats.paired import missing_pair, pair
-from tests.samples.pairs import bet, independent, wrong
+from audit.stats.paired import missing_pair
+from tests.samples.pairs import bet, independent, pair_of, wrong
 
 
 def open_because(*pairs, g=0.10):
@@ -58,20 +58,20 @@ def test_copied_errors_are_no_headroom():
     """60 wrong images are only 15 errors where each stands there four times."""
     groups = np.arange(250).repeat(4)
     subject, null = wrong(0.0, 250).repeat(4), wrong(0.06, 250).repeat(4)
-    copied = pair("bagnet-9", subject, null, groups, claim=True, allowance=0, seed_variance=0)
+    copied = pair_of("bagnet-9", subject, null, groups, claim=True, allowance=0, seed_variance=0)
     assert open_because(copied).reason == "NO_HEADROOM"
 
 
 def test_few_seeds():
     subject = independent(0.20, 10_000, 9)
     nulls = np.stack([independent(p, 10_000, i) for i, p in enumerate((0.26, 0.3, 0.34))])
-    found = open_because(pair("bagnet-9", subject, nulls, claim=True, allowance=0))
+    found = open_because(pair_of("bagnet-9", subject, nulls, claim=True, allowance=0))
     assert found.reason == "FEW_SEEDS"
     assert "was trained 3 times" in found.explanation
     seeds = int(found.explanation.rsplit("seeds=", 1)[1].split(")")[0])
 
     many = np.stack([independent(0.26 + 0.04 * (i % 3), 10_000, i) for i in range(2 * seeds)])
-    one = pair("bagnet-9", subject, many, claim=True, allowance=0)
+    one = pair_of("bagnet-9", subject, many, claim=True, allowance=0)
     assert judge_gain([one], 0.10).verdict == "pass"
 
 

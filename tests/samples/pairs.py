@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from audit.stats.paired import pair
+from audit.stats.paired import NullTraining, pair
 
 
 def wrong(share, n):
@@ -14,8 +14,14 @@ def independent(share, n, seed):
     return (np.random.default_rng(seed).random(n) < share).astype(float)
 
 
+def pair_of(null, subject, errors, groups=None, *, claim, weights=None, **training):
+    """A pair of errors; `training` holds the fields of `NullTraining`."""
+    known = NullTraining(**training)
+    return pair(null, subject, errors, groups, claim=claim, training=known, weights=weights)
+
+
 def bet(null_error, subject_error, n=10_000, null="bagnet-9", allowance=0.0, **more):
     """A pair with independent errors of exactly these shares, and no seed spread."""
     subject = np.random.default_rng(1).permutation(wrong(subject_error, n))
     more = {"claim": True, "seed_variance": 0.0, **more}
-    return pair(null, subject, wrong(null_error, n), allowance=allowance, **more)
+    return pair_of(null, subject, wrong(null_error, n), allowance=allowance, **more)

@@ -9,8 +9,8 @@ from audit.policy.judge import judge
 from audit.policy.limits import Limit, Policy, load_policy
 from audit.record import Finding
 from audit.stats.gain import gain_interval
-from audit.stats.paired import pair
 from tests.samples.measurements import measurement
+from tests.samples.pairs import pair_of
 
 NAN = math.nan
 GAIN = "accuracy_gap.gain.bagnet-9"
@@ -45,7 +45,7 @@ def bet(null_error, subject_error, n=10_000, name=GAIN, sides=(32, 32), **more):
     wrong = np.random.default_rng(1).permutation(np.arange(n) < round(subject_error * n))
     null = np.arange(n) < round(null_error * n)
     more = {"claim": True, "allowance": 0.0, "seed_variance": 0.0, **more}
-    one = pair(name.rsplit(".", 1)[1], wrong, null, **more)
+    one = pair_of(name.rsplit(".", 1)[1], wrong, null, **more)
     value, low, high = gain_interval(one)
     return measured(name, value, low, high, "gain", detail=one.to_detail() | sides)
 

@@ -10,8 +10,8 @@ from audit.record import Finding, Report
 from audit.record.facts import AuditFacts, DataFacts, Facts, ModelFacts
 from audit.reports.document import Document
 from audit.reports.files import write_atomic
-from audit.stats.paired import pair
 from tests.samples.measurements import measurement
+from tests.samples.pairs import pair_of
 
 N = 400
 NAN = math.nan
@@ -28,7 +28,9 @@ def wrong(count, start=0, n=N):
 def measurements(subject, null, dimension=12.0, seed_variance=0.0):
     """The accuracies, the gap, the gain and the last-layer dimensions of a subject and bagnet-9."""
     n = len(subject)
-    both = pair("bagnet-9", subject, null, claim=True, allowance=0.0, seed_variance=seed_variance)
+    both = pair_of(
+        "bagnet-9", subject, null, claim=True, allowance=0.0, seed_variance=seed_variance
+    )
     gain = 1 - subject.mean() / null.mean()
     rows = [
         ("accuracy.subject", 1 - subject.mean(), "fraction", {}),

@@ -8,13 +8,13 @@ import pytest
 from audit.policy.gain_verdict import p_fail, p_pass
 from audit.stats.gain import gain_interval, gap_interval
 from audit.stats.intervals import paired_difference
-from audit.stats.paired import missing_pair, pair
-from tests.samples.pairs import bet, independent
+from audit.stats.paired import missing_pair
+from tests.samples.pairs import bet, independent, pair_of
 
 
 def test_gap_interval_is_the_paired_interval():
     a, b = independent(0.3, 400, 0), independent(0.2, 400, 1)
-    found = gap_interval(pair("x", b, a, claim=True, allowance=0, seed_variance=0))
+    found = gap_interval(pair_of("x", b, a, claim=True, allowance=0, seed_variance=0))
 
     assert found == pytest.approx(paired_difference(a, b))
 
@@ -31,7 +31,7 @@ def test_gain_interval_ends_where_the_test_rejects():
 
 def test_gain_interval_agrees_with_a_scan_when_seeds_dominate():
     nulls = np.stack([independent(p, 4000, i) for i, p in enumerate((0.26, 0.3, 0.35))])
-    one = pair("x", independent(0.2, 4000, 9), nulls, claim=True, allowance=0)
+    one = pair_of("x", independent(0.2, 4000, 9), nulls, claim=True, allowance=0)
     _, low, high = gain_interval(one)
     grid = np.linspace(-3, 0.999, 8001)
     kept = grid[[p_pass(one, g) > 0.025 and p_fail(one, g) > 0.025 for g in grid]]
@@ -58,7 +58,7 @@ def test_gain_interval_covers():
         hard = rng.random(1000) < 0.4
         nulls = (rng.random((3, 1000)) < 0.75 + rng.normal(0, 0.025, (3, 1))) & hard
         subject = (rng.random(1000) < 0.5) & hard
-        low, high = gain_interval(pair("x", subject, nulls, claim=True, allowance=0))[1:]
+        low, high = gain_interval(pair_of("x", subject, nulls, claim=True, allowance=0))[1:]
         hits += low <= 1 / 3 <= high
     assert hits / 250 >= 0.92
 

@@ -11,10 +11,9 @@ from audit.stats.paired import (
     Pair,
     balanced_weights,
     needs_balanced,
-    pair,
     pooled_seed_variance,
 )
-from tests.samples.pairs import bet, wrong
+from tests.samples.pairs import bet, pair_of, wrong
 
 
 def test_pair_survives_storage_as_floats():
@@ -43,13 +42,13 @@ def test_empty_details_and_unknown_allowances_cannot_pass():
 
 
 def test_predictions_that_are_not_numbers_make_a_missing_pair():
-    broken = pair("x", [0, 1, math.nan], [0, 1, 1], claim=True, allowance=0)
+    broken = pair_of("x", [0, 1, math.nan], [0, 1, 1], claim=True, allowance=0)
     assert broken.status == "missing"
 
 
 def test_shapes_that_do_not_pair_are_refused():
     with pytest.raises(ValueError, match="not paired"):
-        pair("x", np.zeros(5), np.zeros((3, 4)), claim=True, allowance=0)
+        pair_of("x", np.zeros(5), np.zeros((3, 4)), claim=True, allowance=0)
 
 
 def test_seed_variance_excludes_what_images_explain():
@@ -63,7 +62,7 @@ def test_seed_variance_excludes_what_images_explain():
 
 
 def test_seed_variance_of_one_seed_is_assumed_and_said_so():
-    one = pair("x", wrong(0.2, 500), wrong(0.3, 500), claim=True, allowance=0)
+    one = pair_of("x", wrong(0.2, 500), wrong(0.3, 500), claim=True, allowance=0)
     assert one.seed_variance == ASSUMED_SEED_VARIANCE == pooled_seed_variance([np.zeros((1, 9))])
     assert "assumed" in one.note
     assert pooled_seed_variance([]) == 0
@@ -73,16 +72,16 @@ def test_seed_variance_of_one_seed_is_assumed_and_said_so():
 def test_the_larger_seed_variance_is_used():
     nulls = np.stack([wrong(0.2, 1000), wrong(0.3, 1000), wrong(0.4, 1000)])
     for pooled in (None, 1e-4):
-        own = pair("x", wrong(0.1, 1000), nulls, claim=True, allowance=0, seed_variance=pooled)
+        own = pair_of("x", wrong(0.1, 1000), nulls, claim=True, allowance=0, seed_variance=pooled)
         assert own.seed_variance == pytest.approx(0.01, rel=0.05)
-    more = pair("x", wrong(0.1, 1000), nulls, claim=True, allowance=0, seed_variance=0.5)
+    more = pair_of("x", wrong(0.1, 1000), nulls, claim=True, allowance=0, seed_variance=0.5)
     assert more.seed_variance == 0.5
 
 
 def test_balanced_weights_average_the_classes():
     labels = np.array([0] * 90 + [1] * 10)
     subject = np.where(labels == 0, 0.0, 1.0)
-    balanced = pair(
+    balanced = pair_of(
         "x", subject, subject, claim=True, allowance=0, weights=balanced_weights(labels)
     )
 
@@ -105,17 +104,17 @@ def test_a_share_above_twice_the_even_one_is_imbalance():
 
 def test_copies_of_images_are_no_more_images():
     groups = np.arange(500).repeat(4)
-    copied = pair("x", wrong(0.2, 500).repeat(4), wrong(0.3, 500).repeat(4), groups,
+    copied = pair_of("x", wrong(0.2, 500).repeat(4), wrong(0.3, 500).repeat(4), groups,
                   claim=True, allowance=0, seed_variance=0)  # fmt: skip
     assert (copied.n, copied.groups, copied.effective) == (2000, 500, pytest.approx(500))
 
 
 def test_degrees_of_freedom_are_those_of_the_variance_that_is_used():
     nulls = np.stack([wrong(0.2, 1000), wrong(0.3, 1000), wrong(0.4, 1000)])
-    more = {"claim": True, "allowance": 0, "trained_nulls": 6}
-    assert pair("x", wrong(0.1, 1000), nulls, seed_variance=0.5, **more).df == 12
-    assert pair("x", wrong(0.1, 1000), nulls, seed_variance=1e-4, **more).df == 2
-    assert pair("x", wrong(0.1, 1000), nulls[0], seed_variance=1e-4, **more).df == 60
+    more = {"claim": True, "allowance": 0, "pooled_over": 6}
+    assert pair_of("x", wrong(0.1, 1000), nulls, seed_variance=0.5, **more).df == 12
+    assert pair_of("x", wrong(0.1, 1000), nulls, seed_variance=1e-4, **more).df == 2
+    assert pair_of("x", wrong(0.1, 1000), nulls[0], seed_variance=1e-4, **more).df == 60
 
 
 def test_seed_variance_of_balanced_accuracy_is_that_of_the_balanced_error():
@@ -124,8 +123,8 @@ def test_seed_variance_of_balanced_accuracy_is_that_of_the_balanced_error():
     seeds = np.zeros((3, 1000))
     for row, few in zip(seeds, (10, 30, 50), strict=True):
         row[: 60 - few] = row[900 : 900 + few] = 1  # always 60 errors
-    plain = pair("x", seeds[0], seeds, claim=True, allowance=0)
-    fair = pair("x", seeds[0], seeds, claim=True, allowance=0, weights=balanced_weights(labels))
+    plain = pair_of("x", seeds[0], seeds, claim=True, allowance=0)
+    fair = pair_of("x", seeds[0], seeds, claim=True, allowance=0, weights=balanced_weights(labels))
 
     assert plain.seed_variance == 0.0005**2
     spread = np.std([few / 200 + (60 - few) / 1800 for few in (10, 30, 50)], ddof=1)

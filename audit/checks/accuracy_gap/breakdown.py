@@ -12,7 +12,7 @@ from audit.stats.intervals import (
     quantile,
     simultaneous_quantile,
 )
-from audit.stats.paired import Pair, pair, pooled_seed_variance
+from audit.stats.paired import UNTRAINED, Pair, pair, pooled_seed_variance
 
 
 def together(
@@ -37,7 +37,7 @@ def together(
     for quantity, member in members.items():
         n, value = len(member), float(member.mean())
         low, high = proportion_interval(member.sum(), n)
-        means = pair("", member, member, case.groups, claim=False, allowance=0.0, seed_variance=0.0)
+        means = pair("", member, member, case.groups, claim=False, training=UNTRAINED)
         half = quantile(max(1.0, min(60.0, means.groups - 1))) * means.var_subject**0.5
         found.append(
             Measurement(

@@ -50,7 +50,7 @@ from audit.stats.intervals import (
     proportion_interval,
     quantile,
 )
-from audit.stats.paired import Pair, balanced_weights, needs_balanced, pair
+from audit.stats.paired import UNTRAINED, Pair, balanced_weights, needs_balanced, pair
 
 __all__ = ["KINDS", "LEFT_OUT", "LIMITS", "NAME", "NAMES", "measure", "needs", "section"]
 
@@ -136,7 +136,7 @@ def measure(case: Case) -> list[Measurement]:
 
 def accuracy_of_subject(case: Case, errors: NDArray[np.float64]) -> Measurement:
     """Accuracy of the subject with its cluster-robust interval."""
-    own = pair("", errors, errors, case.groups, claim=False, allowance=0.0, seed_variance=0.0)
+    own = pair("", errors, errors, case.groups, claim=False, training=UNTRAINED)
     half = quantile(max(1.0, min(60.0, own.groups - 1))) * own.var_subject**0.5
     value = 1 - own.error_subject
     low, high = accuracy_interval(value, half, own.groups)

@@ -41,6 +41,7 @@ from audit.checks.transfer.retrain import (
     RATE,
     Curve,
     Start,
+    TrainingRun,
     errors_on,
     learn,
     prefix_features,
@@ -368,9 +369,8 @@ def timed(curve: Curve, start: Start, tests: Sequence[Images], seeds: Sequence[i
         if start.cached and start.donor is not None and start.cut is not None:
             features = prefix_features(start.donor, start.cut, curve.images)
             storing += time.process_time() - began
-        network = train_once(
-            curve, start, features, None, rate=RATE, seen=curve.budget, seed=seed, tick=ignore
-        )
+        once = TrainingRun(RATE, curve.budget, seed)
+        network = train_once(curve, start, features, None, run=once, tick=ignore)
         seconds += time.process_time() - began
         errors.append(errors_on(network, tests))
     return Timed(seconds, storing, np.stack(errors))

@@ -81,6 +81,21 @@ class Start:
 
 
 @dataclass(frozen=True)
+class TrainingRun:
+    """One training of a network.
+
+    Attributes:
+        rate: Peak learning rate.
+        seen: Budget in training images, repetitions counted.
+        seed: Seed of the fresh layers, the order of images and the augmentation.
+    """
+
+    rate: float
+    seen: int
+    seed: int
+
+
+@dataclass(frozen=True)
 class Learned:
     """A finished network.
 
@@ -159,9 +174,8 @@ def learn(
 
     def run(part: Tensor | None, rate: float, seen: int) -> nn.Module:
         keeper = resume_state.part(part is None, rate, seen, seed)
-        return train_once(
-            curve, start, features, part, rate=rate, seen=seen, seed=seed, tick=count, keeper=keeper
-        )
+        once = TrainingRun(rate, seen, seed)
+        return train_once(curve, start, features, part, run=once, tick=count, keeper=keeper)
 
     scores: dict[float, float] = {}
     for rate in trials:
@@ -181,9 +195,7 @@ def train_once(
     features: Features | None,
     part: Tensor | None,
     *,
-    rate: float,
-    seen: int,
-    seed: int,
+    run: TrainingRun,
     tick: Callable[[float], None],
     keeper: StateSaver | None = None,
 ) -> nn.Module:
@@ -194,21 +206,23 @@ def train_once(
         start: With what it begins.
         features: Of the frozen prefix, if they are stored.
         part: Positions of the images to learn from; None: all.
-        rate: Peak learning rate.
-        seen: Budget.
-        seed: Of the fresh layers, the order of images and the augmentation.
+        run: Peak learning rate, budget and seed.
         tick: Told the images of each step.
         keeper: Keeps the state of the training; nothing is kept by default.
     """
-    network = on_device(beginning(curve.spec, start, seed), curve.device)
+    network = on_device(beginning(curve.spec, start, run.seed), curve.device)
     trained, data = network, whole(curve.images, part)
     if features is not None and start.cut is not None:
         trained, data = split(network, start.cut)[1], whole(features, part)
     recipe = Recipe(
-        images_seen=seen, rate=rate, weight_decay=WEIGHT_DECAY, augment="mirror", optimizer="adamw"
+        images_seen=run.seen,
+        rate=run.rate,
+        weight_decay=WEIGHT_DECAY,
+        augment="mirror",
+        optimizer="adamw",
     )
-    train(trained, data, recipe, seed=seed, progress=tick, keeper=keeper)
-    restore_norms(trained, data, seed)
+    train(trained, data, recipe, seed=run.seed, progress=tick, keeper=keeper)
+    restore_norms(trained, data, run.seed)
     return network.eval()
 
 

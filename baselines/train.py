@@ -9,7 +9,7 @@ from the same stream, so a run with branches sees other batches afterwards than 
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -117,6 +117,19 @@ class Recipe:
     precision: str = "float32"
 
 
+@dataclass(frozen=True)
+class Branches:
+    """Finished (cooled-down) copies of a network that is still being trained.
+
+    Attributes:
+        shares: Shares of the budget at which a copy is finished.
+        finished: Called with the share and the finished copy.
+    """
+
+    shares: tuple[float, ...]
+    finished: Callable[[float, nn.Module], None]
+
+
 class EvalData(Protocol):
     """What is needed to judge a network."""
 
@@ -185,8 +198,7 @@ def train(
     recipe: Recipe,
     *,
     seed: int,
-    branches: Sequence[float] = (),
-    on_branch: Callable[[float, nn.Module], None] | None = None,
+    branches: Branches | None = None,
     progress: Callable[[float], None] | None = None,
     keeper: StateSaver | None = None,
 ) -> nn.Module:
@@ -199,8 +211,7 @@ def train(
         recipe: See `Recipe`.
         seed: Decides the order of images, the augmentation and what the network itself draws, not
             the initial weights.
-        branches: Shares of the budget at which a finished (cooled-down) copy is wanted.
-        on_branch: Called with the share and the finished copy.
+        branches: Finished copies at shares of the budget; none by default.
         progress: Called after each step with the number of images seen in it; crops count by share.
         keeper: Keeps the state of the training, so that one that was stopped goes on; the same
             network, data, recipe, seed and branches are then to be given again.
@@ -210,7 +221,7 @@ def train(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _train(network, data, recipe, seed, branches, on_branch, progress, keeper)
+        return _train(network, data, recipe, seed, branches, progress, keeper)
 
 
 def _train(
@@ -218,8 +229,7 @@ def _train(
     data: Data,
     recipe: Recipe,
     seed: int,
-    branches: Sequence[float],
-    on_branch: Callable[[float, nn.Module], None] | None,
+    branches: Branches | None,
     progress: Callable[[float], None] | None,
     keeper: StateSaver | None,
 ) -> nn.Module:
@@ -230,7 +240,7 @@ def _train(
     batches = Batches(len(data), recipe.batch, generator)
     journal = TrainingState(network, optimizer, batches, keeper)
     trunk, rest, falling = plan_steps(recipe, data)
-    starts = {round(share * trunk): share for share in branches}
+    starts = {round(share * trunk): share for share in branches.shares} if branches else {}
 
     def step(net: nn.Module, opt: torch.optim.Optimizer, rate: float, *, crop: int = 0) -> None:
         if not journal.skips(net, opt):
@@ -262,11 +272,11 @@ def _train(
         return net
 
     for done in range(trunk):
-        if done in starts and on_branch:
+        if branches and done in starts:
             copied = copy.deepcopy(network)
             twin = make_optimizer(copied, recipe)
             twin.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-            on_branch(starts[done], finish(copied, twin, starts[done]))
+            branches.finished(starts[done], finish(copied, twin, starts[done]))
         warm = min(1, (done + 1) / (WARM_UP * trunk))
         step(network, optimizer, recipe.rate * warm, crop=recipe.crop)
     finished = finish(network, optimizer, 1.0)

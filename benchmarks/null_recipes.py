@@ -29,7 +29,16 @@ from audit.baselines.patch_net import (
     input_side,
     width_and_depth,
 )
-from audit.baselines.train import Diverged, Images, Recipe, accuracy, plan_steps, statistics, train
+from audit.baselines.train import (
+    Branches,
+    Diverged,
+    Images,
+    Recipe,
+    accuracy,
+    plan_steps,
+    statistics,
+    train,
+)
 from audit.data import decode
 from audit.data.decode import resize
 from audit.data.load import load_dataset
@@ -147,8 +156,7 @@ def confirm(
         fit,
         recipe,
         seed=0,
-        branches=BRANCHES,
-        on_branch=keep,
+        branches=Branches(BRANCHES, keep),
         progress=lambda _: ends.append(time.process_time()),
     )
     reached[1.0] = accuracy(network, test)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from audit import baselines
 from audit.baselines.patch_net import SPACINGS, STRIDE, PatchNet, PatchSampling
-from audit.baselines.train import Diverged, Images, Recipe, accuracy, predict, train
+from audit.baselines.train import Branches, Diverged, Images, Recipe, accuracy, predict, train
 from audit.baselines.trivial import choose_strength
 from audit.data.splits import heldout_indices
 from audit.evidence.context import JobContext
@@ -114,13 +114,20 @@ class RecipeSearch:
     runs: int = 0
     best: float = 0.0
 
-    def run(self, recipe: Recipe, seed: int, **branch: Any) -> nn.Module:
+    def run(self, recipe: Recipe, seed: int, branches: Branches | None = None) -> nn.Module:
         """Train a fresh network, of which patches `STRIDE` apart vote."""
         self.runs += 1
-        keeper = self.context.resume_state.part(self.runs, recipe, seed, branch.get("branches"))
+        shares = branches.shares if branches else None
+        keeper = self.context.resume_state.part(self.runs, recipe, seed, shares)
         network = self.context.placed(build(self.null, self.context, seed))
         return train(
-            network, self.fit, recipe, seed=seed, progress=self.count, keeper=keeper, **branch
+            network,
+            self.fit,
+            recipe,
+            seed=seed,
+            branches=branches,
+            progress=self.count,
+            keeper=keeper,
         )
 
     def note(self, reached: float) -> float:
@@ -283,7 +290,7 @@ def rehearse(
         votes = patch_sampling(network, bench.heldout, recipe)
         bench.note(found.add(round(share * recipe.images_seen), votes))
 
-    network = bench.run(recipe, seed, branches=BRANCHES, on_branch=keep)
+    network = bench.run(recipe, seed, Branches(BRANCHES, keep))
     votes = patch_sampling(network, bench.heldout, recipe)
     return network, bench.note(found.add(recipe.images_seen, votes))
 

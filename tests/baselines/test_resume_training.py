@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from audit.baselines.resume import Batches
-from audit.baselines.train import Recipe, train
+from audit.baselines.train import Branches, Recipe, train
 from tests.baselines.test_train import images, sibling
 
 SGD = Recipe(images_seen=448, batch=64, rate=0.01, crop=8, augment="mirror")
@@ -54,8 +54,8 @@ def run(recipe, keeper=None, stop=None, make=sibling):
 
     torch.manual_seed(0)
     network = make()
-    train(network, images(side=16), recipe, seed=0, branches=(0.25, 0.5), progress=progress,
-          on_branch=lambda share, net: found.update({share: net.state_dict()}),
+    branches = Branches((0.25, 0.5), lambda share, net: found.update({share: net.state_dict()}))
+    train(network, images(side=16), recipe, seed=0, branches=branches, progress=progress,
           keeper=keeper)  # fmt: skip
     return steps, found | {1.0: network.state_dict()}
 

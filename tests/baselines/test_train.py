@@ -7,6 +7,7 @@ from torch import nn
 from audit.baselines.coordinates import Window
 from audit.baselines.patch_net import PatchNet
 from audit.baselines.train import (
+    Branches,
     Diverged,
     Images,
     Recipe,
@@ -71,8 +72,8 @@ def test_branches_leave_the_run_alone():
     found = {}
     recipe = Recipe(images_seen=64 * 20, batch=64, rate=0.01)
     plain = train(network(), images(), recipe, seed=0)
-    branched = train(network(), images(), recipe, seed=0, branches=(0.25, 0.5),
-                     on_branch=lambda share, net: found.update({share: net}))  # fmt: skip
+    branches = Branches((0.25, 0.5), lambda share, net: found.update({share: net}))
+    branched = train(network(), images(), recipe, seed=0, branches=branches)
     torch.testing.assert_close(plain[4].weight, branched[4].weight, atol=1e-4, rtol=1e-3)
     assert sorted(found) == [0.25, 0.5]
     assert not torch.equal(found[0.5][4].weight, branched[4].weight)

@@ -30,7 +30,6 @@ COMMANDS = {  # a module of audit.commands with an object of that name, and its 
 }
 
 MAIN = "run"
-
 CACHED = ("run", "nulls", "demo")  # commands whose work is kept when they are stopped
 
 HELP = """Has this image classifier learned anything that a stupid model could not?

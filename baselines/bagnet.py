@@ -16,11 +16,8 @@ import torch
 from torch import Tensor, nn
 
 KERNEL3 = {9: (1, 1, 0, 0), 17: (1, 1, 1, 0), 33: (1, 1, 1, 1)}  # stages that start with a 3x3
-
 DEPTHS = (3, 4, 6, 3)
-
 STRIDES = (2, 2, 2, 1)
-
 STRIDE = 8
 
 

@@ -16,15 +16,10 @@ from torch.nn import Parameter
 from torch.optim.optimizer import ParamsT
 
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of the Newton-Schulz iteration
-
 ITERATIONS = 5
-
 MOMENTUM = 0.9
-
 BETAS = (0.9, 0.95)  # of AdamW
-
 EPSILON = 1e-8
-
 SCALE = 0.2  # root mean square of an AdamW step, in units of the rate
 
 

@@ -31,13 +31,9 @@ from torch.nn import functional as F
 from audit.baselines.coordinates import Window, add_coordinates
 
 Kind = Literal["bagnet", "coordconv", "circular", "sighted"]
-
 STRIDES = {5: (1, 4), 9: (1, 2, 2), 17: (1, 2, 2, 1), 33: (1, 2, 2, 1, 1, 1)}  # of the 3x3 layers
-
 STRIDE = 4  # of the whole network, for every q
-
 SPACINGS = (4, 2)  # pixels between neighbouring patches that may vote in a finished blind network
-
 TORUS = ("coordconv", "circular")  # kinds whose patches wrap around the border
 
 

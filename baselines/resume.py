@@ -13,9 +13,7 @@ import torch
 from torch import Tensor, nn
 
 Tensors = dict[str, Tensor]
-
 TRUNK, COPY, BRANCH = "trunk.", "copy.", "branch."
-
 WEIGHTS, MOMENTA = "weights.", "momenta."
 
 

@@ -23,9 +23,7 @@ from audit.baselines.muon import Muon
 from audit.baselines.resume import Batches, StateSaver, TrainingState
 
 WARM_UP = 0.05  # of the steps at a constant rate
-
 COOL_DOWN = 0.2  # share of the budget
-
 CROPPED = 0.5  # likewise, of recipes with crops
 
 

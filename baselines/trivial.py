@@ -21,11 +21,8 @@ from torch.nn import functional as F
 from audit.baselines.coordinates import coordinates
 
 Floats = NDArray[np.float32]
-
 COLOUR_BINS = {1: 64, 3: 8}  # per channel: 64 grey levels, or 8 x 8 x 8 colours
-
 PIXEL_SIDE = 16
-
 STRENGTHS = (3e-4, 3e-2, 0.3, 3.0)  # scikit-learn's C, per 1,000 images
 
 

@@ -9,11 +9,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Verdict = Literal["pass", "fail", "inconclusive"]
-
 Severity = Literal["gate", "warn", "info"]
-
 Role = Literal["subject", "null", "control", "untrained"]
-
 Cell = str | int | float | None
 
 

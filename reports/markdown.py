@@ -13,17 +13,11 @@ from audit.reports.files import write_atomic
 from audit.reports.text import interval, number, visible
 
 _MARKUP = re.compile(r"([\\`*_\[\]|~$#!^])")
-
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-
 _BULLET = re.compile(r"^(?=[-+=:/])")  # would begin a list, a rule or a command
-
 _ORDINAL = re.compile(r"^(\d+)(?=[.)](?:\s|$))")  # would begin a numbered list
-
 _MENTION = re.compile(r"@(?=\w)")
-
 _ADDRESS = re.compile(r"(?i)(https?|ftp)(?=://)|\bwww(?=\.)")
-
 _SIGNS = {"pass": "✅", "fail": "❌", "inconclusive": "❔"}
 
 

@@ -15,7 +15,6 @@ from audit.reports.markdown import plain
 from audit.reports.text import visible
 
 FILE = "model-card.md"
-
 _TASK = {"type": "image-classification", "name": "Image classification"}
 
 

@@ -9,7 +9,6 @@ from audit.reports.document import Chart, Section
 from audit.reports.text import NOT_MEASURED, cell, interval, is_unit, number, visible
 
 _TEMPLATES = Path(__file__).parent / "templates"
-
 _LONGEST = 4000  # characters of one sentence or paragraph
 
 

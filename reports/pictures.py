@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MOST_BYTES = 2 * 2**20
-
 _SMALL = 160  # pixels; below, single pixels are shown as squares
 
 _KINDS = {  # first bytes: kind. No SVG: it may hold scripts and references.

@@ -20,9 +20,7 @@ SCHEMA = (
 )
 
 USUAL = "audit.yaml"  # where a limit can be set that no file of the user sets
-
 LEVELS = {"gate": "error", "warn": "warning", "info": "note"}
-
 Json = dict[str, object]
 
 

@@ -26,13 +26,11 @@ _HIDDEN_RANGES = (
 )
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
 _MOST_MARKS = 6  # combining marks on one letter; more would cover the lines around it
 
 # Commands to a build server that reads them from any log: Azure anywhere in a line, GitHub where
 # a word begins.
 _COMMAND = re.compile(r"#(?=#(?:vso)?\[)|(?<!\S):(?=:[\w-]+(?:\s[^:]*)?::)")
-
 NOT_MEASURED = "not measured"
 
 _UNITS = {  # unit: factor, decimals, what follows the number

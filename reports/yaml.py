@@ -15,13 +15,9 @@ import yaml
 from audit.reports.text import escape, is_hidden, visible
 
 MOST_BYTES = 64 * 2**20
-
 _DEEPEST = 64
-
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 _CONSTANTS: dict[str, bool | None] = {
@@ -31,7 +27,6 @@ _CONSTANTS: dict[str, bool | None] = {
 }
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
-
 _ODD = re.compile(r"[^\n -~]")
 
 # Words that some reader takes for a truth value, nothing, or a number.
@@ -40,7 +35,6 @@ _TRAPS = frozenset(
 )
 
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 _Emitter: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 

@@ -13,7 +13,6 @@ from audit.jobs.cache import damaged, held
 from audit.reports.text import visible
 
 WHERE = path_option("--cache", text="The cache [the usual one].")
-
 MIB = 2**20
 
 

@@ -16,9 +16,7 @@ from audit.reports.files import write_atomic
 from audit.reports.text import visible
 
 WIDTH = 96
-
 LEFT_OPEN = ("profile", "seed")  # a folder of nulls decides them unless they are set
-
 WAIVED_DAYS = 90  # of the example
 
 HEAD = (

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from audit.model.inspection import Inspection
 
 WIDTH = 16  # of the labels' column
-
 MOST_CANDIDATES = 6
-
 MOST_NAMES = 8
 
 

@@ -163,11 +163,8 @@ def settings_of(group: Group) -> Decorator:
 
 
 DATA = settings_of("data")
-
 OTHERS = settings_of("others")
-
 MODEL = settings_of("model")
-
 PREPARED = settings_of("prepared")
 
 PROFILE = together(
@@ -186,7 +183,6 @@ THREADS = option(
 )
 
 DEVICE = option("--device", help="Where networks run: cuda or cuda:1 for a GPU [cpu].")
-
 QUIET = option("-q", "--quiet", is_flag=True, default=None, help="No progress.")
 
 PLACE = together(
@@ -199,11 +195,8 @@ PLACE = together(
 )
 
 PIN = option("--model-sha256", multiple=True, help="SHA-256 that the model file must have.")
-
 EXIT_ZERO = option("--exit-zero", is_flag=True, default=None, help="Return 0 whatever the verdict.")
-
 JSON = option("--json", "as_json", is_flag=True, default=None, help="Print the result on stdout.")
-
 SETTINGS = tuple(Settings.model_fields)
 
 

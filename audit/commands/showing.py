@@ -13,9 +13,7 @@ from audit.record import Report
 from audit.reports.text import visible
 
 COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
-
 PRECEDENCE = (2, 1, 3, 0)  # of exit codes, the worst first
-
 Result = tuple[Report, Path] | AuditError
 
 

@@ -18,7 +18,6 @@ from audit.runs.finished import FILE, FinishedRun
 from audit.stats.intervals import IMAGE_DF, paired_difference, simultaneous_quantile
 
 EXACT = ("count", "images")  # units of which a value without an interval is the whole truth
-
 EXACT_NOTE = "counted, not estimated"
 
 

@@ -23,7 +23,6 @@ VOLATILE = frozenset(  # fields that no two runs share
 )
 
 TOOL = "null-audit"  # among the versions; it stands there twice
-
 LONGEST = 160  # characters of one value
 
 

@@ -19,9 +19,7 @@ from audit.reports.text import fixed, interval, number, visible
 from audit.runs.finished import FinishedRun
 
 SUBJECT = Quantity(check=GAP, quantity="accuracy", of="subject")
-
 NO_ACCURACY = Measurement(**SUBJECT.fields, value=math.nan, unit="fraction", note="not measured")
-
 NO_GAIN = Measurement(check=GAP, quantity=GAIN, value=math.nan, unit="gain", note="not measured")
 
 CAVEATS = (

@@ -10,9 +10,7 @@ from audit.runs.finished import FinishedRun
 from audit.stats.paired import ASSUMED_SEED_VARIANCE
 
 Array = NDArray[np.float64]
-
 CLASS = "class_accuracy"
-
 AGREE = 1e-6  # predictions that give another value than the report belong to another run
 
 

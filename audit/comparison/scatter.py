@@ -17,9 +17,7 @@ from audit.runs.finished import FinishedRun
 from audit.stats.rank_correlation import LEAST, Correlation, spearman
 
 DIMENSION = "intrinsic_dimension", "last_layer"  # check and quantity
-
 NULLS = "nulls and controls"
-
 ENOUGH, STRONG = 6, -0.8  # models of one family, and their rho, from which ID may warn
 
 CAVEATS = (

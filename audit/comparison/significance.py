@@ -7,7 +7,6 @@ from audit.comparison.change import Change
 from audit.stats.intervals import IMAGE_DF, quantile
 
 Answer = Literal["yes", "no", "cannot tell"]
-
 LEVEL = 0.05
 
 

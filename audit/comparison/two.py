@@ -17,7 +17,6 @@ from audit.reports.text import interval, number
 from audit.runs.finished import FinishedRun
 
 ACCURACY = "accuracy"
-
 LABELS = ("A", "B")
 
 LEFT_OUT = {  # quantities of the gap: told by the accuracies, or none of the model

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FIRST_GUESS = 1 / 2500  # seconds per unit of cost, before anything was measured
-
 PLAIN_EVERY = 15.0  # seconds between plain lines
 
 

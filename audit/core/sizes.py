@@ -5,13 +5,9 @@ import re
 from typing import Any, TypeGuard
 
 Size = int | tuple[int, int]
-
 MAX_SIDE = 4096
-
 MAX_RATIO = 16  # of the sides
-
 WHOLE = "whole"  # the frame of nulls that see all of every image
-
 FRAME = r"^(whole|[1-9]\d{0,3}:[1-9]\d{0,3})$"
 
 

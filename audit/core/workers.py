@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 Work = Callable[["WorkerChannel"], Any]  # called in the child, with its line to the parent
-
 OFTEN = 0.3  # seconds between two shares that a child tells
-
 ROOM = 3 * 2**29  # bytes of memory that a child needs to train the largest null, beside its images
 
 GROUPS = (  # files of a control group: its limit, what it uses, and a table of what that is

@@ -15,13 +15,9 @@ from audit.data.scan import Scan, displayable, within
 from audit.reports.text import visible
 
 SUFFIX = ".csv"
-
 NEEDED = ("path", "label")
-
 SPLIT = "split"
-
 MOST_BYTES = 2**28
-
 LONGEST = 200  # characters of a label
 
 

@@ -33,7 +33,6 @@ FILTERS = {
 }
 
 MODES = {1: "L", 3: "RGB"}
-
 CHUNK = 128
 
 

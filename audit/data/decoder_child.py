@@ -26,19 +26,12 @@ from audit.data.images import (
 )
 
 MEMORY = 3 * 2**30  # bytes of address space: an image of MAX_PIXELS with alpha takes 1.5
-
 SECONDS = 20.0  # of processor time for one image
-
 BUFFER = 2**20  # bytes: with small ones, two processes would take turns at every image
-
 FACTS, PIXELS, LARGE_TOO = 0, 1, 2
-
 REQUEST, SIZE, ANSWER = struct.Struct("<BI"), struct.Struct("<Q"), struct.Struct("<cIIcQ")
-
 CODECS = ("ascii", "latin_1", "utf_8", "utf_16")  # of texts inside images
-
 READY = b"ready"  # said once, before the first request
-
 FOUND, LARGE, PROBLEM = b"F", b"L", b"P"
 
 

@@ -38,13 +38,9 @@ from audit.data.decoder_child import (
 from audit.data.images import MAX_PIXELS, ImageProblemError
 
 MOST_FILES, MOST_BYTES = 128, 2**20  # of one request, unless a single file is larger
-
 WAIT = 600.0  # seconds of wall time for one request
-
 LONGEST = 200  # characters of a sentence
-
 REASONS = ("DATA_UNREADABLE", "DATA_IMAGE_TOO_LARGE")
-
 MODES = {b"L": ("L", 1), b"R": ("RGB", 3)}
 
 # The package's own __init__ would load far more than the child needs.

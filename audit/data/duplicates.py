@@ -17,7 +17,6 @@ from audit.data.fingerprints import Prints, fingerprints, joined, keys
 from audit.data.near_duplicates import near_pairs
 
 Integers = NDArray[np.int64]
-
 Pair = tuple[int, int]
 
 

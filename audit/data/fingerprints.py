@@ -26,19 +26,12 @@ from audit.data.dataset import Split
 from audit.data.decode import thumbnails
 
 SIDE = 32  # of the thumbnails
-
 DIRECTIONS = 128
-
 FLAT = 2.0  # grey levels; a picture with less contrast looks like every other
-
 SAMPLE = 4000  # M
-
 NEAR, FAR = 10, 100  # neighbours that give the density; up to 9 copies do not disturb it
-
 CHUNK = 2048
-
 Thumbs = NDArray[np.uint8]
-
 Floats = NDArray[np.float32]
 
 

@@ -23,13 +23,9 @@ from audit.data.dataset import Split, canonical_order
 from audit.data.images import ImageProblemError, pixel_digest, refuse_size
 
 MAX_IDX_BYTES = 4 * 2**30
-
 MAX_INFLATION = 100  # times its size that a gzipped file may declare; MNIST's declare 8
-
 ROOM = 2**24  # bytes that any file may declare
-
 PREFIXES = {"train": "train", "eval": "t10k"}
-
 Bytes = NDArray[np.uint8]
 
 

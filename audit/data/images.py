@@ -23,17 +23,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-
 MAX_PIXELS = 64_000_000
-
 MAX_SIDE = 16_384
-
 LARGE = 8_000_000  # pixels: larger images are decoded one at a time
-
 MAX_RATIO = 256  # long side over short side: at 224 pixels such an image takes 39 MB resized
-
 MAX_BYTES = 512 * 2**20  # 64 megapixels of four 16-bit channels, uncompressed
-
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 
 

@@ -21,17 +21,11 @@ from audit.data.image_folder import load_split, scan_folder
 from audit.data.scan import Scan, is_junk, twin_key
 
 TRAIN_NAMES = ("train", "training")
-
 EVAL_NAMES = ("val", "validation", "valid", "test")  # the first that exists
-
 MIN_EVAL = 50  # fewer decide nothing: a tenth of a point is then a fifth of an image
-
 MIN_EVAL_PER_CLASS = 2
-
 MIN_TRAIN = 50
-
 MIN_TRAIN_PER_CLASS = 5  # so that a fifth held out still shows every class
-
 FOLDERS, TABLE, IDX = "image folder", "CSV of paths and labels", "idx files"  # data, in words
 
 

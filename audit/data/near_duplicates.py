@@ -35,13 +35,9 @@ from audit.data.fingerprints import Prints
 from audit.data.image_folder import workers
 
 MAX_BITS = 8  # of 64; Hamming distance of candidates
-
 MAX_NFA = 1e-6
-
 CHUNK = 2**14
-
 Floats = NDArray[np.float32]
-
 Indices = NDArray[np.int64]
 
 

@@ -17,7 +17,6 @@ from audit.core.errors import AuditError
 from audit.data.images import looks_like_image
 
 JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})  # and all that starts with a dot
-
 LOOKED_AT = 1_000  # files of a folder that is no class, to see whether it might have been one
 
 IMAGE_SUFFIXES = (

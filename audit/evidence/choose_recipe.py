@@ -35,19 +35,12 @@ from audit.jobs.store import Outcome
 from audit.stats.adequacy import Adequacy, adequacy
 
 START = Recipe(images_seen=0, weight_decay=0.01, optimizer="muon")
-
 TRIAL = 0.125  # share of the budget that a trial of a rate gets
-
 BRANCHES = (0.25, 0.5)
-
 REHEARSAL = 1.4  # budgets that a rehearsal costs, with its branches
-
 WHILE_TRAINING = 0.004**2  # seed variance assumed when deciding on a larger budget
-
 OVERFIT = 0.1  # by which training accuracy must exceed held-out accuracy to regularise more
-
 EDGE = "its best learning rate lies at the edge of those tried"
-
 DIVERGED = "its training diverged"
 
 

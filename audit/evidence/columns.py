@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 WIDTH = 2048  # columns of a chunk; 33 MB in float64 for 2,000 images
-
 NOT_FINITE = "Some values are not finite (NaN or overflow, as in half precision)."
 
 

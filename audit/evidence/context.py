@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from audit.model.network.cuts import Cut
 
 AUDITED = "audited"  # the name of the data set that is not beside another one
-
 MEMORY = 2**30  # bytes of decoded images that are kept, of either split as the subject sees it
-
 PixelCache = dict[tuple[str, str, int, int], NDArray[np.uint8]]  # by split, frame, both sides
 
 

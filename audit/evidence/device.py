@@ -12,11 +12,8 @@ if TYPE_CHECKING:
 
 
 Net = TypeVar("Net", bound="nn.Module")
-
 CLOSE = 0.01  # of the spread of logits: what rounding in 32 bits never reaches
-
 LEARNED = 0.05  # likewise, after a few steps of training
-
 STEPS, BATCH = 8, 16  # of these
 
 

@@ -22,9 +22,7 @@ from audit.model.network.activations import at_cuts, layout_of, pooled
 from audit.model.network.cuts import Cut
 
 PIXELS = "pixels"  # stands for the images themselves, beside the cuts
-
 Layers = dict[str, Tensor]  # (n, D) by cut
-
 Count = Callable[[int], None]  # told the images that are done
 
 

@@ -6,7 +6,6 @@ from audit.evidence.profile import Profile
 from audit.evidence.setup import Null
 
 MODELS = ("linear", "network", "stack")
-
 LARGEST_SIDE = 64  # nulls see no more pixels than that a side: larger images are reduced
 
 

@@ -20,7 +20,6 @@ from audit.stats.intervals import paired_difference
 from audit.stats.paired import NullTraining, Pair, missing_pair, pair, pooled_seed_variance
 
 UNLIKE = 0.05  # accuracy that a null may lose from held-out training images to evaluation images
-
 Errors = NDArray[np.float64]
 
 

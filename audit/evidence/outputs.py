@@ -23,7 +23,6 @@ from audit.jobs.resume import ResumeState, RowBuffer
 from audit.jobs.store import Outcome
 
 BATCH = 128
-
 NAMED = 20  # conflicts whose files are named
 
 

@@ -8,7 +8,6 @@ from audit.core.errors import AuditError
 from audit.reports.document import FrozenModel
 
 Precision = Literal["float32", "bfloat16"]
-
 ProfileName = Literal["quick", "default", "full"]
 
 

@@ -10,7 +10,6 @@ from audit.baselines.train import Recipe
 from audit.evidence.setup import Null
 
 AUGMENTED = ("bagnet", "sighted")  # coordinates are of the image as it is: no geometry on a torus
-
 EXTENSIONS = 2  # rates tried beyond the grid while the best lies at its edge
 
 

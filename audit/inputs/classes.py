@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
 
 Names = tuple[str, ...]
-
 MOST_BYTES = 16 * 2**20  # of a list of class names
 
 

@@ -64,7 +64,6 @@ def load_training_data(settings: Settings) -> "Dataset":
 
 
 SAMPLE = 500  # images whose size is looked at
-
 USES = {"probe": "--probe-data", "transfer": "--transfer-data"}  # by the name in a job context
 
 

@@ -23,13 +23,9 @@ from audit.policy.location import SourceFile
 from audit.reports.document import FrozenModel
 
 Answer = Literal["yes", "no", "unknown"]
-
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
-
 CropMode = Literal["center", "squash"]
-
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 

@@ -35,7 +35,6 @@ from audit.reports.files import write_atomic
 from audit.reports.text import visible
 
 SCHEMA_VERSION = 2  # 1: the classes stood in the order of the outputs of some model
-
 MOST_BYTES = 16 * 2**20
 
 

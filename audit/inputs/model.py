@@ -59,7 +59,6 @@ def require_unchanged(subject: "Subject") -> None:
 
 
 IMAGES = 1000
-
 MOST = 8  # architectures that are tried
 
 
@@ -158,7 +157,6 @@ def right_answers(subject: "Subject", images: "Split", order: list[int]) -> list
 
 
 PARTS = ("crop_pct", "crop_mode", "interpolation", "mean", "std")
-
 MODES = {"center": "cut at the centre", "squash": "squashed to the input's shape"}
 
 

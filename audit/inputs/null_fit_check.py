@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
 
 Names = tuple[str, ...]
-
 OF_TRANSFER = ("cuts", "transfer_", "split_transfer", "id_", "probe_")  # of no null
 
 

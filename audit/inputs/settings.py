@@ -19,7 +19,6 @@ from audit.reports import yaml as plain_yaml
 from audit.reports.text import visible
 
 FIXED = ("rates", "transfer_rates", "precision")  # fields of the profile that are no numbers
-
 ALL = "`audit init` writes all settings."
 
 ELSEWHERE = {  # flags that are no settings, or go by another name

@@ -23,7 +23,6 @@ NO_MEMORY = "it needs more memory than there is"
 # simulated one, cannot have children that learn. Torch tells by this message alone.
 NO_LEARNING = "its process was forked where torch cannot learn any more"
 FORKED = "in combination with fork-based multiprocessing"
-
 ONCE_MORE = (NO_MEMORY, NO_LEARNING)  # what this process may do although a worker could not
 
 

@@ -10,9 +10,7 @@ from audit.jobs.store import read_entry
 from audit.reports.document import FrozenModel
 
 KEY = re.compile(r"[0-9a-f]{40}")
-
 OPEN = re.compile(r"[a-z_]+-[0-9a-f]{40}")  # what a job has done so far
-
 LEFT = re.compile(r"(damaged|writing)-[0-9a-f]{8}-\w+")  # set aside, or of a process that died
 
 

@@ -19,15 +19,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 UNFINISHED = "unfinished"
-
 EVERY = 30.0  # seconds between two times that the state of one part is kept
-
 SHORT = 5.0  # seconds; what took less is not worth keeping
-
 SHARE = 20.0  # times as long as keeping took, it is not done again
-
 LARGEST = 3 * 2**27  # bytes of one state; to write it takes twice that of memory
-
 SECONDS = "seconds"  # of work that a file stands for, all files of its job counted
 
 

@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
-
 SPARE = 1e-9  # weight of leaving an output without a class; far below that of one image
 
 

@@ -16,17 +16,11 @@ from torch import Tensor
 from audit.kernels.estimators import Array, two_nn
 
 MIN_POINTS = 50
-
 RANK_SLACK = 1.25  # an estimate this much above the linear rank is no sampling error
-
 MAX_DUPLICATES = 0.2  # share of points that are copies of others
-
 COPY = 1e-3  # nearer than this share of the median neighbour distance: a copy, up to rounding
-
 NEIGHBOURS = 4  # the second estimator looks at the second and the fourth
-
 SMALLEST_BLOCK = 10  # points
-
 CONSTANT = "All points are equal: the features are constant."
 
 

@@ -13,15 +13,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 TILE = 2048  # rows and columns of one block of bounds: 17 MB each in float32
-
 GROUP = 32  # columns of which only the smallest is looked at first: equally far apart
-
 ROWS = 128  # rows that are copied to float64 at a time: they stay in a processor's cache
-
 OUTPUT = 2.0**-8  # relative error of a number rounded to bfloat16
-
 TINY = 1e-30  # squared distance below which float32 may underflow, at unit scale
-
 Take = Callable[[Tensor | slice], Tensor]
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 Array = NDArray[np.float64]
-
 Method = Literal["censored", "mle", "fit"]
 
 

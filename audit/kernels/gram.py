@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 TILE = 512  # rows of a product; pairs of tiles are multiplied once
-
 CONSTANT = 1e-6  # a spread below this share of the mean is rounding, not variance
-
 SMALLEST_EIGENVALUE = 1e-5  # of the largest: below it lies the rounding of float32 products
 
 

@@ -19,9 +19,7 @@ from audit.kernels.bounds import ROWS, TILE, Sketch, Take, not_above, search, se
 from audit.kernels.sketch import MOST, sketched
 
 FIRST = (1, 4)  # candidates beyond k that are measured, until they prove the answer
-
 LAST = (6, 56)  # likewise, of points that are searched again
-
 SOME = 256  # points that are searched among all others at a time
 
 

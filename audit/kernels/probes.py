@@ -24,11 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Loss = Literal["logistic", "hinge"]
-
 Edge = Literal["", "least", "greatest"]
-
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # C at 1,000 images, for features of length one, at first
-
 FURTHER = 3  # factors of ten at most that the search goes beyond either of their ends
 
 WORK = (
@@ -36,15 +33,10 @@ WORK = (
 )
 
 TOO_FEW = 20  # steps that lead nowhere
-
 CURVATURE: dict[Loss, float] = {"logistic": 0.1, "hinge": 2.0}  # of the loss, about
-
 STEPS = 300  # of the solver, at most
-
 ROTATED = 4096  # wider features are only scaled: their principal directions cost too much
-
 ROWS = 4096  # images a block
-
 CONSTANT = 1e-6  # standard deviation of features of length one that is rounding
 
 

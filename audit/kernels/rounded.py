@@ -16,11 +16,8 @@ from torch import Tensor
 from audit.kernels.bounds import GROUP, OUTPUT, ROWS, Sketch, described, low_norms, relative_error
 
 SIDE = 512  # of the square products that are timed
-
 TIMES = 3  # the fastest of so many counts
-
 WORTH = 2.0  # times as fast as float32; below, nothing is gained
-
 BEST = 16.0  # times as fast; what was timed beside other processes is not believed beyond
 
 

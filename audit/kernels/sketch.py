@@ -17,30 +17,19 @@ from audit.kernels.bounds import Sketch, described, low_norms, relative_error
 from audit.kernels.rounded import rounded, speed_up
 
 LENGTHS = (16, 32, 64, 128, 256)  # directions that are tried
-
 WORTH = 5e10  # N^2 D; below, the choice takes as long as the search
-
 LONGEST = 2**15  # coordinates; beyond, the length of the rest is not exact enough
-
 REFINE = 4096  # points from which the axes are refined
-
 PROBES = 128  # points for which the exact answer is found, to choose
-
 SEEN = 2048  # points among which the probes' candidates are counted
-
 ENOUGH = 0.6  # of the time of all coordinates in float32: then no axes are looked for
-
 REST = 0.4  # of the variance outside all directions: then nothing is gained
-
 MOST = 200  # candidates; a point that has more is searched again in all coordinates
 
 # Times in multiply-adds of a matrix product:
 EXACT = 40.0  # to measure one coordinate of a pair
-
 LOOK = 120.0  # to look at one bound
-
 LOOK_TWICE = 140.0  # to look at one bound from both sides
-
 ROUNDED = -1  # among the lengths: all coordinates in bfloat16
 
 

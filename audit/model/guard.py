@@ -10,7 +10,6 @@ from types import FrameType
 from typing import NoReturn
 
 SECONDS = 20.0  # of processor time
-
 MEMORY = 2**30  # bytes beyond what the process has mapped already
 
 

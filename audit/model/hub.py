@@ -19,9 +19,7 @@ from audit.model.files.digest import WEIGHTS
 from audit.reports.text import visible
 
 CONFIG = "config.json"
-
 MAX_CONFIG = 4 * 2**20  # bytes
-
 COUNTS = ("num_classes", "in_chans")
 
 # Of timm's configuration of a pretrained model: what says how images are prepared.

@@ -11,11 +11,8 @@ from audit.model.spec import default_config, require_known
 from audit.reports.text import visible
 
 GIVEN = "given with --model"
-
 RECORDED = "recorded in the file"
-
 FOUND = "found by its keys and shapes"
-
 PREPARED = ("mean", "std", "interpolation", "crop_pct", "crop_mode", "input_size")
 
 

@@ -26,9 +26,7 @@ from audit.model.signatures import INDEX, VARIABLES, Rule, Shapes, names_digest,
 from audit.model.spec import without_values
 
 CLASSES = (1009, 1013)  # primes, so that no width is mistaken for a class count
-
 CHANNELS = (3, 1)
-
 STEPS = (448, 480, 384)  # sizes are multiples of one of these, so that patches and windows fit
 
 APART = frozenset(  # attributes of modules that say nothing of what they compute

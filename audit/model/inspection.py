@@ -31,9 +31,7 @@ from audit.model.weights import FLOATS, Weights, check, converted, weights_diges
 from audit.reports.text import visible
 
 MOST_NAMED = 5  # entries or candidates that are listed by name
-
 QUICK = 1.0  # second of processor time: above it shapes without values are followed faster
-
 MOST_BYTES = 2**28  # of values that are read where nothing says that they are a network's
 
 

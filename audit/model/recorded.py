@@ -48,7 +48,6 @@ RECORDED = {
 }
 
 NAMES = ("class_names", "classes", "class_to_idx", "idx_to_class")
-
 MOST_EXTRA = 2**31  # bytes of buffers that are made when building, and stored in no file
 
 

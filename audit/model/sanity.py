@@ -22,13 +22,9 @@ from audit.model.weights import FLOATS
 from audit.reports.text import visible
 
 NOISE_SECONDS = 10.0  # of processor time, for the answer to noise
-
 MOST_PARAMETERS = 150_000_000
-
 LARGEST_SIDE = 512  # pixels
-
 UNLIMITED = 2**42  # bytes: a limit on memory would end some libraries' threads, and the process
-
 ROUNDING = 1e-6  # of the largest logit
 
 
@@ -133,9 +129,7 @@ def _parts(content: Content, stored: TensorEntry) -> Iterator[Tensor]:
 
 
 PASS_SECONDS = 20.0  # of processor time, for the pass on the meta device
-
 TRIAL = 3.0  # for each attempt to find out what it fails on
-
 TRIALS = 6.0  # after which none begins
 
 

@@ -14,29 +14,17 @@ from audit.model.files.descriptions import OpaqueValue, TensorEntry
 from audit.reports.text import visible
 
 Found = dict[str, TensorEntry]
-
 Fits = Callable[[Found], bool]
-
 EMA_KEYS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
-
 RAW_KEYS = ("state_dict", "model", "model_state_dict", "net")
-
 INNER_KEYS = (*RAW_KEYS, "module")
-
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "timm_model.")
-
 AVERAGED = frozenset({"ema", "swa", "averaged", "average", "shadow"})  # words of a name
-
 LIGHTNING_RAW = "current_model_state"  # where it stands, `state_dict` holds averaged weights
-
 COUNTERS = ("n_averaged",)  # of torch's AveragedModel, beside the weights
-
 DEEPEST = 3  # mappings in mappings, and parts of names
-
 FEWEST = 8  # entries: no network has fewer
-
 MOST_GROUPS = 64  # parts of names at one level
-
 MOST_NAMED = 4
 
 

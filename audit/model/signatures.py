@@ -21,13 +21,9 @@ from pathlib import Path
 from typing import Any
 
 INDEX = Path(__file__).with_name("signatures.json.gz")
-
 Shapes = Mapping[str, tuple[int, ...]]
-
 VARIABLES = ("num_classes", "in_chans", "img_size")
-
 LARGEST = {"num_classes": 10**6, "in_chans": 64, "img_size": 4096}
-
 DIGEST = 6  # bytes; a thousand architectures collide by chance with probability 1e-9
 
 

@@ -39,7 +39,6 @@ FORBIDDEN = frozenset(
 )
 
 CROP_MODES = ("center", "squash")
-
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
 

@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any
 
 COMPILER = "torch._dynamo"
-
 HELPERS = f"{COMPILER}.utils"
 
 

@@ -14,13 +14,9 @@ from audit.model.sets import Found
 from audit.reports.text import visible
 
 Weights = dict[str, Tensor]
-
 FLOATS = ("float16", "bfloat16", "float32", "float64")
-
 WHOLE = ("int64", "int32", "int16", "uint8", "bool")
-
 MOST_READ = 4  # times the bytes that the file holds for weights: weights may share theirs
-
 ROOM = 2**28  # bytes that may be read from any file
 
 

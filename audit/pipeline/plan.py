@@ -19,7 +19,6 @@ from audit.pipeline.speed import Speed
 from audit.reports.document import FrozenModel
 
 ORDER = ("fit", "choose", "transfer", "split_base", "split_network")  # the expensive ones first
-
 OF_MODEL = frozenset({"subject", "network"})  # parameters of jobs that need the model
 
 

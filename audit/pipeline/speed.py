@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
 
 MOMENT = 1.0  # seconds of calibration for each
-
 BATCHES = (16, 32, 64, 128)  # of the model; the last one is that of the jobs
-
 LONG = 0.25  # share of the moment: no larger batch is tried where a round takes longer
-
 SMALL_RATE = 1e-6  # the networks are thrown away, and must not diverge before
 
 

@@ -14,9 +14,7 @@ from audit.reports.text import number, visible
 from audit.stats.paired import Pair
 
 LEAKS = ("data.exact_leaks", "data.near_leaks")
-
 ORDER = "labels.permutation_claimed"
-
 INSIDE = {"It": "this model", "The": "the", "More": "more"}  # of a sentence, for its first word
 
 

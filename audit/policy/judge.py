@@ -42,11 +42,8 @@ __all__ = [
 ]
 
 TWIN = "twin_gain"
-
 EXACT = ("count", "images")  # units of which a value without an interval is the whole truth
-
 WORST_FIRST = ("fail", "inconclusive", "pass")
-
 SIDES = {"at_least": "at least", "at_most": "at most", "above": "above", "below": "below"}
 
 

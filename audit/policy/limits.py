@@ -15,21 +15,13 @@ from audit.reports.document import FrozenModel, Severity
 from audit.reports.text import visible
 
 Comparator = Literal["at_least", "at_most", "above", "below"]
-
 COMPARATORS: tuple[Comparator, ...] = ("at_least", "at_most", "above", "below")
-
 SEVERITIES: tuple[Severity, ...] = ("gate", "warn", "info")
-
 TEXTS = {"measure": "measure", "relative_to": "relative_to", "class": "of_class"}
-
 FIELDS = (*TEXTS, *COMPARATORS, "severity", "optional", "statement")
-
 MOST_BYTES = 1_000_000  # of a policy or a configuration; far more than anybody writes by hand
-
 KEYS = ("version", "reference", "limits", "waivers")
-
 GAIN_PREFIXES = ("accuracy_gap.gain.", "accuracy_gap.balanced_gain.")
-
 ACCURACY, GAP = "accuracy_gap.accuracy.subject", "accuracy_gap.gap."
 
 

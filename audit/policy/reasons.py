@@ -14,16 +14,12 @@ from audit.stats.intervals import quantile
 from audit.stats.paired import Pair
 
 ALPHA = 0.025  # one-sided, so that verdict and 95 % interval agree
-
 MIN_ERRORS = 50  # per baseline; with fewer errors the normal approximation is unreliable
 
 # Of independent images: the smallest number for which benchmarks/verdict.md shows the coverage.
 MIN_GROUPS = 200
-
 EASY_TIMES = 10.0  # up to so many times the images, more images are advised before more seeds
-
 MOST_TIMES = 100.0  # times the images; advice to find more would be of no use
-
 MOST_SEEDS = 30  # advice to train more would be of no use
 
 

@@ -9,9 +9,7 @@ from audit.reports.document import FrozenModel
 from audit.reports.text import visible
 
 FIELDS = ("reason", "until", "by")
-
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
 LONGEST = 500  # characters of a reason
 
 

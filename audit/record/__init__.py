@@ -28,11 +28,8 @@ def role_of(name: str) -> Role:
 
 
 SCHEMA_VERSION = 2
-
 REFERENCE = "reference"  # first word of the name of a measurement minus that of a reference run
-
 CRASHED = "crashed"  # quantity of a measurement that only says that its check did not finish
-
 Unit = Literal["fraction", "gain", "points", "dimensions", "ratio", "nats", "count", "images"]
 
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import pandas
 
 MOST_BYTES = 512 * 2**20  # after decompression
-
 NEEDED = ("path", "label")
 
 

@@ -10,9 +10,7 @@ from typing import Any
 from audit.runs.upgrade_facts import facts_of
 
 Plain = dict[str, Any]
-
 BY_LAYER = ("id_profile.dimension.", "id_profile.pca.")  # the network, then its layer
-
 SHAPES = ("id_profile.hunchback.", "id_profile.flat.")  # the note begins with the kind of shape
 
 

@@ -9,21 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Plain = dict[str, Any]
-
 FORGOTTEN = ("time", "time by stage", "jobs", "peak memory")  # no two runs share them
-
 IMAGES = re.compile(r"([\d,]+) training( \(not at hand\))?, ([\d,]+) evaluation")
-
 SIDE = re.compile(r"(\d{1,6}) x ")
-
 MODEL_SIDES = re.compile(r"the model sees (\d{1,6})(?:x(\d{1,6}))?")
-
 PART = re.compile(r"central part, (\d{1,4}) high to (\d{1,4}) wide")
-
 LONGEST = 10_000  # letters of a printed mapping that is read
-
 CACHED = ", but for what came from the cache"  # after a device
-
 VERSION = "version of "
 
 

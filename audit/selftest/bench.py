@@ -80,7 +80,6 @@ WHOLE = Scale(
 )
 
 FEW = 1_500  # training images seen, where the verdict does not rest on trained nulls
-
 MEMORISED = 30  # times that each image with a random label is shown
 
 

@@ -12,7 +12,6 @@ from audit.selftest.planted import RELATIONS
 from audit.selftest.subjects import ARCHITECTURE, BAGNET, fresh, make_fragile
 
 BLIND = 1 / len(RELATIONS)  # accuracy on the honest set of what knows the kind of object alone
-
 SUBJECT = "accuracy_gap.accuracy.subject"
 
 

@@ -14,11 +14,8 @@ if TYPE_CHECKING:
     from audit.data.dataset import Dataset
 
 ARCHITECTURE = "resnet10t"
-
 KWARGS = {"channels": [16, 32, 64, 128], "stem_width": 16}
-
 SIDE = 28
-
 EPOCHS = 10
 
 

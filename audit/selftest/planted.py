@@ -18,29 +18,17 @@ from audit.data.embedded import load_embedded
 from audit.data.idx import array_split
 
 SIDE = 26  # pixels; the nulls' largest gating patch is then 5 x 5
-
 PATCH = 4  # side of a planted mark
-
 TINTS = ((60, 0, 0), (0, 60, 0), (0, 0, 60), (60, 60, 0), (60, 0, 60), (0, 60, 60))
-
 CORNERS = ((5, 5), (5, 17), (17, 5), (17, 17))  # upper left pixel of a mark, before its jitter
-
 JITTER = 2
-
 THING = 6  # side of an object in an arrangement
-
 KINDS = (1, 7, 8)  # trousers, sneakers, bags: told apart by a few pixels
-
 SHIFTS = ((0, SIDE // 2), (SIDE // 2, 0), (SIDE // 2, SIDE // 2))  # between two objects, on a torus
-
 RELATIONS = ("beside", "above", "diagonal")
-
 CONTRAST, NOISE = 110.0, 10.0  # grey levels
-
 Pixels = NDArray[np.uint8]
-
 Labels = NDArray[np.int64]
-
 Maker = Callable[["Garments", Labels, np.random.Generator], Pixels]
 
 

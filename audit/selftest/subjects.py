@@ -19,17 +19,11 @@ from audit.model.checkpoint import Subject, load_subject
 from audit.selftest.planted import SIDE
 
 ARCHITECTURE = "resnet10t"
-
 KWARGS: dict[str, Any] = {"channels": [16, 32, 64, 64], "stem_width": 16}
-
 BAGNET = "selftest_bagnet"  # its name in timm's registry
-
 SIGHTED = Recipe(images_seen=0, rate=3e-3, weight_decay=0.01, optimizer="adamw")
-
 FRAGILE = 2.0**-60  # a power of two: dividing and multiplying by it is exact
-
 WHISPERS = ("layer2.0.bn2", "layer2.0.downsample.2")  # all that writes what crosses to layer 3
-
 AMPLIFIES = ("layer3.0.conv1", "layer3.0.downsample.1")  # all that reads it
 
 

@@ -16,11 +16,8 @@ LAST_STEP, LAST_STEPS = 3.0, 9 / 7
 # Standard error of whole less quarter, in units of that of whole less half. Chosen by hand; the
 # false passes that it leaves are simulated in benchmarks/verdict.md.
 WIDER = 1.25
-
 STEADY = 0.75  # largest ratio of two steps for which the factors above bound what follows
-
 ADEQUATE = 0.03  # largest allowance of an adequate null; chosen by hand
-
 NESTING_TOLERANCE = 0.01  # largest shortfall that is ignored however certain; chosen by hand
 
 

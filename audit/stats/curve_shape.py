@@ -15,7 +15,6 @@ from audit.stats.intervals import Array, simultaneous_quantile
 # A curve within this factor of its first point is called flat. Chosen by hand, between the paper's
 # untrained networks, which vary by 1.3, and its trained ones, which vary by 5 and more.
 FLAT = 1.5
-
 FEWEST = 3  # points; with two there is nothing between the ends
 
 

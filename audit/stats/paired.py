@@ -20,7 +20,6 @@ ASSUMED_SEED_VARIANCE = 0.01**2
 
 # Least variance of a trained null, since 0 marks an untrained rung. Chosen by hand: 0.05 points.
 SEED_FLOOR = 0.0005**2
-
 STATUS = ("ok", "failed", "missing")
 
 NEEDED = (

@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from audit.reports.text import cell, visible
 
 _NARROW = frozenset("iljI.,:;'|!()[]{}/\\ tfr")
-
 _BROAD = frozenset("mwMW@%—−+=<>∞")
-
 _HUGE = 1e300  # differences of larger numbers would overflow
 
 

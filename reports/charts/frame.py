@@ -8,13 +8,9 @@ from audit.reports.charts.marks import GRID, LIMIT, MUTED, SIZE, Element, add, e
 from audit.reports.document import Chart, Role
 
 SMALL = 520.0  # narrower charts have the layout for small screens
-
 LEADING = 17.0  # least distance of two lines of text
-
 TOP = 30.0  # the value axis's name stands above the plot
-
 WIDEST = 150.0  # of a label below the axis
-
 Marks = list[tuple[float, str]]  # places of ticks, and their labels
 
 

@@ -23,13 +23,9 @@ from audit.reports.document import Chart, Series
 from audit.reports.text import cell
 
 _GAP = 6.0
-
 _TALL = 74.0  # of one field
-
 _WIDE = 190.0  # at most
-
 _DEEPEST = 0.45  # opacity: text on it stays readable
-
 _PALEST = 0.06
 
 

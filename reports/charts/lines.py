@@ -42,7 +42,6 @@ from audit.reports.document import Chart, Series
 from audit.reports.text import NOT_MEASURED, cell, fixed
 
 _NAMES_BEGIN = 38.0  # behind the right edge of the plot
-
 _MOST_LINES = 2  # of a name there
 
 

@@ -12,21 +12,13 @@ from audit.reports.document import Chart, Role, Series
 from audit.reports.text import fixed, interval, number, visible
 
 Element = ElementTree.Element
-
 SIZE = 13.0  # of all text, pixels
-
 BOLD = SIZE * 1.12  # size of a usual letter that is as wide as a bold one
-
 INK = "fill:currentColor"
-
 STRONG = "fill:currentColor;font-weight:650"
-
 MUTED = "fill:var(--muted,#5b6470)"
-
 HALO = ";paint-order:stroke;stroke:var(--paper,#fff);stroke-width:4;stroke-linejoin:round"
-
 GRID = "stroke:var(--line,#d9dde2);stroke-width:1"
-
 LIMIT = "stroke:currentColor;stroke-width:1;stroke-dasharray:2 3;opacity:.75"
 
 _COLOURS: dict[Role, str] = {

@@ -29,7 +29,6 @@ from audit.reports.document import Chart, Series
 from audit.reports.text import NOT_MEASURED
 
 _HEIGHT = 13.0  # of a name
-
 _DOT = 7.0  # half the room that a dot takes
 
 

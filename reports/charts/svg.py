@@ -21,7 +21,6 @@ _DRAWERS = {
 }
 
 WIDE = 840
-
 NARROW = 360
 
 

@@ -17,17 +17,11 @@ from torch.nn import functional as F
 from audit.jobs.job import Tick
 
 PLACES = 8  # of the patch along a side, at most
-
 TOGETHER = 32  # patches in one forward pass
-
 LIMIT = 20.0  # seconds that the maps of one report may take, about
-
 SLOW = "no map, for the model is too slow"
-
 NOT_FINITE = "no map, for it gives NaN or infinity where a patch is hidden"
-
 Map = NDArray[np.float32]
-
 Pair = tuple[int, int]
 
 

@@ -21,13 +21,9 @@ from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
 
 PER_GROUP = 8
-
 SIDE, GAP = 128, 4  # longer side of a panel, and between two, in pixels
-
 PALE = 0.3  # share of its contrast that an image keeps under colours
-
 BLUE, RED = np.array([0, 114, 178]), np.array([213, 94, 0])  # colour-blind safe
-
 SMALL = 0.01  # of the lead: losing less than that is drawn pale
 
 

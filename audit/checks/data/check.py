@@ -35,7 +35,6 @@ from audit.reports.text import number
 from audit.stats.intervals import proportion_interval
 
 __all__ = ["KINDS", "LEFT_OUT", "LIMITS", "NAME", "NAMES", "measure", "needs", "section"]
-
 KINDS = by_name(LISTING)
 NAMES = {
     "exact_leaks": About("evaluation images that are training images"),

@@ -7,9 +7,7 @@ from audit.reports.document import Cell, Chart, Picture, Section, Series
 from audit.reports.text import number
 
 NAME = "data"
-
 SPLITS = {"eval": "evaluation", "train": "training"}
-
 SIZES = ("smallest", "median", "largest")
 
 FILE_KINDS = {  # of files that are named, and the measurement that counts them all

@@ -21,7 +21,6 @@ def _id_profile() -> Executor:
 DIMENSION = Kind("dimension", 4, _dimension)
 ID_PROFILE = Kind("id_profile", 3, _id_profile)
 TWIN = "untrained"  # what the untrained twin of the subject is called among the models
-
 PASS, PAIR = 3.0, 6e-3  # cost of an image, and of a pair of images at all cuts together
 
 

@@ -49,9 +49,7 @@ from audit.reports.document import Cell, Chart, Picture, Role, Section, Series, 
 from audit.reports.text import fixed, interval, number
 
 NAME = "intrinsic_dimension"
-
 MOST_CLASSES = 30  # in a chart
-
 KINDS = by_name(DIMENSION)
 NAMES = {
     "last_layer.<network>": About("dimension of the last hidden layer"),

@@ -60,11 +60,8 @@ from audit.reports.document import Picture, Section
 from audit.stats.curve_shape import FEWEST, Ratio, shape_of
 
 __all__ = ["KINDS", "LEFT_OUT", "LIMITS", "NAME", "NAMES", "measure", "needs", "section"]
-
 NAN = float("nan")
-
 ALL_TOGETHER = "the interval holds for all points of the curve together"
-
 KINDS = by_name(ID_PROFILE)
 NAMES = {
     "dimension.<point>": About("dimension at one depth of a network, or of its untrained twin"),

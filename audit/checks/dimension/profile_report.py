@@ -9,7 +9,6 @@ from audit.reports.text import fixed, interval, number
 from audit.stats.curve_shape import FLAT
 
 NAME = "id_profile"
-
 NAN = float("nan")
 
 MEANING = {

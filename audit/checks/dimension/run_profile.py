@@ -29,17 +29,11 @@ from audit.model.network.cuts import Cut
 from audit.model.network.null_cuts import sibling_cuts
 
 MEMORY = 2**30  # bytes of activations that one network may keep in memory
-
 VALUES = 2**22  # of a batch of images: 1,365 of 32 pixels, 27 of 224
-
 BATCH = 128  # images, at most
-
 PASS = 0.5  # share of the work that is the pass over the images
-
 INPUT = "input"  # name of the point at depth 0: the normalised pixels
-
 NO_CUTS = "it has no stages that can be looked into"
-
 BLOCKS_SEED = 0
 
 

@@ -40,15 +40,10 @@ from audit.reports.text import interval, number
 from audit.stats.intervals import paired_difference, proportion_interval
 
 NAME = "labels"
-
 SHUFFLES = 199  # p = 1 / 200 where none of them reaches as much
-
 CLEAR = 0.01  # one point beyond what else could explain it
-
 SHOWN = 20  # moved outputs that are named; the rest is counted
-
 Integers = NDArray[np.int64]
-
 KINDS: dict[str, Kind] = {}
 NAMES = {
     "accuracy_permuted": About("accuracy with the outputs in the order that fits best"),

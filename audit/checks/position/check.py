@@ -37,9 +37,7 @@ from audit.reports.text import interval, number
 from audit.stats.intervals import paired_difference
 
 NAME = "position"
-
 LIMIT = 0.01  # one point, on each of the four tests
-
 KINDS: dict[str, Kind] = {}
 NAMES = {
     "effect": About("what knowing the position adds to a blind model"),

@@ -38,15 +38,10 @@ from audit.reports.text import interval, number
 from audit.stats.intervals import paired_difference, simultaneous_quantile
 
 NAME = "preprocessing"
-
 LIMIT = 0.01  # one point
-
 NOT_ASKED = "it is measured only with --check-preprocessing"
-
 NO_TRAINING = "it needs the training images, which were not given"
-
 Errors = NDArray[np.float64]
-
 KINDS = by_name(PREPROCESSING)
 NAMES = {
     "better": About("alternatives of preprocessing that are clearly better"),

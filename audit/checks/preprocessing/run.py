@@ -29,9 +29,7 @@ NORMS = {  # mean and standard deviation of each channel
 }
 
 CROPS = {"crop_875": 0.875, "crop_950": 0.95, "crop_1000": 1.0}
-
 FILTERS = ("bilinear", "bicubic")
-
 CLOSE = 0.002  # a mean or std nearer than this is the same one, rounded
 
 

@@ -47,13 +47,9 @@ from audit.reports.document import Picture, Section
 from audit.stats.intervals import paired_difference
 
 NAME = "probes"
-
 NO_TRAINING = "it needs the training images, which a folder of nulls does not hold"
-
 NO_CUTS = "no place between the layers of the model was found"
-
 MIDDLE = (0.25, 0.75)  # relative depths
-
 PIXELS = ("subject", "pixels", "logistic")
 
 READOUTS = {
@@ -63,13 +59,9 @@ READOUTS = {
 }
 
 LAST = "last_minus_middle"
-
 Errors = NDArray[np.float64]
-
 Groups = NDArray[np.int64]
-
 Key = tuple[str, ...]  # network, cut, loss
-
 KINDS = by_name(PROBES)
 NAMES = {
     "linear.<cut>": About("accuracy of a linear model that reads a cut off"),

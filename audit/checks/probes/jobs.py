@@ -14,9 +14,7 @@ def _executor() -> Executor:
 
 PROBES = Kind("probes", 3, _executor)
 AUDITED = "audited"
-
 FORWARD = 2.0  # cost of one image through the model
-
 SOLVING = 0.6  # cost of one image in one read-out of up to ten classes
 
 

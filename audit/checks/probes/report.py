@@ -7,7 +7,6 @@ from audit.reports.document import Cell, Chart, Role, Series
 from audit.reports.text import interval, number
 
 OTHER = "other_"  # what quantities on the other data begin with
-
 STEMS = {"": "its own task", OTHER: "the other data"}
 
 CURVES: dict[str, tuple[str, Role]] = {
@@ -26,9 +25,7 @@ TITLES = {
 }
 
 LEFT_OUT = "the profile leaves it out"
-
 ENDS = {"least": "smallest", "greatest": "largest"}
-
 ONE_AT_EDGE = "of a read-out behind it, the best C is the last that was tried: others may read more"
 
 CAVEATS = (

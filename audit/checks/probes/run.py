@@ -34,11 +34,8 @@ from audit.kernels.probes import ChosenReadout, Loss, basis_of, choose, unusable
 from audit.model.network.cuts import Cut
 
 MEMORY = 2 * 2**30  # bytes of features of the training images of one network, at most
-
 FEWEST = 100  # training images, whatever they take
-
 NOT_FINITE = "the features are not all finite numbers"
-
 Key = tuple[str, Loss]  # cut and read-out
 
 

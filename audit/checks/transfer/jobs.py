@@ -46,19 +46,12 @@ TRANSFER = Kind("transfer", 2, _transfer, "retraining", _prepare_own)
 SPLIT_BASE = Kind("split_base", 3, _split_base, "retraining", _prepare_split)
 SPLIT_NETWORK = Kind("split_network", 2, _split_network, "retraining", _prepare_split)
 FROZEN = ("frozen", "bnb", "anb", "untrained")
-
 STEP, IMAGE = 6.0, 2.0  # cost of an image through the model: learned from, and only run
-
 DECODED = 0.25  # cost of decoding a small image
-
 LOOKED_AT = 1.5  # cost of looking for near duplicates of an image
-
 TRIAL, HELD_OUT = 0.25, 0.2  # of a rate: share of the budget, and of the images that judge it
-
 NORMS = 2000  # images at most that the statistics of batch norms are estimated on after a training
-
 LARGEST = 64  # pixels a side up to which a step of most networks fits in a worker's memory
-
 LEAST = 0.05  # share of a step that learning the classifier alone costs
 
 

@@ -45,9 +45,7 @@ from audit.reports.text import interval, number
 from audit.stats.effects import Table, seed_noise
 
 NAME = "transfer"
-
 BASE = Quantity(check=NAME, quantity="base")
-
 DROP = Quantity(check=NAME, quantity="coadaptation")
 
 MODES: dict[str, tuple[str, Role]] = {
@@ -57,9 +55,7 @@ MODES: dict[str, tuple[str, Role]] = {
 }
 
 NO_TRAINING = "it needs the training images, which a folder of nulls does not hold"
-
 NO_CUTS = "the network could not be cut at any place behind which the rest can be learned anew"
-
 KINDS = by_name(TRANSFER)
 NAMES = {
     "base": About("accuracy of the subject as it is"),

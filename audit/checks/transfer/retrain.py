@@ -28,17 +28,11 @@ from audit.model.network.split import check_split, reinitialise_after, split
 from audit.model.spec import ModelSpec
 
 RATE = 2e-3  # of AdamW, the recipe's; shares of it are tried at each cut
-
 WEIGHT_DECAY = 0.01
-
 TRIAL = 0.25  # share of the budget that a trial of a rate gets
-
 MEMORY = 2 * 2**30  # bytes of stored features per cut; more only if LEAST images take more
-
 LEAST = 100  # images whose features are stored whatever they take
-
 FEWEST = 50  # training images; with fewer no rate can be chosen
-
 DIVERGED = "its training diverged"
 
 

@@ -26,9 +26,7 @@ from audit.jobs.store import Outcome
 from audit.model.spec import ModelSpec
 
 SEEDS = {"a": 1, "b": 2, "network": 3, "untrained": 4}  # apart: no fresh layer repeats a base's
-
 FROM_A = ("anb", "anb_plus")
-
 WEIGHTS = "weights."
 
 

@@ -66,13 +66,9 @@ from audit.reports.text import number
 from audit.stats.effects import Table, difference, seed_noise
 
 NAME = "split_transfer"
-
 BASE = Quantity(check=NAME, quantity="base")
-
 EFFECTS = ("coadaptation", "specialisation", "gain")
-
 OF_A = ("anb", "anb_plus")
-
 KINDS = by_name(SPLIT_BASE, SPLIT_NETWORK)
 NAMES = {
     "base": About("accuracy on B of a network that learned B from scratch"),

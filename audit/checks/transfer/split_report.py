@@ -27,9 +27,7 @@ NOT_IN_PROFILE = (
 )
 
 GIVEN = "A is the model as it was given, learned from other images, with a budget of its own"
-
 NO_PREMISE = f"{GIVEN}, so that layers of A and of B differ by more than the task"
-
 UNFINISHED = "baseB was not trained to its end: with longer training this may differ"
 
 CAVEATS = (

@@ -10,7 +10,6 @@ from audit.model.files.sandbox import is_sparse
 from audit.reports.text import visible
 
 SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
-
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # in a folder saved for the Hub
 
 

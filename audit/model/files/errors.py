@@ -1,7 +1,6 @@
 """What the readers of model files raise. Nothing here imports more than the standard library."""
 
 SAVE_AGAIN = "Save `model.state_dict()` with torch.save or safetensors instead"
-
 COPY_AGAIN = "Copy or download it again, and compare checksums"
 
 

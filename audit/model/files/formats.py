@@ -16,13 +16,9 @@ from audit.model.files.pickle_values import Bytes, PickleValues, tensor
 from audit.model.files.zip_archive import Archive, Unpacked
 
 Kind = Literal["zip", "legacy", "safetensors", "torchscript", "exported"]
-
 MAX_HEADER = 2**26  # bytes of a safetensors header
-
 MAGIC = 0x1950A86A20F9469CFC6C  # what torch.save's old format begins with
-
 PROTOCOL = 1001
-
 PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
 
 SAFE_DTYPES = {

@@ -15,9 +15,7 @@ from audit.model.files.bounded import FileSlice
 from audit.model.files.errors import corrupt, unreadable, unsafe
 
 MOST_OPCODES = 2_000_000
-
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-
 IGNORED = frozenset({"PROTO", "FRAME"})
 
 

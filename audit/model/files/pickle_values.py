@@ -36,7 +36,6 @@ STORAGES = {
 }
 
 _STORAGE = re.compile(r"torch\.(?:cuda\.|storage\.)?(\w+)Storage$")
-
 _VALUES = ("data", "real", "imag")  # attributes of a tensor that set its values
 
 _SCHEMES = frozenset(
@@ -62,9 +61,7 @@ _SCALARS = {
 }
 
 _SCRIPTED = "__torch__."
-
 _MOST_AXES = 64
-
 Find = Callable[[str, str, int], Storage]
 
 

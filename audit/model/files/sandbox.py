@@ -28,7 +28,6 @@ BOOT = (
 )
 
 NEVER_WRITTEN = "more than half of it was never written, as in a download that broke off"
-
 SLOW = 6  # times the child's processor time: what a busy machine may take
 
 
@@ -171,7 +170,6 @@ def _is_link(path: Path) -> bool:
 
 
 SMALL = 2**28  # bytes: below, reading the zeros does no harm
-
 MOST_PARTS = 100_000  # of written bytes, in what is looked at
 
 

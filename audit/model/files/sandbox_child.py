@@ -16,15 +16,10 @@ from audit.model.files.errors import CheckpointError, corrupt, unreadable
 from audit.model.files.formats import parse
 
 MEMORY = 2**30  # bytes of address space
-
 SECONDS = 20  # of processor time, and one more for each SPEED bytes of the file
-
 SPEED = 100 * 2**20  # bytes per second
-
 MOST_PARTS = 500_000  # nested values that are passed on
-
 MOST_TEXT = 2**26  # characters of JSON
-
 CODECS = ("ascii", "cp437", "latin_1", "raw_unicode_escape", "unicode_escape", "utf_8")
 
 

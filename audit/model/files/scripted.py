@@ -16,17 +16,11 @@ from audit.model.files.pickle_values import Bytes, PickleValues, tensor
 from audit.model.files.zip_archive import Archive
 
 MAX_PICKLE = 2**26  # bytes of a data.pkl: it holds names and shapes, not weights
-
 MAX_TABLE = 2**26  # bytes of a JSON table
-
 DEEPEST = 64  # modules inside modules
-
 TABLES = "data/weights/"
-
 TABLE_END = "_weights_config.json"
-
 OLD_WEIGHTS = "serialized_state_dict.pt"
-
 STRIDED = 7  # torch.export's code of a dense layout
 
 DTYPES = {  # torch.export's codes of types

@@ -18,23 +18,14 @@ from audit.model.files.descriptions import Storage
 from audit.model.files.errors import corrupt, unreadable, unsafe
 
 MOST_RECORDS = 100_000
-
 MAX_INFLATION = 2**30  # bytes that a compressed archive may unpack to beyond 4 times its size
-
 CHUNK = 2**20
-
 LOCAL = struct.Struct("<4s5H3L2H")  # a record's own header
-
 ZIP64 = 2**32 - 1  # stands for a size that is given elsewhere
-
 END = 22  # bytes of an empty "end of central directory"
-
 LARGE = struct.Struct("<4sQ2H2L4Q")  # that of an archive of any size, a locator behind it
-
 LOCATOR = 20  # bytes
-
 HAS_DESCRIPTOR = 0x8  # sizes and CRC stand behind the data, not in the record's own header
-
 ALLOWED_FLAGS = 0x080E  # that, UTF-8 names, and how hard it was compressed
 
 

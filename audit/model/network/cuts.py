@@ -17,9 +17,7 @@ from audit.model.network.fixed_size import for_size
 from audit.model.network.trace import Trace, in_mode, measure, trace
 
 CutKind = Literal["stem", "stage", "head"]
-
 ENOUGH = 4  # stem, stages and head counted together
-
 BATCH = 2
 
 

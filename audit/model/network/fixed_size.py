@@ -15,7 +15,6 @@ from torch.func import functional_call
 from audit.model.network.trace import Trace, dependent_nodes
 
 BATCHES = (2, 3)  # what is equal for both does not depend on the number of images
-
 Value = int | float | bool | tuple[Any, ...] | torch.dtype
 
 

@@ -19,7 +19,6 @@ from audit.model.network.trace import Trace, in_mode, trace
 from audit.model.spec import ModelSpec
 
 __all__ = ["Cut", "check_split", "find_cuts", "outputs", "reinitialise_after", "split"]
-
 TOLERANCE = 1e-5  # of the largest logit
 
 

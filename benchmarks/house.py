@@ -26,7 +26,11 @@ from tests.contract.house import (
     room,
 )
 
-INTERFACE = ("audit", "audit.api")  # the files directly in audit/ that are the room `audit`
+INTERFACE = (
+    "audit",
+    "audit.__main__",
+    "audit.api",
+)  # the files directly in audit/ that are the room `audit`
 
 
 class Figure(NamedTuple):

@@ -28,7 +28,8 @@ from audit.inputs.call import Call
 from audit.inputs.settings import Settings
 from audit.jobs.folders import claim_folder
 from audit.model.files.digest import require_digest
-from audit.pipeline.session import USUAL, Session, audit_files, audit_one, named, open_session
+from audit.pipeline.session import USUAL, audit_files, audit_one, named, open_session
+from audit.pipeline.workspace import Session
 
 if TYPE_CHECKING:
     from audit.model.checkpoint import Subject

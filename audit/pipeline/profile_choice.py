@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from audit.evidence.examine import Examination
     from audit.jobs.job import Job
     from audit.pipeline.plan import Plan
-    from audit.pipeline.session import Session
     from audit.pipeline.speed import Speed
+    from audit.pipeline.workspace import Session
 
 
 def profile_for(session: "Session", examined: "Examination") -> Profile:

@@ -4,13 +4,11 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit import checks
 from audit.core.progress import Progress
-from audit.evidence.profile import Profile
 from audit.inputs.call import Call
 from audit.inputs.load import Inputs, examine_model, load
 from audit.inputs.model import require_unchanged
@@ -18,8 +16,8 @@ from audit.inputs.settings import Settings
 from audit.jobs.folders import claim_folder
 from audit.jobs.store import Store, default_cache
 from audit.pipeline.profile_choice import profile_for
-from audit.pipeline.reference import Reference, needed_reference
-from audit.pipeline.workspace import Workspace
+from audit.pipeline.reference import needed_reference
+from audit.pipeline.workspace import Session, Workspace
 from audit.record import Report
 
 if TYPE_CHECKING:
@@ -27,29 +25,6 @@ if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
 
 Name = Callable[["Subject"], Path]  # the run folder of a model
-
-
-@dataclass
-class Session:
-    """What the audits of one call share, and what the first of them settles for the others.
-
-    Attributes:
-        inputs: All that the call names.
-        reference: Run that limits are relative to.
-        workspace: Where the work is done.
-        models: Number of models that are audited.
-        began: When the call began, in seconds since the epoch; 0 once an audit has counted it.
-        profile: The profile, once it is chosen.
-        left_out: What a limit of time left out, in words.
-    """
-
-    inputs: Inputs
-    reference: Reference | None
-    workspace: Workspace
-    models: int = 1
-    began: float = 0.0
-    profile: Profile | None = None
-    left_out: str = ""
 
 
 def open_session(

@@ -4,7 +4,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from audit.core.progress import Progress
+from audit.evidence.profile import Profile
+from audit.inputs.load import Inputs
 from audit.jobs.store import Store
+from audit.pipeline.reference import Reference
 
 if TYPE_CHECKING:
     import torch
@@ -27,3 +30,26 @@ class Workspace:
     progress: Progress = field(default_factory=lambda: Progress(quiet=True))
     device: "torch.device | None" = None
     decoded: "PixelCache" = field(default_factory=dict)
+
+
+@dataclass
+class Session:
+    """What the audits of one call share, and what the first of them settles for the others.
+
+    Attributes:
+        inputs: All that the call names.
+        reference: Run that limits are relative to.
+        workspace: Where the work is done.
+        models: Number of models that are audited.
+        began: When the call began, in seconds since the epoch; 0 once an audit has counted it.
+        profile: The profile, once it is chosen.
+        left_out: What a limit of time left out, in words.
+    """
+
+    inputs: Inputs
+    reference: Reference | None
+    workspace: Workspace
+    models: int = 1
+    began: float = 0.0
+    profile: Profile | None = None
+    left_out: str = ""

@@ -1,1 +1,1 @@
-"""core."""
+"""What every room may use: errors, sizes, progress, workers; torch is never loaded at import."""

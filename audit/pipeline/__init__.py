@@ -1,1 +1,1 @@
-"""pipeline."""
+"""One call, from its inputs to the run folder."""

@@ -1,1 +1,1 @@
-"""policy."""
+"""Limits, waivers, the judge, the verdict on the gain, reasons and the headline."""

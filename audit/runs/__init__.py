@@ -1,1 +1,1 @@
-"""runs."""
+"""A finished run, read back from its folder."""

@@ -1,1 +1,1 @@
-"""stats."""
+"""Intervals, paired errors, the gain, adequacy, effects over seeds: numbers in, numbers out."""

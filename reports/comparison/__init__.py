@@ -1,1 +1,1 @@
-"""comparison."""
+"""The document of a comparison and its writers."""

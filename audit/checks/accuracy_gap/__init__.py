@@ -1,1 +1,1 @@
-"""accuracy_gap."""
+"""What the model gets right that no baseline does."""

@@ -1,1 +1,1 @@
-"""data."""
+"""Whether the evaluation images deserve the name."""

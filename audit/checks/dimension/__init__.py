@@ -1,1 +1,1 @@
-"""dimension."""
+"""Intrinsic dimension of the last layer, and of every layer."""

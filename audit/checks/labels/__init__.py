@@ -1,1 +1,1 @@
-"""labels."""
+"""Whether another order of the outputs fits the labels better."""

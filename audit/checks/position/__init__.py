@@ -1,1 +1,1 @@
-"""position."""
+"""How much accuracy depends on where things are in the image."""

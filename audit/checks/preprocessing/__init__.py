@@ -1,1 +1,1 @@
-"""preprocessing."""
+"""Whether the model is given the images that it was trained on."""

@@ -1,1 +1,1 @@
-"""probes."""
+"""What a linear classifier reads off each layer."""

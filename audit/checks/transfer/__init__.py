@@ -1,1 +1,1 @@
-"""transfer."""
+"""What layers are worth when later ones are retrained, here and on another task."""

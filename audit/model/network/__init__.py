@@ -1,1 +1,1 @@
-"""network."""
+"""Where a network can be cut in two, and its halves."""

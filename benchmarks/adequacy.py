@@ -19,6 +19,7 @@ from audit.data.load import load_dataset
 from audit.evidence.choose_recipe import WHILE_TRAINING
 from audit.evidence.context import JobContext
 from audit.evidence.decide import set_up_nulls, training
+from audit.evidence.outcomes import ChosenNetwork
 from audit.evidence.profile import profile
 from audit.evidence.shared_jobs import choose
 from audit.inputs.device import has_amx
@@ -59,26 +60,25 @@ def main() -> None:
         )
         if job.key not in done.outcomes:
             raise SystemExit(done.failures[job.key])
-        found = done.outcomes[job.key].values
-        curve = found["curve"]
+        found = done.outcomes[job.key].read(ChosenNetwork)
+        curve = found.curve
         n = len(done.outcomes[job.key].arrays["heldout"])
         spread = WHILE_TRAINING if options.seeds > 1 else ASSUMED
-        quarter, half, whole = (point["accuracy"] for point in curve[-3:])
-        discordance = found["discordance"]
+        quarter, half, whole = (point.accuracy for point in curve[-3:])
+        discordance = found.discordance
         own = adequacy(quarter, half, whole, discordance, n, spread, options.seeds)
         for point in curve:
             last = point is curve[-1]
             cells = (
-                *(null.title, f"{point['images_seen']:,}", f"{100 * point['accuracy']:.1f} %"),
+                *(null.title, f"{point.images_seen:,}", f"{100 * point.accuracy:.1f} %"),
                 f"{100 * own.allowance:.1f} (n = {n:,})" if last else "",
-                f"rate {found['recipe']['rate']:g}, {found['recipe']['augment']}, crops of "
-                f"{found['recipe']['crop']}"
+                f"rate {found.recipe.rate:g}, {found.recipe.augment}, crops of {found.recipe.crop}"
                 if last
                 else "",
             )
             print(f"| {' | '.join(cells)} |", flush=True)
         spent = time.process_time() - started
-        print(f"\n{null.title}: {found['status']}, {spent:.0f} s of processor time", flush=True)
+        print(f"\n{null.title}: {found.status}, {spent:.0f} s of processor time", flush=True)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from torch import nn
 
 from audit.baselines.train import Images, Recipe, accuracy, statistics, train
 from audit.checks.dimension import profile as id_profile
+from audit.checks.dimension.jobs import Profiled
 from audit.checks.dimension.run_profile import profile
 from audit.data import decode
 from audit.data.dataset import Dataset, Split
@@ -78,17 +79,17 @@ def show(title: str, curves: dict[str, Outcome]) -> None:
     """A table of the curves, their shapes, and the last layer beside that of the true labels."""
     print(f"\n### On {title}\n")
     print(f"| point | relative depth | {' | '.join(curves)} |\n|{'---|' * (2 + len(curves))}")
-    rows = [outcome.values["points"] for outcome in curves.values()]
+    rows = [outcome.read(Profiled).points for outcome in curves.values()]
     for same in zip(*rows, strict=True):
         cells = [
-            f"{p['value']:.1f} ({p['low']:.1f} to {p['high']:.1f})"
-            if not p["reason"]
-            else "refused"
+            f"{p.value:.1f} ({p.low:.1f} to {p.high:.1f})" if not p.reason else "refused"
             for p in same
         ]
-        print(f"| {same[0]['name']} | {same[0]['depth']:.3f} | {' | '.join(cells)} |")
+        print(f"| {same[0].name} | {same[0].depth:.3f} | {' | '.join(cells)} |")
     for name, outcome in curves.items():
-        shape = id_profile.of_shape(name, outcome.values["points"], outcome.arrays["in_blocks"])
+        shape = id_profile.of_shape(
+            name, outcome.read(Profiled).points, outcome.arrays["in_blocks"]
+        )
         last = next(m for m in shape if m.quantity == "last_over_peak")
         kind = next(m for m in shape if m.quantity == "hunchback").category
         ends = f"{last.low:.2f} to {last.high:.2f}"
@@ -103,11 +104,11 @@ def show(title: str, curves: dict[str, Outcome]) -> None:
 
 def ratio(above: tuple[Outcome, int], below: tuple[Outcome, int]) -> str:
     """Two dimensions over each other, paired over blocks of images: each a curve and its point."""
-    values = [outcome.values["points"][point]["value"] for outcome, point in (above, below)]
+    values = [outcome.read(Profiled).points[point].value for outcome, point in (above, below)]
     blocks = [outcome.arrays["in_blocks"][point] for outcome, point in (above, below)]
     log, margin = math.log(values[0] / values[1]), half_interval(blocks[0] - blocks[1])
     low, value, high = (math.exp(log + side * margin) for side in (-1, 0, 1))
-    return f"{value:.2f} ({low:.2f} to {high:.2f}), n = {above[0].values['images']:,} images"
+    return f"{value:.2f} ({low:.2f} to {high:.2f}), n = {above[0].read(Profiled).images:,} images"
 
 
 def main() -> None:

@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
-
-if TYPE_CHECKING:
-    from audit.jobs.store import Outcome
+from audit.jobs.store import Outcome, Record
+from audit.jobs.values import Failed
 
 
 class NotMeasured(Exception):
@@ -33,24 +31,43 @@ class Case:
     setup: Setup
     labels: NDArray[np.int64]
     groups: NDArray[np.int64]
-    outcomes: Mapping[str, "Outcome"]
+    outcomes: Mapping[str, Outcome]
     failures: Mapping[str, str]
 
-    def result(self, job: Job) -> "Outcome":
-        """The outcome of a job.
+    def result(self, job: Job) -> Outcome:
+        """Return the outcome of a job.
 
         Raises:
-            NotMeasured: If there is none.
+            NotMeasured: If there is none, or the job failed: then the message is its reason.
         """
-        if job.key in self.outcomes:
-            return self.outcomes[job.key]
-        raise NotMeasured(self.failures.get(job.key, f"{job.label} was not part of this audit"))
+        outcome = self.outcomes.get(job.key)
+        if outcome is None:
+            raise NotMeasured(self.failures.get(job.key, f"{job.label} was not part of this audit"))
+        if isinstance(outcome.values, Failed):
+            raise NotMeasured(outcome.values.reason)
+        return outcome
+
+    def values(self, job: Job, record: type[Record]) -> Record:
+        """Return the values of a job's outcome.
+
+        Args:
+            job: Job that was done.
+            record: Record that the values are.
+
+        Raises:
+            NotMeasured: If there are none, as the job failed or was not done.
+            TypeError: If they are another record: the job is of another kind.
+        """
+        return self.result(job).read(record)
 
     def errors(self, job: Job) -> NDArray[np.float64]:
-        """1.0 where the job's predictions are wrong, else 0.0: (n,)."""
-        predicted = self.result(job).arrays["logits"].argmax(axis=1)
-        return (predicted != self.labels).astype(np.float64)
+        """Return 1.0 where the job's predictions are wrong, otherwise 0.0: (n,).
 
-    def value(self, job: Job, name: str) -> Any:
-        """One plain value of a job's outcome."""
-        return self.result(job).values[name]
+        Raises:
+            NotMeasured: If there are none.
+        """
+        arrays = self.result(job).arrays
+        if "logits" not in arrays:
+            raise NotMeasured(f"{job.label} gave nothing")
+        predicted = arrays["logits"].argmax(axis=1)
+        return (predicted != self.labels).astype(np.float64)

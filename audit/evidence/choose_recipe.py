@@ -14,7 +14,6 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +27,14 @@ from audit.baselines.trivial import choose_strength
 from audit.data.splits import heldout_indices
 from audit.evidence.context import JobContext
 from audit.evidence.fit_null import build, features_of, null_of
+from audit.evidence.outcomes import (
+    ChosenLinear,
+    ChosenNetwork,
+    LearningPoint,
+    NotTrained,
+    RecipeTrial,
+    RecipeValues,
+)
 from audit.evidence.recipes import AUGMENTED, crop_side, made, milder, search_grid, trial
 from audit.evidence.setup import Null
 from audit.jobs.job import Job, Tick
@@ -76,7 +83,7 @@ def choose_trivial(
     logits = model.log_probabilities(features)
     reached = float((logits.argmax(axis=1) == labels[held]).mean())
     return Outcome(
-        {"status": "ok", "strength": model.strength, "heldout_accuracy": reached},
+        ChosenLinear(status="ok", strength=model.strength, heldout_accuracy=reached),
         {"heldout": held, "heldout_logits": logits.astype(np.float32)},
     )
 
@@ -181,10 +188,12 @@ class Rehearsals:
         return torch.stack([g.argmax(1) == self.labels for g in self.logits[images_seen]]).double()
 
     @property
-    def curve(self) -> list[dict[str, float]]:
+    def curve(self) -> tuple[LearningPoint, ...]:
         """Mean accuracy over seeds by budget, in ascending order."""
         budgets = sorted(self.logits)
-        return [{"images_seen": b, "accuracy": float(self.right(b).mean())} for b in budgets]
+        return tuple(
+            LearningPoint(images_seen=b, accuracy=float(self.right(b).mean())) for b in budgets
+        )
 
     @property
     def discordance(self) -> float:
@@ -195,7 +204,7 @@ class Rehearsals:
     @property
     def adequacy(self) -> Adequacy:
         """Whether the budget was enough, by what is known while training."""
-        quarter, half, whole = [point["accuracy"] for point in self.curve[-3:]]
+        quarter, half, whole = (point.accuracy for point in self.curve[-3:])
         seeds = len(self.logits[max(self.logits)])
         n = len(self.labels)
         return adequacy(quarter, half, whole, self.discordance, n, WHILE_TRAINING, seeds)
@@ -225,23 +234,24 @@ def choose_network(bench: RecipeSearch, job: Job) -> Outcome:
             recipe = dataclasses.replace(recipe, rate=recipe.rate / 10)
             recipe, found = rehearse_all(bench, recipe, seeds, trials, job)
     except Diverged:
-        return Outcome({"status": "failed", "reason": DIVERGED, "trials": trials})
-    if found.curve[-1]["accuracy"] < reached:
+        return Outcome(NotTrained(reason=DIVERGED, trials=tuple(trials)))
+    accuracy_reached = found.curve[-1].accuracy
+    if accuracy_reached < reached:
         reason = f"{DIVERGED}, and a tenth of its rate learns less than it had before"
-    values = {
-        "status": "failed" if reason else "ok",
-        "reason": reason,
-        "recipe": dataclasses.asdict(recipe),
-        "trials": trials,
-        "diverged_at": diverged_at,
-        "vote": list(found.best),
-        "curve": found.curve,
-        "rehearsals": len(seeds),
-        "doublings": round(math.log2(recipe.images_seen / budget)),
-        "discordance": found.discordance,
-        "heldout_accuracy": found.curve[-1]["accuracy"],
-        "seconds": bench.context.resume_state.seconds(),
-    }
+    values = ChosenNetwork(
+        status="failed" if reason else "ok",
+        reason=reason,
+        recipe=RecipeValues(**dataclasses.asdict(recipe)),
+        trials=tuple(trials),
+        diverged_at=diverged_at,
+        vote=found.best,
+        curve=found.curve,
+        rehearsals=len(seeds),
+        doublings=round(math.log2(recipe.images_seen / budget)),
+        discordance=found.discordance,
+        heldout_accuracy=accuracy_reached,
+        seconds=bench.context.resume_state.seconds(),
+    )
     return Outcome(values, {"heldout_logits": found.logits[max(found.logits)][0].numpy()})
 
 
@@ -249,7 +259,7 @@ def rehearse_all(
     bench: RecipeSearch,
     recipe: Recipe,
     seeds: Sequence[int],
-    trials: list[dict[str, Any]],
+    trials: list[RecipeTrial],
     job: Job,
 ) -> tuple[Recipe, Rehearsals]:
     """Rehearse a recipe over seeds, with budgets doubled until they are adequate or too many.
@@ -312,7 +322,7 @@ def patch_sampling(
 
 
 def regularise(
-    bench: RecipeSearch, recipe: Recipe, seed: int, trials: list[dict[str, Any]]
+    bench: RecipeSearch, recipe: Recipe, seed: int, trials: list[RecipeTrial]
 ) -> tuple[Recipe, Rehearsals]:
     """Rehearse a recipe, and where it overfits milder ones; the best on held-out images stays.
 
@@ -337,7 +347,7 @@ def regularise(
 
 def choose_early(
     bench: RecipeSearch, seed: int, budget: int, rates: Sequence[float], start: Recipe = START
-) -> tuple[Recipe, list[dict[str, Any]], bool]:
+) -> tuple[Recipe, list[RecipeTrial], bool]:
     """Try rates at a share of the budget, then the best without crops, then with mirror images.
 
     Args:
@@ -351,7 +361,7 @@ def choose_early(
         The recipe at the full budget, all trials, and whether the best rate lies at the edge of
         those tried and beats the next by more than the interval of their difference.
     """
-    trials: list[dict[str, Any]] = []
+    trials: list[RecipeTrial] = []
     crop = crop_side(bench.null.q or 0, bench.fit.side)
 
     def attempt(rate: float, crop: int = crop, augment: str = "none") -> float:

@@ -6,7 +6,6 @@ proves its blindness. The evaluation images are never touched.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +18,18 @@ from audit.baselines.receptive_field import prove_local, prove_position_blind
 from audit.baselines.train import Diverged, Images, Recipe, accuracy, train
 from audit.baselines.trivial import Linear, fit_linear
 from audit.evidence.context import JobContext
+from audit.evidence.outcomes import (
+    ChosenLinear,
+    ChosenNetwork,
+    NotTrained,
+    ProofValues,
+    TrainedLinear,
+    TrainedNetwork,
+)
 from audit.evidence.setup import Null
 from audit.jobs.job import Job, Tick, counter
 from audit.jobs.store import Outcome
+from audit.jobs.values import Failed
 
 
 def null_of(job: Job, context: JobContext) -> Null:
@@ -50,13 +58,13 @@ def fit(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tic
     Returns:
         Values: status, proofs, parameters, training accuracy, speed. Arrays: the weights.
     """
-    null, chosen = null_of(job, context), results[job.after[0].key]
+    null, outcome = null_of(job, context), results[job.after[0].key]
+    if isinstance(outcome.values, Failed):
+        return Outcome(outcome.values)
     if baselines.is_linear(null.kind):
-        return fit_trivial(null, context, chosen)
-    if "recipe" not in chosen.values:
-        return Outcome(dict(chosen.values))
-    seed = job.whole("seed")
-    images, recipe = context.images("train", null), Recipe(**chosen.values["recipe"])
+        return fit_trivial(null, context, outcome.read(ChosenLinear))
+    chosen, seed = outcome.read(ChosenNetwork), job.whole("seed")
+    images, recipe = context.images("train", null), Recipe(**chosen.recipe.model_dump())
     count = counter(recipe.images_seen, tick)
     network, keeper = (
         context.placed(build(null, context, seed)),
@@ -65,31 +73,30 @@ def fit(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tic
     try:
         train(network, images, recipe, seed=seed, progress=count, keeper=keeper)
     except Diverged:
-        return Outcome({"status": "failed", "reason": "its training diverged"})
+        return Outcome(NotTrained(reason="its training diverged"))
     network.to(PROCESSOR)
-    network.sampling(PatchSampling(*chosen.values["vote"]))
+    network.sampling(PatchSampling(*chosen.vote))
     seconds = context.resume_state.seconds()
     proofs = prove(network, null, images)
-    broken = [name for name, proof in proofs.items() if not proof["holds"]]
+    broken = [name for name, proof in proofs.items() if not proof.holds]
     sample = images.subset(torch.arange(0, len(images), max(1, len(images) // 2000)))
-    values = {
-        "status": "failed" if broken else chosen.values["status"],
-        "reason": f"it is not as blind as it claims ({', '.join(broken)})"
-        if broken
-        else chosen.values["reason"],
-        "proofs": proofs,
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "vote": list(network.vote),
-        "train_accuracy": accuracy(network, sample),
-        "images_per_second": recipe.images_seen / seconds,
-        "seconds": seconds,
-        "device": str(context.device),
-    }
+    sees = f"it is not as blind as it claims ({', '.join(broken)})"
+    values = TrainedNetwork(
+        status="failed" if broken else chosen.status,
+        reason=sees if broken else chosen.reason,
+        proofs=proofs,
+        parameters=sum(p.numel() for p in network.parameters()),
+        vote=network.vote,
+        train_accuracy=accuracy(network, sample),
+        images_per_second=recipe.images_seen / seconds,
+        seconds=seconds,
+        device=str(context.device),
+    )
     weights = {name: tensor.contiguous().numpy() for name, tensor in network.state_dict().items()}
     return Outcome(values, weights)
 
 
-def prove(network: PatchNet, null: Null, images: Images) -> dict[str, dict[str, Any]]:
+def prove(network: PatchNet, null: Null, images: Images) -> dict[str, ProofValues]:
     """The proofs that a kind of null owes."""
     if null.kind == "sighted":
         return {}
@@ -99,16 +106,16 @@ def prove(network: PatchNet, null: Null, images: Images) -> dict[str, dict[str, 
     found = {"receptive_field": prove_local(network, sample, q=q, stride=apart, torus=torus)}
     if null.kind == "circular":
         found["position_blind"] = prove_position_blind(network, sample, stride=apart)
-    return {name: dataclasses.asdict(proof) for name, proof in found.items()}
+    return {name: ProofValues(**dataclasses.asdict(proof)) for name, proof in found.items()}
 
 
-def fit_trivial(null: Null, context: JobContext, chosen: Outcome) -> Outcome:
+def fit_trivial(null: Null, context: JobContext, chosen: ChosenLinear) -> Outcome:
     """Refit a trivial rung on all training images."""
     labels, classes = context.split("train").labels, len(context.setup.classes)
     features = features_of(null, context, "train")
-    model = fit_linear(features, labels, classes, chosen.values["strength"])
+    model = fit_linear(features, labels, classes, chosen.strength)
     arrays = {k: v for k, v in dataclasses.asdict(model).items() if isinstance(v, np.ndarray)}
-    return Outcome({"status": "ok", "strength": model.strength, "proofs": {}}, arrays)
+    return Outcome(TrainedLinear(status="ok", strength=model.strength, proofs={}), arrays)
 
 
 def features_of(null: Null, context: JobContext, split: str) -> NDArray[np.float32]:
@@ -123,10 +130,10 @@ def restore(job: Job, outcome: Outcome, context: JobContext) -> "Linear | PatchN
     """The model that a `fit` job trained."""
     null = null_of(job, context)
     if baselines.is_linear(null.kind):
-        return Linear(**outcome.arrays, strength=outcome.values["strength"])
+        return Linear(**outcome.arrays, strength=outcome.read(TrainedLinear).strength)
     network = build(null, context, 0)
     network.load_state_dict({k: torch.from_numpy(v) for k, v in outcome.arrays.items()})
-    network.sampling(PatchSampling(*outcome.values["vote"]))
+    network.sampling(PatchSampling(*outcome.read(TrainedNetwork).vote))
     return network.eval().to(memory_format=torch.channels_last)
 
 

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from audit import baselines
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
+from audit.evidence.outcomes import ChosenNetwork
 from audit.evidence.setup import Null, Setup
 from audit.jobs.job import Job
+from audit.jobs.values import Status
 from audit.record import title_of
 from audit.stats.adequacy import Adequacy, adequacy, nesting_violations
 from audit.stats.intervals import paired_difference
@@ -134,13 +136,14 @@ def fitted_on_other_data(case: Case, null: Null, errors: Errors, seed_variance: 
     Noise in the training labels lowers the held-out accuracy, and does no harm.
 
     Returns:
-        Why, or nothing. By more than 5 points and the 95 % interval.
+        Why, or nothing. By more than 5 points and the 95 % interval; also where the accuracy on
+        held-out training images is not known, so that a null is not believed unchecked.
     """
     try:
         outcome = case.result(requests.choose(case.setup, null))
-        held, n = float(outcome.values["curve"][-1]["accuracy"]), len(outcome.arrays["heldout"])
-    except (NotMeasured, KeyError):
-        return ""
+    except NotMeasured as missing:
+        return f"its accuracy on held-out training images is not known: {missing}"
+    held, n = outcome.read(ChosenNetwork).curve[-1].accuracy, len(outcome.arrays["heldout"])
     here = 1 - float(errors.mean())
     _, _, high = paired_difference(
         errors, np.zeros_like(errors), case.groups, extra_variance=seed_variance
@@ -196,9 +199,6 @@ def null_errors(case: Case, null: Null) -> Errors:
     rows = []
     for seed in seeds(case.setup, null):
         job = requests.null_outputs(case.setup, null, seed)
-        outcome = case.result(job)
-        if "logits" not in outcome.arrays:
-            raise NotMeasured(outcome.values.get("reason") or f"{job.label} gave nothing")
         rows.append(case.errors(job))
     return np.stack(rows)
 
@@ -211,9 +211,9 @@ def status(case: Case, null: Null) -> str:
         else [requests.fit(case.setup, null, s) for s in seeds(case.setup, null)]
     )
     for job in jobs:
-        values = case.result(job).values
-        if values["status"] != "ok":
-            return str(values["reason"])
+        values = case.values(job, Status)
+        if values.status != "ok":
+            return values.reason
     return ""
 
 
@@ -221,13 +221,11 @@ def measured_adequacy(case: Case, null: Null, seed_variance: float) -> Adequacy:
     """Adequacy of a trained null, from its rehearsals on held-out training images."""
     try:
         outcome = case.result(requests.choose(case.setup, null))
-        curve = [point["accuracy"] for point in outcome.values["curve"]]
-    except (NotMeasured, KeyError):
+    except NotMeasured:
         return adequacy(np.nan, np.nan, np.nan, np.nan, 0, seed_variance, 1)
-    n = len(outcome.arrays["heldout"])
-    quarter, half, full = curve[-3:]
-    discordance, seeds = outcome.values["discordance"], outcome.values["rehearsals"]
-    return adequacy(quarter, half, full, discordance, n, seed_variance, seeds)
+    chosen, n = outcome.read(ChosenNetwork), len(outcome.arrays["heldout"])
+    quarter, half, full = (point.accuracy for point in chosen.curve[-3:])
+    return adequacy(quarter, half, full, chosen.discordance, n, seed_variance, chosen.rehearsals)
 
 
 def nesting(setup: Setup, *, trained: bool) -> list[tuple[str, str]]:

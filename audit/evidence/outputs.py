@@ -18,9 +18,11 @@ from audit.data.duplicates import Known, facts_of, groups_of
 from audit.data.fingerprints import Prints, fingerprints
 from audit.evidence.context import JobContext
 from audit.evidence.fit_null import build, features_of, null_of, restore
+from audit.evidence.outcomes import ChosenNetwork, FoundInData, Stacked
 from audit.jobs.job import Job, Tick, counter, merged
 from audit.jobs.resume import ResumeState, RowBuffer
 from audit.jobs.store import Outcome
+from audit.jobs.values import Failed, Ran
 
 BATCH = 128
 NAMED = 20  # conflicts whose files are named
@@ -36,7 +38,7 @@ def train_facts(
     """
     known = look(context, "train", tick)
     arrays = {"labels": known.labels, "train_groups": groups_of(known)}
-    return Outcome({}, arrays | known.prints._asdict())
+    return Outcome(arrays=arrays | known.prints._asdict())
 
 
 def facts(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
@@ -46,17 +48,17 @@ def facts(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: T
     evaluation = look(context, "eval", tick)
     found = facts_of(train, evaluation, len(context.setup.classes))
     return Outcome(
-        {
-            "exact_leaks": [list(pair) for pair in found.exact_leaks],
-            "near_leaks": [list(pair) for pair in found.near_leaks],
-            "label_conflicts": len(found.label_conflicts),
-            "conflicts": [[*c.first, *c.second] for c in found.label_conflicts[:NAMED]],
-            "train_copies": [[run[0], i] for run in found.train_duplicates for i in run[1:]],
-            "eval_copies": [[run[0], i] for run in found.eval_duplicates for i in run[1:]],
-            "train_groups": len(np.unique(found.train_groups)),
-            "train_counts": list(found.train_counts),
-            "eval_counts": list(found.eval_counts),
-        },
+        FoundInData(
+            exact_leaks=found.exact_leaks,
+            near_leaks=found.near_leaks,
+            label_conflicts=len(found.label_conflicts),
+            conflicts=tuple((*c.first, *c.second) for c in found.label_conflicts[:NAMED]),
+            train_copies=tuple((run[0], i) for run in found.train_duplicates for i in run[1:]),
+            eval_copies=tuple((run[0], i) for run in found.eval_duplicates for i in run[1:]),
+            train_groups=len(np.unique(found.train_groups)),
+            train_counts=found.train_counts,
+            eval_counts=found.eval_counts,
+        ),
         {"eval_groups": found.eval_groups, "eval_labels": evaluation.labels},
     )
 
@@ -79,7 +81,7 @@ def statistics(
     """Mean and standard deviation of the training images' channels: (C,) each, in [0, 1]."""
     pixels = torch.from_numpy(context.pixels("train", job.whole("side")))
     mean, std = channel_statistics(pixels)
-    return Outcome({}, {"mean": mean.numpy(), "std": std.numpy()})
+    return Outcome(arrays={"mean": mean.numpy(), "std": std.numpy()})
 
 
 def forward(
@@ -124,7 +126,7 @@ def forward(
     arrays = {name: tensor.numpy() for name, tensor in rows.whole().items()}
     if not np.isfinite(arrays["logits"]).all():
         raise NotFinite("its outputs are not all finite numbers")
-    return Outcome({"status": "ok"}, arrays)
+    return Outcome(Ran(status="ok"), arrays)
 
 
 class NotFinite(Exception):
@@ -176,17 +178,18 @@ def null_outputs(
     """A null, or its untrained twin, on the evaluation images."""
     null = null_of(job, context)
     if job.params["untrained"]:
-        chosen = results[needed(job, "choose").key].values
-        vote = PatchSampling(*chosen.get("vote", ()))
+        chosen, vote = results[needed(job, "choose").key].values, PatchSampling()
+        if isinstance(chosen, ChosenNetwork):  # otherwise nothing says which patches are to vote
+            vote = PatchSampling(*chosen.vote)
         network = build(null, context, job.whole("seed")).sampling(vote).eval()
     else:
         fitted = results[job.after[0].key]
-        if not fitted.arrays:
-            return Outcome(dict(fitted.values))
+        if isinstance(fitted.values, Failed):
+            return Outcome(fitted.values)
         restored = restore(job.after[0], fitted, context)
         if isinstance(restored, Linear):
             features = features_of(null, context, "eval")
-            return Outcome({"status": "ok"}, {"logits": restored.log_probabilities(features)})
+            return Outcome(Ran(status="ok"), {"logits": restored.log_probabilities(features)})
         network = restored
 
     def model(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -225,12 +228,12 @@ def stack(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: T
         j.label for j, c in zip(job.after[1::2], given, strict=True) if "logits" not in c.arrays
     ]
     return Outcome(
-        {
-            "status": "failed" if missing else "ok",
-            "reason": f"it lacks {', '.join(missing)}" if missing else "",
-            "heldout_accuracy": reached,
-            "n_heldout": len(held),
-        },
+        Stacked(
+            status="failed" if missing else "ok",
+            reason=f"it lacks {', '.join(missing)}" if missing else "",
+            heldout_accuracy=reached,
+            n_heldout=len(held),
+        ),
         {"logits": model.log_probabilities(z)},
     )
 

@@ -3,10 +3,10 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from audit.baselines.patch_net import STRIDE
 from audit.baselines.train import Recipe
+from audit.evidence.outcomes import RecipeTrial
 from audit.evidence.setup import Null
 
 AUGMENTED = ("bagnet", "sighted")  # coordinates are of the image as it is: no geometry on a torus
@@ -21,9 +21,9 @@ def milder(recipe: Recipe, null: Null) -> list[Recipe]:
     return found
 
 
-def trial(recipe: Recipe, reached: float) -> dict[str, Any]:
-    """What was tried and what it reached, as plain data."""
-    return dataclasses.asdict(recipe) | {"heldout_accuracy": reached}
+def trial(recipe: Recipe, reached: float) -> RecipeTrial:
+    """What was tried and what it reached."""
+    return RecipeTrial(**dataclasses.asdict(recipe), heldout_accuracy=reached)
 
 
 def made(start: Recipe, images_seen: int, rate: float, crop: int, augment: str) -> Recipe:

@@ -6,10 +6,20 @@ the store. One exception: the nulls see colour if any image of either split has 
 """
 
 from audit import baselines
+from audit.evidence.outcomes import (
+    ChosenLinear,
+    ChosenNetwork,
+    FoundInData,
+    NotTrained,
+    Stacked,
+    TrainedLinear,
+    TrainedNetwork,
+)
 from audit.evidence.profile import Profile
 from audit.evidence.setup import Null, Setup
 from audit.jobs.job import Job, Plain
 from audit.jobs.kind import Executor, Kind, Prepare, by_name
+from audit.jobs.values import Ran
 
 
 def _executor(name: str) -> Executor:
@@ -35,13 +45,34 @@ def _prepare() -> Prepare:
 
 
 TRAIN_FACTS = Kind("train_facts", 1, lambda: _executor("train_facts"))
-FACTS = Kind("facts", 3, lambda: _executor("facts"))
+FACTS = Kind("facts", 3, lambda: _executor("facts"), values=(FoundInData,))
 STATISTICS = Kind("statistics", 2, lambda: _executor("statistics"))
-CHOOSE = Kind("choose", 9, lambda: _executor("choose"), "baseline", _prepare)
-FIT = Kind("fit", 5, lambda: _executor("fit"), "baseline", _prepare)
-NULL_OUTPUTS = Kind("null_outputs", 2, lambda: _executor("null_outputs"), "baseline", _prepare)
-STACK = Kind("stack", 3, lambda: _executor("stack"))
-SUBJECT_OUTPUTS = Kind("subject_outputs", 1, lambda: _executor("subject_outputs"))
+CHOOSE = Kind(
+    "choose",
+    9,
+    lambda: _executor("choose"),
+    "baseline",
+    _prepare,
+    values=(ChosenNetwork, ChosenLinear, NotTrained),
+)
+FIT = Kind(
+    "fit",
+    5,
+    lambda: _executor("fit"),
+    "baseline",
+    _prepare,
+    values=(TrainedNetwork, TrainedLinear, NotTrained),
+)
+NULL_OUTPUTS = Kind(
+    "null_outputs",
+    2,
+    lambda: _executor("null_outputs"),
+    "baseline",
+    _prepare,
+    values=(Ran, NotTrained),
+)
+STACK = Kind("stack", 3, lambda: _executor("stack"), values=(Stacked,))
+SUBJECT_OUTPUTS = Kind("subject_outputs", 1, lambda: _executor("subject_outputs"), values=(Ran,))
 KINDS = by_name(TRAIN_FACTS, FACTS, STATISTICS, CHOOSE, FIT, NULL_OUTPUTS, STACK, SUBJECT_OUTPUTS)
 OF_TRAINING = by_name(TRAIN_FACTS, STATISTICS, CHOOSE, FIT)  # all that needs training images
 

@@ -216,7 +216,7 @@ def read_outcome(path: Path, name: str, entry: FittedNull) -> Outcome:
     try:
         if seal(place) != entry.sha256:
             raise ValueError("another manifest")
-        return read_entry(place)
+        return read_entry(place, OF_TRAINING[entry.kind].values)
     except Exception:  # whatever a damaged file makes its reader raise
         raise AuditError(
             "NULLS_DAMAGED",

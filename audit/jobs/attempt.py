@@ -66,14 +66,17 @@ def attempt(job: Job, work: Work, tick: Tick) -> Outcome | AuditError | str:
     Returns:
         The outcome; or why it failed, in words; or the error, if its input is at fault.
     """
-    context, store = work.context, work.store
+    context, store, kind = work.context, work.store, work.kinds[job.kind]
     try:
         with store.lock(job.kind, job.key):
-            outcome = store.get(job.kind, job.key)
+            outcome = store.get(job.kind, job.key, kind.values)
             if outcome is None:
                 context.resume_state = store.resume_state(job.kind, job.key, str(context.device))
                 try:
-                    outcome = work.kinds[job.kind].executor()(job, context, work.outcomes, tick)
+                    outcome = kind.executor()(job, context, work.outcomes, tick)
+                    if not isinstance(outcome.values, kind.values):
+                        given = type(outcome.values).__name__
+                        raise TypeError(f"{given} are not the values of a job '{kind.name}'")
                 except Exception as error:  # one job must not take the others with it
                     context.resume_state.discard()  # whatever it holds may be at fault
                     if isinstance(error, AuditError) and error.reason.startswith(INPUT):

@@ -40,7 +40,7 @@ def execute(
     """
     done, given = JobResults(), given or {}
     for job in jobs:
-        found = given.get(job.key) or store.get(job.kind, job.key)
+        found = given.get(job.key) or store.get(job.kind, job.key, kinds[job.kind].values)
         if found is not None:
             done.outcomes[job.key] = found
             done.reused.add(job.key)

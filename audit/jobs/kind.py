@@ -12,6 +12,7 @@ from audit.core.workers import free_memory
 from audit.jobs.job import Job, Plain, Tick
 from audit.jobs.resume import ResumeState
 from audit.jobs.store import Outcome
+from audit.jobs.values import NoValues, Records
 
 SEVERAL = 3  # retrainings for each worker; with fewer, all threads end sooner
 OURS = 3 * 2**30  # bytes that the parent takes meanwhile, for probes and distances
@@ -56,6 +57,8 @@ class Kind:
             "retraining" likewise, where there are several for every worker and room for all.
         prepare: Imports and returns the function that brings into memory what the workers of this
             process would otherwise bring there one by one; None if there is nothing.
+        values: Records that the values of such a job's outcome may be: an entry of the store whose
+            values fit none of them is damaged. By default there are arrays only.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Kind:
     executor: Callable[[], Executor]
     worker: Literal["main", "baseline", "retraining"] = "main"
     prepare: Callable[[], Prepare] | None = field(default=None)
+    values: Records = (NoValues,)
 
     def job(
         self,

@@ -17,13 +17,19 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.core.errors import AuditError
 from audit.jobs.resume import UNFINISHED, ResumeState
+from audit.jobs.values import NoValues, Records, as_record
+from audit.reports.document import FrozenModel
+
+Record = TypeVar("Record", bound=FrozenModel)
+
+Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,22 @@ class Outcome:
     """What a job found.
 
     Attributes:
-        values: Plain data (JSON; NaN and infinities allowed).
+        values: Record of the job's kind (NaN and infinities allowed).
         arrays: Numeric arrays by name.
     """
 
-    values: dict[str, Any] = field(default_factory=dict)
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    values: FrozenModel = field(default_factory=NoValues)
+    arrays: Arrays = field(default_factory=dict)
+
+    def read(self, record: type[Record]) -> Record:
+        """Return the values, which must be a certain record.
+
+        Raises:
+            TypeError: If they are another one.
+        """
+        if not isinstance(self.values, record):
+            raise TypeError(f"{type(self.values).__name__} instead of {record.__name__}")
+        return self.values
 
 
 class Store:
@@ -70,15 +86,23 @@ class Store:
                     "Name another with --cache.",
                 )
 
-    def get(self, kind: str, key: str) -> Outcome | None:
-        """The stored outcome, or None if there is none or it is damaged (then it is set aside)."""
+    def get(self, kind: str, key: str, records: Records) -> Outcome | None:
+        """Return the stored outcome, or None if there is none or it is damaged.
+
+        A damaged entry is set aside, and so is one whose values fit none of the kind's records.
+
+        Args:
+            kind: Name of the kind of job.
+            key: Key of the job.
+            records: Records that the values of such a job may be.
+        """
         if self.root is None:
             return self.memory.get(key)
         folder = self.root / kind / key
         if not folder.is_dir():
             return None
         try:
-            return read_entry(folder, key)
+            return read_entry(folder, records, key)
         except MemoryError:
             raise
         except Exception:  # a hostile entry may raise anything
@@ -157,7 +181,7 @@ def write_entry(folder: Path, outcome: Outcome, key: str | None = None) -> None:
     from safetensors.numpy import save
 
     contents = {
-        "values.json": json.dumps(encoded(outcome.values), sort_keys=True).encode(),
+        "values.json": json.dumps(encoded(outcome.values.model_dump()), sort_keys=True).encode(),
         "arrays.safetensors": save(
             {name: np.ascontiguousarray(array) for name, array in outcome.arrays.items()}
         ),
@@ -172,8 +196,28 @@ def write_entry(folder: Path, outcome: Outcome, key: str | None = None) -> None:
     flush(folder)
 
 
-def read_entry(folder: Path, key: str | None = None) -> Outcome:
-    """Read an entry and verify it; with a key, that it is that job's if it says whose it is.
+def read_entry(folder: Path, records: Records, key: str | None = None) -> Outcome:
+    """Read an entry, verify it, and check that its values are what its kind of job gives.
+
+    Args:
+        folder: Folder of the entry.
+        records: Records that the values of such a job may be.
+        key: Key of the job, to refuse an entry that says that it is another job's.
+
+    Raises:
+        OSError: If a file is missing.
+        ValueError: If a digest differs, a file does not parse, or the values fit no record.
+    """
+    values, arrays = read_plain(folder, key)
+    return Outcome(as_record(values, records), arrays)
+
+
+def read_plain(folder: Path, key: str | None = None) -> tuple[dict[str, Any], Arrays]:
+    """Read the values of an entry as plain data, and its arrays, and verify their digests.
+
+    Args:
+        folder: Folder of the entry.
+        key: Key of the job, to refuse an entry that says that it is another job's.
 
     Raises:
         OSError: If a file is missing.
@@ -192,7 +236,7 @@ def read_entry(folder: Path, key: str | None = None) -> Outcome:
     values = decoded(json.loads(contents["values.json"]))
     if not isinstance(values, dict):
         raise ValueError(f"values.json of {folder.name} holds no values by name")
-    return Outcome(values, load(contents["arrays.safetensors"]))
+    return values, load(contents["arrays.safetensors"])
 
 
 def encoded(value: Any) -> Any:
@@ -207,13 +251,13 @@ def encoded(value: Any) -> Any:
 
 
 def decoded(value: Any) -> Any:
-    """The inverse of `encoded`; tuples come back as lists."""
+    """The inverse of `encoded`; lists come back as tuples."""
     if isinstance(value, dict):
         if set(value) == {"float"}:
             return float(value["float"])
         return {key: decoded(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [decoded(item) for item in value]
+        return tuple(decoded(item) for item in value)
     return value
 
 

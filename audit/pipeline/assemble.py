@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.checks.accuracy_gap.jobs import Drawn
 from audit.checks.accuracy_gap.jobs import pictures as pictures_job
 from audit.evidence.case import NotMeasured
 from audit.inputs.call import Declared
@@ -23,6 +24,8 @@ from audit.pipeline.run_folder import (
 )
 from audit.policy.limits import resolved
 from audit.record import Report
+
+Words = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -90,14 +93,15 @@ def assemble(found: AuditEvidence, invocation: Invocation, out: Path) -> Report:
     return report
 
 
-def pictures(found: AuditEvidence) -> tuple[list[str], list[str], list[NDArray[np.uint8]]]:
+def pictures(found: AuditEvidence) -> tuple[Words, Words, list[NDArray[np.uint8]]]:
     """Captions, groups and pixels of the example images, if they were drawn."""
     null = found.setup.null("bagnet", found.setup.gating_q)
     if null is None:
-        return [], [], []
+        return (), (), []
     try:
         outcome = found.case.result(pictures_job(found.setup, null))
     except NotMeasured:
-        return [], [], []
+        return (), (), []
     pixels = [outcome.arrays[name] for name in sorted(outcome.arrays)]
-    return outcome.values["captions"], outcome.values["groups"], pixels
+    drawn = outcome.read(Drawn)
+    return drawn.captions, drawn.groups, pixels

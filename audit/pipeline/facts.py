@@ -1,8 +1,7 @@
 """What an audit knows of itself, as fields: model, data, versions, seeds, times."""
 
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from audit.core.sizes import height_width
 from audit.core.version import __version__
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
+from audit.evidence.outcomes import ChosenNetwork, TrainedNetwork
 from audit.evidence.setup import Null, Setup
 from audit.inputs.call import Declared
 from audit.inputs.data import USES
@@ -175,39 +175,34 @@ def null_facts(found: AuditEvidence) -> list[NullFacts]:
 def trained(case: Case, setup: Setup, null: Null) -> NullFacts:
     """How one null was trained, or why it was not."""
     try:
-        chosen = case.result(requests.choose(setup, null)).values
-        fitted = case.result(requests.fit(setup, null)).values
+        chosen = case.values(requests.choose(setup, null), ChosenNetwork)
+        fitted = case.values(requests.fit(setup, null), TrainedNetwork)
     except NotMeasured as missing:
         return NullFacts(title=null.title, reason=str(missing))
-    if "recipe" not in chosen or "proofs" not in fitted:
-        reason = fitted.get("reason") or chosen.get("reason")
-        return NullFacts(title=null.title, reason=str(reason))
     return recipe_facts(null.title, chosen, fitted)
 
 
-def recipe_facts(title: str, chosen: Mapping[str, Any], fitted: Mapping[str, Any]) -> NullFacts:
+def recipe_facts(title: str, chosen: ChosenNetwork, fitted: TrainedNetwork) -> NullFacts:
     """How a null was trained, from the outcomes of its two jobs."""
-    recipe, (spacing, mirrored) = chosen["recipe"], chosen["vote"]
+    recipe, (spacing, mirrored) = chosen.recipe, chosen.vote
     return NullFacts(
         title=title,
-        parameters=fitted["parameters"],
-        images_seen=recipe["images_seen"],
-        device=fitted.get("device", "cpu"),
-        rate=recipe["rate"],
-        diverged_at=chosen.get("diverged_at") or None,
-        augment=recipe["augment"],
-        precision=recipe.get("precision", "float32"),
-        crop=recipe["crop"],
-        trials=chosen["rehearsals"],
-        heldout_accuracy=chosen["heldout_accuracy"],
+        parameters=fitted.parameters,
+        images_seen=recipe.images_seen,
+        device=fitted.device,
+        rate=recipe.rate,
+        diverged_at=chosen.diverged_at or None,
+        augment=recipe.augment,
+        precision=recipe.precision,
+        crop=recipe.crop,
+        trials=chosen.rehearsals,
+        heldout_accuracy=chosen.heldout_accuracy,
         spacing=spacing,
         mirrored=mirrored,
-        doublings=chosen["doublings"],
+        doublings=chosen.doublings,
         proofs={
-            name: ProofFacts(
-                holds=proof["holds"], checked=proof["checked"], largest=proof["largest"]
-            )
-            for name, proof in fitted["proofs"].items()
+            name: ProofFacts(holds=proof.holds, checked=proof.checked, largest=proof.largest)
+            for name, proof in fitted.proofs.items()
         },
     )
 

@@ -11,8 +11,10 @@ from audit.baselines.patch_net import PatchNet
 from audit.baselines.train import Images
 from audit.checks.dimension import profile as check
 from audit.checks.dimension import run_profile as id_profile
+from audit.checks.dimension.jobs import ProfilePoint
 from audit.checks.dimension.run_profile import INPUT, NO_CUTS, profile
 from audit.evidence.columns import Columns, Room
+from audit.jobs.values import Failed
 from audit.kernels.gram import gram, linear_dimension
 from audit.kernels.pairwise import dimension
 from audit.kernels.twonn import intrinsic_dimension
@@ -126,22 +128,22 @@ def run(memory=None, n=60, net=None):
 def test_a_tiny_ceiling_changes_no_bit():
     roomy, tight = run(), run(memory=1)
 
-    assert (roomy.values["on_disk"], tight.values["on_disk"] > 0) == (0, True)
-    assert tight.values["points"] == roomy.values["points"]
+    assert (roomy.values.on_disk, tight.values.on_disk > 0) == (0, True)
+    assert repr(tight.values.points) == repr(roomy.values.points)  # NaN too
     assert np.array_equal(tight.arrays["in_blocks"], roomy.arrays["in_blocks"], equal_nan=True)
 
 
 def test_every_cut_is_measured_on_its_own_values_in_one_pass():
-    points = {p["name"]: p for p in run().values["points"]}
+    points = {p.name: p for p in run().values.points}
     sample = images(60)
     (values,) = at_cuts(network("resnet"), cuts_of("resnet"), [sample.normalised(torch.arange(60))])
 
     assert list(points) == [INPUT, *(cut.name for cut in cuts_of("resnet"))]
     for cut in cuts_of("resnet"):
         alone = intrinsic_dimension(values[cut.name].flatten(1), fractions=())
-        assert points[cut.name]["width"] == values[cut.name][0].numel()
-        assert points[cut.name]["depth"] == cut.depth
-        assert points[cut.name]["value"] == pytest.approx(alone.value, rel=1e-4, nan_ok=True)
+        assert points[cut.name].width == values[cut.name][0].numel()
+        assert points[cut.name].depth == cut.depth
+        assert points[cut.name].value == pytest.approx(alone.value, rel=1e-4, nan_ok=True)
 
 
 def test_wide_values_come_back_in_their_columns(monkeypatch):
@@ -186,7 +188,7 @@ def test_a_full_disk_is_a_reason_and_no_crash():
 def test_a_model_without_stages_has_no_profile():
     outcome = profile(network("resnet"), (), iter([]), 60, lambda _: None)
 
-    assert outcome.values == {"reason": NO_CUTS}
+    assert outcome.values == Failed(reason=NO_CUTS)
 
 
 def test_nulls_have_cuts_of_their_own():
@@ -238,15 +240,17 @@ def test_the_last_point_over_the_peak_has_an_interval():
 
 
 def point(name, depth, value, reason="", pca=5.0):
-    return {"name": name, "depth": depth, "value": value, "low": value * 0.9, "high": value * 1.1,
-            "n": 900, "duplicates": 0, "reason": reason, "pca": pca, "width": 64}  # fmt: skip
+    return ProfilePoint(
+        name=name, depth=depth, value=value, low=value * 0.9, high=value * 1.1, n=900,
+        duplicates=0, reason=reason, pca=pca, width=64,
+    )  # fmt: skip
 
 
 def measurements(*values, name="subject", reasons=None):
     depths = np.linspace(0, 1, len(values)).tolist()
     rows = [point(f"layer.{i}", d, v) for i, (d, v) in enumerate(zip(depths, values, strict=True))]
     for i, reason in (reasons or {}).items():
-        rows[i] |= {"reason": reason, "value": math.nan, "pca": math.nan}
+        rows[i] = point(rows[i].name, rows[i].depth, math.nan, reason, math.nan)
     blocks = np.log(values)[:, None] + np.random.default_rng(0).normal(0, 0.02, (len(values), 20))
     return [*check.of_points(name, rows), *check.of_shape(name, rows, blocks)]
 

@@ -26,7 +26,7 @@ def made_case(predicted, truth, k, groups=None, order=()):
         nulls=(),
     )  # fmt: skip
     groups = np.arange(len(truth)) if groups is None else groups
-    logits = Outcome({}, {"logits": np.eye(k, dtype=np.float32)[predicted]})
+    logits = Outcome(arrays={"logits": np.eye(k, dtype=np.float32)[predicted]})
     return Case(setup, truth, groups, {subject_outputs(setup).key: logits}, {})
 
 

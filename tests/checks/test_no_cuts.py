@@ -41,7 +41,7 @@ def test_nothing_is_asked_for_and_the_limit_is_undecided(check, limit):
 
 def test_without_training_images_a_gate_on_the_curve_is_undecided():
     given = setup_of(training_images=False)
-    own = Outcome({}, {"logits": np.eye(2)[np.zeros(9, int)]})
+    own = Outcome(arrays={"logits": np.eye(2)[np.zeros(9, int)]})
     outcomes = {requests.subject_outputs(given).key: own}
     found = transfer.measure(Case(given, np.zeros(9, int), np.arange(9), outcomes, {}))
     gate = one_limit("transfer.coadaptation.*", severity="gate", optional=True, at_most=0.05)

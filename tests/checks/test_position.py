@@ -20,7 +20,7 @@ LABELS = RNG.integers(0, 2, N)
 def outputs(right):
     """Logits of a model that is right on that share of the images."""
     predicted = np.where(np.arange(N) < right * N, LABELS, 1 - LABELS)
-    return Outcome({}, {"logits": np.eye(2, dtype=np.float32)[predicted]})
+    return Outcome(arrays={"logits": np.eye(2, dtype=np.float32)[predicted]})
 
 
 def claimed(

@@ -62,7 +62,7 @@ def shop_of(view, **changes):
 def measured(view):
     context = shop_of(view)
     job, groups = request(context.setup), np.arange(200)
-    known = {train_facts(context.setup).key: Outcome({}, {"train_groups": groups})}
+    known = {train_facts(context.setup).key: Outcome(arrays={"train_groups": groups})}
     known[job.key] = preprocessing(job, context, known, lambda share: None)
     return check.measure(Case(context.setup, groups, groups, known, {}))
 

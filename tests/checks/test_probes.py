@@ -9,6 +9,7 @@ import torch
 from audit.api import load_policy
 from audit.checks.probes import check
 from audit.checks.probes import jobs as probe_requests
+from audit.checks.probes.jobs import ReadOut
 from audit.checks.probes.run import material, probes
 from audit.data.load import load_dataset
 from audit.evidence.case import Case
@@ -39,13 +40,20 @@ def setup_of(cuts=CUTS, **changes):
     ).model_copy(update=changes)  # fmt: skip
 
 
-def case_of(setup, accuracies, reasons=None, n=400, other=None):
+def read_out(**changes):
+    """What was read out of 100 of 180 images."""
+    given = dict.fromkeys(("rows", "widths", "strengths", "edges", "heldout"), ())
+    given |= {"reasons": {}, "images": 100, "asked": 180, "heldout_images": 20, "seconds": 1.0}
+    return ReadOut(**given | changes)
+
+
+def case_of(setup, accuracies, reasons=None, n=400, other=None, edges=()):
     """A case whose read-outs are right on so many images, the same ones as far as they go."""
-    rows = [["subject", PIXELS, "logistic"], *([n, c, loss] for n, c, loss in accuracies)]
+    rows = (("subject", PIXELS, "logistic"), *accuracies)
     wrong = [np.arange(n) >= n // 2, *(np.arange(n) >= n * a for a in accuracies.values())]
-    values = {"rows": rows, "widths": [8] * len(rows), "strengths": [1.0] * len(rows),
-              "edges": [""] * len(rows), "heldout": [0.5] * len(rows), "reasons": reasons or {},
-              "images": 100, "asked": 180, "heldout_images": 20}  # fmt: skip
+    one = (1,) * len(rows)
+    values = read_out(rows=rows, widths=one, strengths=one, edges=edges or ("",) * len(rows),
+                      heldout=one, reasons=reasons or {})  # fmt: skip
     arrays = {"wrong": np.stack(wrong).astype(np.uint8), "index": np.arange(n),
               "groups": np.arange(n)}  # fmt: skip
     key = probe_requests.probes(setup, other).key
@@ -102,12 +110,10 @@ def test_a_cut_that_tells_nothing_is_named_and_not_judged():
 
 
 def test_a_read_out_at_the_end_of_its_search_says_so():
-    case = case_of(setup_of(), all_read([0.5, 0.6, 0.8, 0.9, 0.9]))
-    (outcome,) = case.outcomes.values()
-    rows = [tuple(row) for row in outcome.values["rows"]]
-    outcome.values["edges"][rows.index(("untrained", "b", "logistic"))] = "greatest"
-    outcome.values["edges"][rows.index(("subject", "head", "logistic"))] = "least"
-    found = measured(case)
+    rows = all_read([0.5, 0.6, 0.8, 0.9, 0.9])
+    at_edge = {("untrained", "b", "logistic"): "greatest", ("subject", "head", "logistic"): "least"}
+    edges = ("", *(at_edge.get(row, "") for row in rows))  # the first is of the pixels
+    found = measured(case_of(setup_of(), rows, edges=edges))
     assert "C 1, the largest that was tried" in found["untrained.b"].note
     assert "the smallest" in found["linear.head"].note
     for name in ("gain.b", "gain.head", "last_minus_middle"):
@@ -166,18 +172,18 @@ def context(model, data):
 
 def test_a_trained_network_is_read_out_better_than_a_fresh_one(context):
     job, ticks = probe_requests.probes(context.setup), []
-    known = {train_facts(context.setup).key: Outcome({}, {"train_groups": np.arange(180)})}
+    known = {train_facts(context.setup).key: Outcome(arrays={"train_groups": np.arange(180)})}
     found = probes(job, context, known, ticks.append)
     again = probes(job, context, known, lambda share: None)
     assert np.array_equal(found.arrays["wrong"], again.arrays["wrong"])
     right = {tuple(row): 1 - found.arrays["wrong"][i].mean()
-             for i, row in enumerate(found.values["rows"])}  # fmt: skip
+             for i, row in enumerate(found.values.rows)}  # fmt: skip
     last = context.setup.all_cuts[-1].name
     assert right["subject", last, "logistic"] > 0.9
     assert right["subject", last, "hinge"] > 0.9
     assert right["untrained", last, "logistic"] < right["subject", last, "logistic"]
     assert len(right) == 3 * len(context.setup.all_cuts) + 1
-    assert (found.values["images"], found.values["heldout_images"]) == (180, 36)
+    assert (found.values.images, found.values.heldout_images) == (180, 36)
     assert ticks[-1] == 1
     assert ticks == sorted(ticks)
 
@@ -201,8 +207,8 @@ def test_features_that_are_not_finite_are_named(context, monkeypatch):
         (len(value), 3), torch.nan))  # fmt: skip
     job = probe_requests.probes(context.setup, context.setup.probe)
     found = probes(job, context, {}, lambda share: None)
-    assert found.values["reasons"][f"subject.{first}"] == "the features are not all finite numbers"
-    assert [row[1] for row in found.values["rows"]] == [PIXELS]
+    assert found.values.reasons[f"subject.{first}"] == "the features are not all finite numbers"
+    assert [row[1] for row in found.values.rows] == [PIXELS]
 
 
 def test_what_does_not_fit_into_memory_is_left_out_and_said(context, monkeypatch):
@@ -213,7 +219,7 @@ def test_what_does_not_fit_into_memory_is_left_out_and_said(context, monkeypatch
     assert len(given.train) == 60
     assert given.kept == 48
     assert np.bincount(given.train.labels[:48]).tolist() == [16, 16, 16]
-    values = {"images": 60, "asked": 180, "heldout_images": 12}
+    values = read_out(images=60, heldout_images=12)
     assert check.learned(values, None).startswith("learned on 60 training images (of 180: the")
 
 

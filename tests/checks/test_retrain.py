@@ -114,7 +114,7 @@ def test_the_model_s_own_curve_knows_its_near_duplicates(monkeypatch):
     curves = []
     monkeypatch.setattr(executor, "learn", lambda curve, *_: curves.append(curve) or diverge())
     setup, index = setup_of("one"), np.arange(0, 100, 2)[:N]
-    known = {requests.train_facts(setup).key: Outcome({}, {"train_groups": np.arange(100) // 8})}
+    known = {requests.train_facts(setup).key: Outcome(arrays={"train_groups": np.arange(100) // 8})}
     context = SimpleNamespace(
         cuts={"head": cut_at("head")}, subject=SimpleNamespace(spec=SPEC, model=None),
         some=lambda *_: index, retraining_images=lambda _: images(), resume_state=None, device=None,

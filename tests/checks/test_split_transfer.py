@@ -31,6 +31,7 @@ from audit.model.network.split import outputs
 from audit.model.spec import ModelSpec, Preprocessing
 from audit.policy.judge import judge
 from tests.samples.audits import KWARGS, picture
+from tests.samples.outcomes import retrained
 
 CLASSES = ("bright", "dark", "upper", "lower", "striped")
 SPEC = ModelSpec("resnet10t", KWARGS, 5, 1, 16)
@@ -149,6 +150,10 @@ SHARES = {"b": 0.2, "a": 0.2, "bnb": 0.2, "bnb_plus": 0.2, "anb": 0.4, "anb_plus
           "untrained": 0.5}  # fmt: skip
 
 
+def values_of(job):
+    return retrained(chance=0.35) if job.kind == "split_base" else retrained()
+
+
 def case_of(dataset, **changes):
     """Evidence of two seeds, with these shares of errors on images that differ in hardness."""
     setup, _ = opened(dataset, transfer_classes=("upper", "bright"))
@@ -159,8 +164,7 @@ def case_of(dataset, **changes):
         what = str(job.params.get("curve", job.params.get("side")))
         n = 80 if what == "a" else 120
         errors = np.arange(n) < round((SHARES | changes)[what] * n) + rng.integers(0, 2)
-        values = {"images": 60, "seen": 256, "rate": 2e-3, "chance": 0.35}
-        outcomes[job.key] = Outcome(values, {"errors": errors.astype(float)})
+        outcomes[job.key] = Outcome(values_of(job), {"errors": errors.astype(float)})
     labels = dataset.eval.labels
     return Case(setup, labels, np.arange(len(labels)), outcomes, {})
 
@@ -340,8 +344,7 @@ def test_other_data_bring_groups_and_no_specialisation(dataset):
     outcomes = {}
     for job in split_transfer.needs(setup):
         wrong = (np.arange(400) < 160).astype(float)
-        values = {"images": 60, "seen": 256, "rate": 2e-3, "chance": 0.35}
-        outcomes[job.key] = Outcome(values, {"errors": wrong, "groups": groups})
+        outcomes[job.key] = Outcome(values_of(job), {"errors": wrong, "groups": groups})
     found = {m.name: m for m in split_transfer.measure(Case(setup, np.zeros(1), np.zeros(1),
              outcomes, {}))}  # fmt: skip
     assert math.isnan(found["split_transfer.specialisation.head"].value)

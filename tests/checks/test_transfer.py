@@ -14,6 +14,7 @@ from audit.evidence.profile import PROFILES
 from audit.evidence.setup import CutPoint
 from audit.jobs.store import Outcome
 from audit.policy.judge import judge
+from tests.samples.outcomes import retrained
 
 N = 1000
 CUTS = (CutPoint(name="layer2", depth=0.5, head=False), CutPoint(name="head", depth=1, head=True))
@@ -37,12 +38,11 @@ def case_of(changes=(), missing=()):
     setup = set_up_nulls(known, PROFILES["quick"], 0, None)
     setup = setup.model_copy(update={"cuts": CUTS, "training_images": True})
     outcomes = {requests.subject_outputs(setup).key: Outcome(
-        {}, {"logits": np.eye(2, dtype=np.float32)[wrong(0.1).astype(int)]})}  # fmt: skip
+        arrays={"logits": np.eye(2, dtype=np.float32)[wrong(0.1).astype(int)]})}  # fmt: skip
     for (mode, name), share in (SHARES | dict(changes)).items():
         (job,) = transfer.networks(setup, next(c for c in CUTS if c.name == name), mode)
-        values = {"images": 60, "seen": 256, "rate": 2e-3}
         if (mode, name) not in missing:
-            outcomes[job.key] = Outcome(values, {"errors": wrong(share)})
+            outcomes[job.key] = Outcome(retrained(), {"errors": wrong(share)})
     return Case(setup, np.zeros(N, int), np.arange(N), outcomes, {})
 
 

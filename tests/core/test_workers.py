@@ -25,6 +25,7 @@ from audit.jobs.scheduler import JobResults, Scheduler
 from audit.jobs.store import Outcome, Store
 from tests.samples.audits import TINY, invoked, sets
 from tests.samples.kinds import job_of, patch
+from tests.samples.outcomes import Noted
 
 SHOP = SimpleNamespace(device="cpu")
 BASELINES = kinds_in(checks.kinds(), "baseline")
@@ -198,7 +199,7 @@ def adding(monkeypatch):
     def add(job, context, results, tick):
         tick(0.5)
         total = 1 + sum(results[needed.key].arrays["n"] for needed in job.after)
-        return Outcome({"pid": os.getpid()}, {"n": np.array(total)})
+        return Outcome(Noted(number=os.getpid()), {"n": np.array(total)})
 
     patch(monkeypatch, **dict.fromkeys(checks.kinds(), add))
 
@@ -226,7 +227,7 @@ def test_side_by_side_gives_what_one_by_one_gives(adding, tmp_path, stored):
     done = execute(jobs, SHOP, store, Progress(quiet=True), checks.kinds(), size=2)
     for job in jobs:
         assert done.outcomes[job.key].arrays == alone.outcomes[job.key].arrays
-        in_workers = done.outcomes[job.key].values["pid"] != os.getpid()
+        in_workers = done.outcomes[job.key].values.number != os.getpid()
         assert in_workers == (job.kind in BASELINES)
         assert store.has(job.kind, job.key)
     assert done.seconds.keys() == alone.seconds.keys()
@@ -240,7 +241,7 @@ def test_a_child_that_ends_is_noticed_between_the_jobs_that_are_done_here(adding
     def wait(*_):
         while pool.children and not pool.has_message():
             time.sleep(0.01)
-        return Outcome({})
+        return Outcome()
 
     patch(monkeypatch, dimension=wait)
     progress = Progress(quiet=True)
@@ -258,13 +259,13 @@ def test_a_copy_that_lacked_memory_is_done_once_more_when_no_other_runs(why, add
     def learn(job, *_):
         if os.getpid() == ours:
             running.append(len(scheduler.running))
-            return Outcome({}, {"n": np.array(1)})
+            return Outcome(arrays={"n": np.array(1)})
         if job.params["n"] == 0 and why == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         if job.params["n"] == 0:
             raise RuntimeError(why)
         time.sleep(0.5)
-        return Outcome({}, {"n": np.array(2)})
+        return Outcome(arrays={"n": np.array(2)})
 
     patch(monkeypatch, transfer=learn)
     jobs = {job.key: job for job in (chain("transfer", n, cost=3.0 - n) for n in range(3))}
@@ -279,7 +280,7 @@ def test_a_copy_that_lacked_memory_is_done_once_more_when_no_other_runs(why, add
 
 def failed_where(monkeypatch, choose):
     """Labels that failed where `choose 1` does what is given, and those that began, in order."""
-    other = Outcome({}, {"n": np.array(0)})
+    other = Outcome(arrays={"n": np.array(0)})
     patch(monkeypatch, choose=lambda job, *_: choose() if job.params["n"] == 1 else other)
     jobs, progress = diamond(), Progress(quiet=True)
     done = execute(jobs, SHOP, Store(None), progress, checks.kinds(), size=2)
@@ -299,7 +300,7 @@ def test_a_job_whose_child_was_killed_is_done_once_more_here(adding, monkeypatch
     def choose():
         if os.getpid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
-        return Outcome({}, {"n": np.array(0)})
+        return Outcome(arrays={"n": np.array(0)})
 
     assert failed_where(monkeypatch, choose) == ([], "")
 
@@ -308,7 +309,7 @@ def test_where_no_child_can_be_started_all_is_done_here(adding, monkeypatch):
     monkeypatch.setattr(os, "fork", lambda: (_ for _ in ()).throw(BlockingIOError("no more")))
     jobs = diamond()
     done = execute(jobs, SHOP, Store(None), Progress(quiet=True), checks.kinds(), size=2)
-    assert {outcome.values["pid"] for outcome in done.outcomes.values()} == {os.getpid()}
+    assert {outcome.values.number for outcome in done.outcomes.values()} == {os.getpid()}
     assert not done.failures
 
 

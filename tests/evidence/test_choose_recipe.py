@@ -9,11 +9,13 @@ from audit.baselines.train import Diverged
 from audit.evidence import choose_recipe as choosing
 from audit.evidence.choose_recipe import RecipeSearch, choose_network
 from audit.evidence.ladder import make_null
+from audit.evidence.outcomes import NotTrained
 from audit.jobs.resume import ResumeState
 from audit.pipeline.facts import recipe_facts
 from audit.pipeline.provenance import about_null
 from tests.baselines.test_train import images
 from tests.samples.kinds import job_of
+from tests.samples.outcomes import trained
 
 BUDGET = 800
 GIVEN = {"images_seen": BUDGET, "seed": 0, "rehearsals": 2, "doublings": 1}
@@ -61,30 +63,30 @@ def chosen(monkeypatch):
 
 def test_what_diverges_in_rehearsal_is_rehearsed_at_a_tenth_of_the_rate(chosen):
     values, runs = chosen(lambda seen, rate: None if seen == BUDGET and rate > 0.005 else 0.9)
-    assert (values["status"], values["reason"], values["diverged_at"]) == ("ok", "", 0.05)
-    assert values["recipe"]["rate"] == pytest.approx(0.005)
+    assert (values.status, values.reason, values.diverged_at) == ("ok", "", 0.05)
+    assert values.recipe.rate == pytest.approx(0.005)
     assert [run for run in runs if run[0] == BUDGET] == [
         (BUDGET, 0.05),
         (BUDGET, 0.005),
         (BUDGET, 0.005),
     ]
-    fitted = {"parameters": 1, "proofs": {}}
-    facts = recipe_facts("BagNet-9", values, fitted)
+    facts = recipe_facts("BagNet-9", values, trained())
     assert ", rate 0.005 (a tenth of 0.05, at which it diverged)," in about_null(facts)
 
 
 def test_a_null_that_diverges_again_has_failed(chosen):
     values, runs = chosen(lambda seen, rate: None if seen == BUDGET else 0.9)
-    assert (values["status"], values["reason"]) == ("failed", "its training diverged")
+    assert (values.status, values.reason) == ("failed", "its training diverged")
     assert len([run for run in runs if run[0] == BUDGET]) == 2
-    assert "recipe" not in values
+    assert isinstance(values, NotTrained)
+    assert len(values.trials) == 3  # one per rate
 
 
 def test_a_tenth_of_the_rate_that_learns_less_than_a_trial_is_a_failed_null(chosen):
     """Else a crippled null would flatter the model."""
     values, _ = chosen(lambda seen, rate: 0.8 if rate <= 0.005 else None if seen == BUDGET else 0.9)
-    assert values["status"] == "failed"
-    assert "learns less than it had before" in values["reason"]
+    assert values.status == "failed"
+    assert "learns less than it had before" in values.reason
 
 
 def test_a_network_that_was_better_before_another_diverged_is_the_mark(chosen):
@@ -97,29 +99,28 @@ def test_a_network_that_was_better_before_another_diverged_is_the_mark(chosen):
         return next(whole) if seen == BUDGET else 0.7
 
     values, _ = chosen(outcome)
-    assert values["diverged_at"] > 0
-    assert values["status"] == "failed"
+    assert values.diverged_at > 0
+    assert values.status == "failed"
 
 
 def test_where_every_rate_diverges_no_other_is_guessed(chosen):
     values, runs = chosen(lambda seen, rate: None)
-    assert (values["status"], values["reason"]) == ("failed", "its training diverged")
+    assert (values.status, values.reason) == ("failed", "its training diverged")
     assert min(rate for _, rate in runs) == 0.05
 
 
 def test_doublings_are_part_of_what_is_left(chosen):
     """Each takes as long as all before: a bar that says 100 % would be wrong for so long."""
     values, _ = chosen(lambda seen, rate: 0.9)
-    assert values["doublings"] == 0
+    assert values.doublings == 0
     assert shares[-1] == pytest.approx(1, abs=0.1)
     values, _ = chosen(lambda seen, rate: 0.7, climb=0.4)
-    assert values["doublings"] == 1
+    assert values.doublings == 1
     assert shares[-2] < 0.8
     assert shares[-1] == pytest.approx(1, abs=0.1)
 
 
 def test_nothing_is_said_of_a_training_that_went_well(chosen):
     values, _ = chosen(lambda seen, rate: 0.9)
-    assert (values["status"], values["diverged_at"], values["doublings"]) == ("ok", 0.0, 0)
-    fitted = {"parameters": 1, "proofs": {}}
-    assert "diverged" not in about_null(recipe_facts("BagNet-9", values, fitted))
+    assert (values.status, values.diverged_at, values.doublings) == ("ok", 0.0, 0)
+    assert "diverged" not in about_null(recipe_facts("BagNet-9", values, trained()))

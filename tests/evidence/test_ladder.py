@@ -9,12 +9,15 @@ from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case
 from audit.evidence.ladder import drawn_qs, gating_qs, ladder
 from audit.evidence.null_errors import needs, nesting, read_ladder
+from audit.evidence.outcomes import Stacked
 from audit.evidence.profile import PROFILES
 from audit.evidence.setup import CutPoint, Setup
 from audit.jobs.job import merged
 from audit.jobs.store import Outcome
+from audit.jobs.values import Ran
 from audit.policy.judge import judge, verdict
 from audit.record import Measurement
+from tests.samples.outcomes import chosen, curve_of, trained
 
 N, CLASSES = 2000, 10
 
@@ -67,19 +70,22 @@ def case(subject=0.02, null=0.3, final=0.70, unusable=(), drop=(), sighted=0.05)
     for job in merged((requests.facts(plan), *needs(plan))):
         name = str(job.params.get("null", ""))
         if job.kind == "choose":
-            points = zip((250, 500, 1000), (0.69, 0.699, final), strict=True)
-            curve = [{"images_seen": seen, "accuracy": a} for seen, a in points]
             outcomes[job.key] = Outcome(
-                {"curve": curve, "rehearsals": 1, "discordance": 0.05}, {"heldout": np.arange(2000)}
+                chosen(curve=curve_of(0.69, 0.699, final)), {"heldout": np.arange(2000)}
             )
         elif job.kind == "fit":
-            bad = name in unusable
-            outcomes[job.key] = Outcome({"status": "failed" if bad else "ok", "reason": "it broke"})
+            bad = {"status": "failed", "reason": "it broke"} if name in unusable else {}
+            outcomes[job.key] = Outcome(trained(**bad))
         elif job.kind == "subject_outputs":
-            outcomes[job.key] = Outcome({}, {"logits": logits(subject)})
+            outcomes[job.key] = Outcome(arrays={"logits": logits(subject)})
         elif job.kind in ("null_outputs", "stack") and name not in drop:
             wrong = 0.9 if name == "prior" else sighted if name.startswith("sighted") else null
-            outcomes[job.key] = Outcome({"status": "ok"}, {"logits": logits(wrong)})
+            values = (
+                Ran(status="ok")
+                if job.kind == "null_outputs"
+                else Stacked(status="ok", heldout_accuracy=0.7, n_heldout=2000)
+            )
+            outcomes[job.key] = Outcome(values, {"logits": logits(wrong)})
     return Case(plan, labels, np.arange(N), outcomes, {})
 
 

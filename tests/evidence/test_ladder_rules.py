@@ -13,11 +13,13 @@ from audit.checks.accuracy_gap.breakdown import halves, per_class, together
 from audit.evidence import shared_jobs as requests
 from audit.evidence.ladder import drawn_qs, gating_qs, ladder
 from audit.evidence.null_errors import nesting, read_ladder
+from audit.evidence.outcomes import NotTrained
 from audit.evidence.profile import PROFILES
 from audit.jobs.store import Outcome
 from audit.policy.judge import judge
 from tests.evidence import test_ladder
 from tests.evidence.test_ladder import CLASSES, N, case, setup
+from tests.samples.outcomes import found_in_data
 from tests.samples.pairs import pair_of, wrong
 
 
@@ -89,7 +91,7 @@ def test_one_failed_seed_of_two_breaks_a_null(monkeypatch):
     planted = case()
     assert read_ladder(planted).unusable == {}
     second = requests.fit(two, two.null("bagnet"), 1).key
-    planted.outcomes[second] = Outcome({"status": "failed", "reason": "it diverged"})
+    planted.outcomes[second] = Outcome(NotTrained(reason="it diverged"))
     assert read_ladder(planted).unusable == {"bagnet-9": "it diverged"}
 
 
@@ -131,7 +133,9 @@ def uneven():
         planted.outcomes[requests.null_outputs(plan, null).key].arrays["logits"] = logits
     own = np.eye(CLASSES, dtype=np.float32)[subject]
     planted.outcomes[requests.subject_outputs(plan).key].arrays["logits"] = own
-    planted.outcomes[requests.facts(plan).key] = Outcome({"train_counts": (5 * counts).tolist()})
+    planted.outcomes[requests.facts(plan).key] = Outcome(
+        found_in_data(train_counts=tuple((5 * counts).tolist()))
+    )
     return dataclasses.replace(planted, labels=labels)
 
 

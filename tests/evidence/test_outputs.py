@@ -16,6 +16,7 @@ from audit.evidence.outputs import null_outputs, subject_outputs
 from audit.evidence.profile import PROFILES
 from audit.jobs.store import Outcome
 from audit.model.checkpoint import load_subject
+from tests.samples.outcomes import chosen, trained
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +40,8 @@ def test_of_relocated_images_only_the_logits_are_kept(context, relocated, kept):
     job = requests.null_outputs(context.setup, null, untrained=True, relocated=relocated)
     scale = {"mean": np.full(1, 0.4, "f4"), "std": np.full(1, 0.2, "f4")}
     results = {
-        requests.statistics(context.setup, null).key: Outcome({}, scale),
-        requests.choose(context.setup, null).key: Outcome({"vote": [2, True]}),
+        requests.statistics(context.setup, null).key: Outcome(arrays=scale),
+        requests.choose(context.setup, null).key: Outcome(chosen(vote=(2, True))),
     }
     assert names(null_outputs(job, context, results, lambda _: None)) == kept
     job = requests.subject_outputs(context.setup, relocated=relocated)
@@ -52,7 +53,7 @@ def test_a_null_votes_by_the_patches_that_it_was_judged_by(context):
     weights = {name: t.numpy() for name, t in build(null, context, 0).state_dict().items()}
     job = requests.fit(context.setup, null)
     for vote in (PatchSampling(2), PatchSampling(4, mirrored=True)):
-        assert restore(job, Outcome({"vote": list(vote)}, weights), context).vote == vote
+        assert restore(job, Outcome(trained(vote=vote), weights), context).vote == vote
 
 
 def test_a_second_seed_without_its_features_is_no_first_seed_of_another_audit(context):
@@ -72,8 +73,8 @@ def test_a_null_is_looked_into_without_its_mirror_images(context):
     job, seen = id_requests.of_null(context.setup, null), []
     for vote in (PatchSampling(), PatchSampling(mirrored=True)):
         results = {
-            requests.statistics(context.setup, null).key: Outcome({}, scale),
-            requests.fit(context.setup, null).key: Outcome({"vote": list(vote)}, weights),
+            requests.statistics(context.setup, null).key: Outcome(arrays=scale),
+            requests.fit(context.setup, null).key: Outcome(trained(vote=vote), weights),
         }
-        seen.append(id_profile(job, context, results, lambda _: None).values["points"])
+        seen.append(id_profile(job, context, results, lambda _: None).values.points)
     assert seen[0] == seen[1]

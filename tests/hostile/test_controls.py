@@ -55,6 +55,7 @@ from tests.samples.hostile_tools import (
 )
 from tests.samples.hostile_tools import twice as doubled
 from tests.samples.images import cats_and_dogs, noise
+from tests.samples.outcomes import Noted
 
 # Checkpoints
 
@@ -340,7 +341,7 @@ def a_report(folder, write=files.write_atomic):
 
 WORKS = {
     "file": lambda folder: files.write_atomic(folder / "a", b"x"),
-    "entry": lambda folder: Store(folder).put("fit", "k", Outcome({}, {"x": np.zeros(9)})),
+    "entry": lambda folder: Store(folder).put("fit", "k", Outcome(arrays={"x": np.zeros(9)})),
     "report": a_report,
 }
 
@@ -361,11 +362,11 @@ def test_without_its_digest_a_damaged_entry_is_read(tmp_path, monkeypatch):
     store = Store(tmp_path)
 
     def damaged():
-        store.put("fit", "k", Outcome({"a": 1}, {}))
-        (tmp_path / "fit" / "k" / "values.json").write_text('{"a": 2}')
-        return store.get("fit", "k")
+        store.put("fit", "k", Outcome(Noted(number=1)))
+        (tmp_path / "fit" / "k" / "values.json").write_text('{"number": 2}')
+        return store.get("fit", "k", (Noted,))
 
     assert damaged() is None
     same = SimpleNamespace(sha256=lambda _: hashlib.sha256(b""))
     monkeypatch.setattr("audit.jobs.store.hashlib", same)
-    assert damaged().values == {"a": 2}
+    assert damaged().values == Noted(number=2)

@@ -27,9 +27,10 @@ from audit.pipeline.run_folder import write_run
 from audit.runs.report import load_report
 from tests.hostile.test_checkpoints import assert_refused
 from tests.samples.audits import tiny_flags
+from tests.samples.outcomes import Noted
 
 STEPS = ("fsync", "replace", "rename")  # of `os`, behind which every file and folder appears
-OUTCOME = Outcome({"a": 1}, {"x": np.arange(6.0)})
+OUTCOME = Outcome(Noted(number=1), {"x": np.arange(6.0)})
 
 
 def killed_at(step, work):
@@ -76,10 +77,10 @@ def test_a_kill_at_any_step_leaves_a_whole_entry_of_the_cache_or_none(tmp_path):
     for step in count():
         store = Store(tmp_path / f"{step}")
         killed = killed_at(step, lambda store=store: store.put("fit", "k", OUTCOME))
-        found = store.get("fit", "k")
+        found = store.get("fit", "k", (Noted,))
         assert found is None or found.values == OUTCOME.values
         store.put("fit", "k", OUTCOME)  # the next audit is not in the way of what was left
-        assert store.get("fit", "k") is not None
+        assert store.get("fit", "k", (Noted,)) is not None
         if not killed:
             break
     assert step >= 5  # three files, their folder and the one around it

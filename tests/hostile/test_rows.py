@@ -23,6 +23,7 @@ from audit.jobs.store import Outcome, Store
 from tests.hostile.test_checkpoints import assert_refused
 from tests.samples.images import cats_and_dogs
 from tests.samples.kinds import job_of, kinds_with
+from tests.samples.outcomes import Noted
 
 STORED = Path(__file__).parents[1] / "samples/report-v1"
 
@@ -124,7 +125,7 @@ def test_no_name_of_the_data_commands_a_build_server(kind, model, command, tmp_p
 
 # The cache
 
-OUTCOME = Outcome({"a": 1}, {"x": np.arange(6.0)})
+OUTCOME = Outcome(Noted(number=1), {"x": np.arange(6.0)})
 
 
 def test_a_cache_that_others_may_write_is_refused(tmp_path):
@@ -173,11 +174,11 @@ ENTRIES = {
 def test_a_hostile_entry_is_set_aside_and_done_again(kind, tmp_path):
     store = Store(tmp_path)
     store.put("fit", "k", OUTCOME)
-    store.put("fit", "other", Outcome({"a": 2}, {"x": np.zeros(3)}))
+    store.put("fit", "other", Outcome(Noted(number=2), {"x": np.zeros(3)}))
     ENTRIES[kind](tmp_path / "fit" / "k")
-    assert store.get("fit", "k") is None
+    assert store.get("fit", "k", (Noted,)) is None
     store.put("fit", "k", OUTCOME)
-    assert store.get("fit", "k").values == {"a": 1}
+    assert store.get("fit", "k", (Noted,)).values == Noted(number=1)
 
 
 def worked(root, log, locked):

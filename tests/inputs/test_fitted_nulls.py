@@ -14,10 +14,13 @@ from audit.commands.init import text
 from audit.core.errors import AuditError
 from audit.data.load import load_dataset
 from audit.evidence.decide import set_up_nulls
-from audit.inputs.fitted_nulls import null_jobs, read_nulls
+from audit.evidence.shared_jobs import FIT
+from audit.inputs.fitted_nulls import FittedNull, null_jobs, read_nulls, read_outcome, seal
 from audit.inputs.null_fit_check import caveats, profile_with, require_images
 from audit.inputs.settings import load_settings
-from audit.jobs.store import Outcome, read_entry, write_entry
+from audit.jobs.store import Outcome, read_entry, read_plain, write_entry
+from audit.jobs.values import as_record
+from audit.reports.document import FrozenModel
 from audit.runs.report import load_report
 from tests.samples.audits import TINY, invoked, make_folder, refused, sets
 from tests.samples.kinds import patch
@@ -259,11 +262,39 @@ def test_an_entry_that_was_exchanged_whole_is_refused(folder, tmp_path):
     """Weaker weights, with digests that fit them: the manifest still names the old ones."""
     shutil.copytree(folder, tmp_path / "copy")
     place = next((tmp_path / "copy" / "entries" / "fit").iterdir())
-    old = read_entry(place)
-    write_entry(place, Outcome(old.values | {"planted": 1}, old.arrays))
-    assert read_entry(place).values["planted"] == 1
+    values, arrays = read_plain(place)
+    other = as_record(values, FIT.values).model_copy(
+        update={"reason": "planted", "status": "failed"}
+    )
+    write_entry(place, Outcome(other, arrays))
+    assert read_entry(place, FIT.values).values.reason == "planted"
     with pytest.raises(AuditError, match=f"NULLS_DAMAGED.*fit/{place.name[:12]}"):
         read_nulls(tmp_path / "copy")
+
+
+@pytest.mark.parametrize("change", [
+    lambda values: values | {"planted": 1},
+    lambda values: {name: value for name, value in values.items() if name != "status"},
+    lambda values: {name.replace("status", "Status"): value for name, value in values.items()},
+])  # fmt: skip
+@pytest.mark.parametrize("kind", ["choose", "fit"])
+def test_an_entry_of_other_values_is_damaged_whatever_its_digests(folder, tmp_path, kind, change):
+    shutil.copytree(folder, tmp_path / "copy")
+    place = next((tmp_path / "copy" / "entries" / kind).iterdir())
+    values, arrays = read_plain(place)
+
+    class Planted(FrozenModel, extra="allow"):
+        """Any values."""
+
+    def entry():
+        known = {"kind": kind, "key": place.name, "label": "x", "sha256": seal(place)}
+        return read_outcome(tmp_path / "copy", "copy", FittedNull(**known))
+
+    write_entry(place, Outcome(Planted(**values), arrays))
+    assert entry().values.model_dump() == values
+    write_entry(place, Outcome(Planted(**change(values)), arrays))
+    with pytest.raises(AuditError, match=f"NULLS_DAMAGED.*{kind}/{place.name[:12]}"):
+        entry()
 
 
 def test_the_digest_is_that_of_the_whole_manifest(folder):

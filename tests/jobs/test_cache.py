@@ -6,13 +6,15 @@ import numpy as np
 import torch
 
 from audit.jobs.store import Outcome, Store
+from audit.jobs.values import Failed
+from tests.samples.outcomes import Noted
 
 KEY = "0123456789" * 4
 
 
 def filled(root):
     store = Store(root)
-    store.put("fit", KEY, Outcome({"a": 1}, {"x": np.zeros(1000)}))
+    store.put("fit", KEY, Outcome(Noted(number=1), {"x": np.zeros(1000)}))
     with store.lock("fit", KEY):
         store.resume_state("choose", KEY).save("part", {"x": torch.zeros(100)})
     return root
@@ -34,6 +36,13 @@ def test_verify_finds_damage(tmp_path, command, capsys):
     file.write_bytes(file.read_bytes()[:-1] + b"!")
     assert command("cache", "verify", "--cache", root) == 2
     assert f"such as fit/{KEY}" in capsys.readouterr().err
+
+
+def test_entries_of_older_versions_are_no_damage(tmp_path, command):
+    """Their values may have other names; no audit reads them."""
+    root = filled(tmp_path / "c")
+    assert Store(root).get("fit", KEY, (Failed,)) is None  # set aside
+    assert command("cache", "verify", "--cache", filled(root)) == 0
 
 
 def test_clear_removes_entries_and_leaves_the_rest(tmp_path, command):

@@ -1,5 +1,6 @@
 """Executors: what they promise beyond their numbers."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,8 +19,11 @@ from audit.evidence.ladder import make_null
 from audit.evidence.outputs import quarter
 from audit.evidence.recipes import beats_next, crop_side, milder, search_grid
 from audit.jobs.execute import execute
+from audit.jobs.kind import Kind
 from audit.jobs.store import Outcome, Store
+from audit.jobs.values import NoValues
 from tests.samples.kinds import job_of, patch
+from tests.samples.outcomes import Noted, retrained
 
 
 def test_every_kind_has_an_executor_and_a_version():
@@ -33,19 +37,47 @@ def test_a_job_that_raises_takes_only_those_that_need_it(monkeypatch):
         raise RuntimeError("as planted")
 
     patch(monkeypatch, fit=raising)
-    patch(monkeypatch, stack=lambda *_: Outcome({"done": 1}))
+    patch(monkeypatch, stack=lambda *_: Outcome(Noted(number=1)))
     bad = job_of("fit", label="training x")
     needy, other = job_of("facts", label="f", after=(bad,)), job_of("stack", label="s")
     context, progress = SimpleNamespace(device="cpu"), Progress(quiet=True)
     done = execute([bad, needy, other], context, Store(None), progress, checks.kinds())
     assert "as planted" in done.failures[bad.key]
     assert "needs what failed" in done.failures[needy.key]
-    assert done.outcomes[other.key].values == {"done": 1}
+    assert done.outcomes[other.key].values == Noted(number=1)
+
+
+def test_an_executor_that_gives_other_values_than_its_kind_fails():
+    """What was stored could not be read again."""
+    for values, words in ((NoValues(), "NoValues are not"), (Noted(), "Noted are not")):
+        fit = replace(checks.kinds()["fit"], executor=lambda v=values: lambda *_: Outcome(v))
+        job, context = fit.job("x"), SimpleNamespace(device="cpu")
+        done = execute([job], context, Store(None), Progress(quiet=True), {"fit": fit})
+        assert f"{words} the values of a job 'fit'" in done.failures[job.key]
+
+
+def test_a_kind_gives_arrays_only_unless_it_says_more():
+    kind = Kind("new", 1, lambda: lambda *_: Outcome(arrays={"x": np.zeros(2)}))
+    job, context = kind.job("x"), SimpleNamespace(device="cpu")
+    done = execute([job], context, Store(None), Progress(quiet=True), {"new": kind})
+    assert list(done.outcomes[job.key].arrays["x"]) == [0, 0]
+
+
+def test_an_entry_whose_values_fit_no_record_is_done_again(tmp_path, monkeypatch):
+    store, context = Store(tmp_path), SimpleNamespace(device="cpu")
+    job = job_of("fit", label="x")
+    store.put("fit", job.key, Outcome(retrained()))
+    patch(monkeypatch, fit=lambda *_: Outcome(Noted(number=7)))
+    done = execute([job], context, store, Progress(quiet=True), checks.kinds())
+    assert done.outcomes[job.key].values == Noted(number=7)
+    assert done.reused == set()
+    again = execute([job], context, store, Progress(quiet=True), checks.kinds())
+    assert (again.reused, again.outcomes[job.key].values) == ({job.key}, Noted(number=7))
 
 
 def test_stored_jobs_are_not_done_again(monkeypatch):
     store, calls = Store(None), []
-    patch(monkeypatch, fit=lambda *_: calls.append(1) or Outcome({"n": 1}))
+    patch(monkeypatch, fit=lambda *_: calls.append(1) or Outcome(Noted(number=1)))
     job = job_of("fit", label="x")
     context, kinds = SimpleNamespace(device="cpu"), checks.kinds()
     execute([job], context, store, Progress(quiet=True), kinds)
@@ -76,9 +108,9 @@ def test_those_patches_vote_that_do_best_at_the_largest_budget():
     found = Rehearsals(torch.zeros(4, dtype=torch.int64))
     for budget in (25, 50):
         found.add(budget, {far: right, near: wrong, mirrored: wrong})
-    assert (found.best, found.curve[-1]["accuracy"]) == (far, 1.0)
+    assert (found.best, found.curve[-1].accuracy) == (far, 1.0)
     assert found.add(100, {far: half, near: half, mirrored: right}) == 1.0
-    assert (found.best, [point["accuracy"] for point in found.curve]) == (
+    assert (found.best, [point.accuracy for point in found.curve]) == (
         mirrored,
         [0.0, 0.0, 1.0],
     )
@@ -112,7 +144,7 @@ def test_discordance_of_one_seed_is_the_share_that_only_one_budget_gets_right():
 
 def test_seeds_are_averaged_image_by_image_before_budgets_are_compared():
     found = rehearsals((0, 1, 0, 1), (0, 0, 1, 1))
-    assert [p["accuracy"] for p in found.curve] == [0, 0.5, 0.5]
+    assert [p.accuracy for p in found.curve] == [0, 0.5, 0.5]
     assert found.discordance == (0.5**2 + 0.5**2) / 4
 
 

@@ -14,6 +14,7 @@ from audit.jobs.execute import execute
 from audit.jobs.kind import by_name, kinds_in, worker_kinds
 from audit.jobs.store import Outcome, Store
 from tests.samples.kinds import job_of, patch
+from tests.samples.outcomes import Noted
 
 KINDS = checks.kinds()
 SMALL, LARGE = kinds_in(KINDS, "baseline"), kinds_in(KINDS, "retraining")
@@ -53,10 +54,10 @@ def test_a_worker_that_cannot_learn_leaves_its_job_to_this_process(monkeypatch):
     def fit(*_):
         if os.getpid() != ours:
             raise RuntimeError(f"Unable to handle autograd's threading {FORKED}. See a page")
-        return Outcome({"pid": ours})
+        return Outcome(Noted(number=ours))
 
     patch(monkeypatch, fit=fit)
     jobs = [job_of("fit", str(n), {"n": n}) for n in range(2)]
     context = SimpleNamespace(device="cpu")
     done = execute(jobs, context, Store(None), Progress(quiet=True), checks.kinds(), size=2)
-    assert [done.outcomes[job.key].values["pid"] for job in jobs] == [ours, ours]
+    assert [done.outcomes[job.key].values.number for job in jobs] == [ours, ours]

@@ -126,7 +126,7 @@ def work(root, stop=None):
 
         keeper = context.resume_state.part(RECIPE)
         train(network, images(side=16), RECIPE, seed=0, progress=progress, keeper=keeper)
-        return Outcome({}, {"w": network.fc.weight.detach().numpy()})
+        return Outcome(arrays={"w": network.fc.weight.detach().numpy()})
 
     context, kinds = JobContext(None, None, None), kinds_with(fit=fit)
     return execute([JOB], context, Store(root), Progress(quiet=True), kinds)

@@ -1,5 +1,8 @@
 """The store: whole or not at all, verified, no pickle."""
 
+import hashlib
+import json
+import math
 import multiprocessing
 
 import numpy as np
@@ -8,24 +11,39 @@ import pytest
 from audit.core.errors import AuditError
 from audit.jobs.job import merged
 from audit.jobs.store import Outcome, Store
+from audit.jobs.values import Failed
+from audit.reports.document import FrozenModel
 from tests.samples.kinds import job_of
 
-OUTCOME = Outcome({"a": [1, float("nan")], "b": {"c": "d"}}, {"x": np.arange(6.0).reshape(2, 3)})
+
+class Found(FrozenModel):
+    a: tuple[float, ...]
+    b: dict[str, str]
+
+
+class Renamed(FrozenModel):
+    a: tuple[float, ...]
+    c: dict[str, str]
+
+
+OUTCOME = Outcome(
+    Found(a=(1, math.nan, -math.inf), b={"c": "d"}), {"x": np.arange(6.0).reshape(2, 3)}
+)
 
 
 def test_round_trip(tmp_path):
     store = Store(tmp_path / "cache")
     store.put("fit", "k", OUTCOME)
-    found = store.get("fit", "k")
+    found = store.get("fit", "k", (Found,))
     assert found is not None
-    assert found.values["b"] == {"c": "d"}
-    assert np.isnan(found.values["a"][1])
+    assert found.read(Found).b == {"c": "d"}
+    assert found.read(Found).a == pytest.approx(OUTCOME.values.a, nan_ok=True)
     np.testing.assert_array_equal(found.arrays["x"], OUTCOME.arrays["x"])
 
 
 def test_absent_is_none(tmp_path):
-    assert Store(tmp_path).get("fit", "nothing") is None
-    assert Store(None).get("fit", "nothing") is None
+    assert Store(tmp_path).get("fit", "nothing", (Found,)) is None
+    assert Store(None).get("fit", "nothing", (Found,)) is None
 
 
 @pytest.mark.parametrize("name", ["values.json", "arrays.safetensors", "manifest.json"])
@@ -39,9 +57,58 @@ def test_damage_is_noticed_and_set_aside(tmp_path, name, damage):
     file.write_bytes(data if damage == "flip" else data[:5])
     if damage == "remove":
         file.unlink()
-    assert store.get("fit", "k") is None
+    assert store.get("fit", "k", (Found,)) is None
     store.put("fit", "k", OUTCOME)  # done again
-    assert store.get("fit", "k") is not None
+    assert store.get("fit", "k", (Found,)) is not None
+
+
+def sealed(folder, values):
+    """Other values in an entry whose digests fit them."""
+    content = json.dumps(values).encode()
+    (folder / "values.json").write_bytes(content)
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    manifest["values.json"] = hashlib.sha256(content).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(("values", "good"), [
+    ({"a": [1, 2.5], "b": {"c": "d"}}, True),
+    ({"a": [1, {"float": "nan"}], "b": {}}, True),
+    ({"a": [1, 2.5], "b": {"c": "d"}, "planted": 1}, False),
+    ({"a": [1, 2.5]}, False),
+    ({"a": [1, 2.5], "B": {"c": "d"}}, False),
+    ({"a": ["1"], "b": {"c": "d"}}, False),
+    ({"a": [None], "b": {"c": "d"}}, False),
+    ({"a": [1], "b": {"c": 2}}, False),
+    ({}, False),
+])  # fmt: skip
+def test_values_that_do_not_fit_the_record_are_damage(tmp_path, values, good):
+    store = Store(tmp_path)
+    store.put("fit", "k", OUTCOME)
+    sealed(tmp_path / "fit" / "k", values)
+    assert (store.get("fit", "k", (Found,)) is not None) == good
+    assert store.has("fit", "k") == good
+    store.put("fit", "k", OUTCOME)
+    assert store.get("fit", "k", (Found,)) is not None
+
+
+def test_after_a_field_of_the_record_was_renamed_no_old_entry_is_read(tmp_path):
+    store = Store(tmp_path)
+    store.put("fit", "k", OUTCOME)
+    assert store.get("fit", "k", (Renamed,)) is None
+    assert not store.has("fit", "k")
+
+
+def test_a_kind_may_have_several_records(tmp_path):
+    store = Store(tmp_path)
+    store.put("fit", "k", Outcome(Failed(reason="it diverged")))
+    assert store.get("fit", "k", (Found, Failed)).values == Failed(reason="it diverged")
+
+
+def test_values_are_read_as_what_they_are():
+    assert OUTCOME.read(Found) is OUTCOME.values
+    with pytest.raises(TypeError, match="Found instead of Renamed"):
+        OUTCOME.read(Renamed)
 
 
 def test_nothing_half_written_is_left(tmp_path, monkeypatch):

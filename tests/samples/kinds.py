@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from audit import checks
+from audit.jobs.values import NoValues
+from tests.samples.outcomes import Noted
 
 
 def job_of(kind, label, params=None, after=(), **more):
@@ -11,10 +13,15 @@ def job_of(kind, label, params=None, after=(), **more):
 
 
 def kinds_with(**executors):
-    """All kinds, some of which are done by these functions."""
+    """All kinds, some of which are done by these functions, which may give values of tests."""
     known = checks.kinds()
     return known | {
-        name: replace(known[name], executor=lambda run=run: run) for name, run in executors.items()
+        name: replace(
+            known[name],
+            executor=lambda run=run: run,
+            values=(*known[name].values, Noted, NoValues),
+        )
+        for name, run in executors.items()
     }
 
 

@@ -37,6 +37,7 @@ from audit.evidence import null_errors as predictions
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case
 from audit.evidence.null_errors import Ladder, read_ladder
+from audit.evidence.outcomes import ChosenNetwork, FoundInData
 from audit.evidence.setup import Null, Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
@@ -246,19 +247,19 @@ def learning_curve(case: Case, null: Null) -> list[Measurement]:
     """Finished accuracies on held-out training images, by training images seen."""
     outcome = case.result(requests.choose(case.setup, null))
     n, found = len(outcome.arrays["heldout"]), []
-    for point in outcome.values["curve"]:
-        low, high = proportion_interval(point["accuracy"] * n, n)
+    for point in outcome.read(ChosenNetwork).curve:
+        low, high = proportion_interval(point.accuracy * n, n)
         found.append(
             Measurement(
                 check=NAME,
                 quantity="heldout",
                 of=null.name,
-                value=point["accuracy"],
+                value=point.accuracy,
                 unit="fraction",
                 low=low,
                 high=high,
                 n=n,
-                at=point["images_seen"],
+                at=point.images_seen,
             )
         )
     return found
@@ -269,7 +270,8 @@ def balanced(ladder: Ladder, subject: NDArray[np.float64]) -> list[Measurement]:
     case = ladder.case
     if not needs_balanced(case.labels, len(case.setup.classes)):
         return []
-    counts = np.array(case.value(requests.facts(case.setup), "train_counts"), dtype=float)
+    facts = case.values(requests.facts(case.setup), FoundInData)
+    counts = np.array(facts.train_counts, dtype=float)
     prior = np.log((counts + 1) / (counts + 1).sum())
     found = []
     for null in (n for n in case.setup.nulls if n.claim and n.name in ladder.errors):

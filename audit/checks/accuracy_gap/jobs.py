@@ -4,6 +4,7 @@ from audit.evidence.setup import Null, Setup
 from audit.evidence.shared_jobs import fit, null_outputs, subject_outputs
 from audit.jobs.job import Job
 from audit.jobs.kind import Executor, Kind
+from audit.reports.document import FrozenModel
 
 
 def _executor() -> Executor:
@@ -12,7 +13,19 @@ def _executor() -> Executor:
     return pictures
 
 
-PICTURES = Kind("pictures", 3, _executor)
+class Drawn(FrozenModel):
+    """Values of the job `pictures`, in the order of the pictures.
+
+    Attributes:
+        captions: Caption of each picture.
+        groups: Heading of the group that each picture belongs to.
+    """
+
+    captions: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+PICTURES = Kind("pictures", 3, _executor, values=(Drawn,))
 
 
 def pictures(setup: Setup, null: Null) -> Job:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from audit.baselines.device import PROCESSOR
 from audit.baselines.patch_net import PatchNet
+from audit.checks.accuracy_gap.jobs import Drawn
 from audit.checks.accuracy_gap.occlusion import occlusions, patch_side
 from audit.core.sizes import Size, height_width
 from audit.evidence.context import JobContext
@@ -71,7 +72,7 @@ def pictures(job: Job, context: JobContext, results: Mapping[str, Outcome], tick
             f"{split.paths[i]}: labelled {name}; {null.title} says {other} ({place}), the model "
             f"says {own} ({losses[i].words})"
         )
-    return Outcome({"captions": captions, "groups": list(chosen.values())}, found)
+    return Outcome(Drawn(captions=tuple(captions), groups=tuple(chosen.values())), found)
 
 
 class OcclusionLoss(NamedTuple):

@@ -19,14 +19,14 @@ References:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from audit.checks.data.jobs import LISTING, listing
+from audit.checks.data.jobs import LISTING, Extent, Listed, listing
 from audit.checks.data.report import NAME, SIZES, SPLITS, section
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case
+from audit.evidence.outcomes import FoundInData
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
@@ -102,14 +102,14 @@ def needs(setup: Setup) -> tuple[Job, ...]:
 
 def measure(case: Case) -> list[Measurement]:
     """Counts over all images that were given; a count of all has no interval."""
-    facts = case.result(requests.facts(case.setup)).values
-    listed = case.result(listing(case.setup)).values
+    facts = case.values(requests.facts(case.setup), FoundInData)
+    listed = case.values(listing(case.setup), Listed)
     return [
-        *counts(case, facts, int(listed["skipped"])),
+        *counts(case, facts, listed.skipped),
         *shares(case, facts),
-        *sizes(case.setup, listed["sizes"]),
+        *sizes(case.setup, listed.sizes),
         *classes(case.setup, facts),
-        *files(case.setup, listed["files"]),
+        *files(case.setup, listed.files),
     ]
 
 
@@ -131,16 +131,16 @@ def exactly(
     )
 
 
-def counts(case: Case, facts: Mapping[str, Any], skipped: int) -> list[Measurement]:
+def counts(case: Case, facts: FoundInData, skipped: int) -> list[Measurement]:
     """How many images leak, contradict, repeat, or could not be read."""
     setup, n = case.setup, case.setup.n_eval
-    smallest, largest = min(facts["eval_counts"]), max(facts["eval_counts"])
+    smallest, largest = min(facts.eval_counts), max(facts.eval_counts)
     conflicts = "pairs of equal or nearly equal images under two labels"
     found = [
         ("exact_leaks", len(leaked(facts)), n, "evaluation images that are training images"),
-        ("label_conflicts", facts["label_conflicts"], n, conflicts),
-        ("eval_copies", len(facts["eval_copies"]), n, "evaluation images that repeat another"),
-        ("train_copies", len(facts["train_copies"]), setup.n_train, "training images likewise"),
+        ("label_conflicts", facts.label_conflicts, n, conflicts),
+        ("eval_copies", len(facts.eval_copies), n, "evaluation images that repeat another"),
+        ("train_copies", len(facts.train_copies), setup.n_train, "training images likewise"),
         ("unreadable", setup.unreadable, n, "images that could not be read"),
         ("skipped", skipped, n, "files that are no images and were left out"),
         ("groups", len(np.unique(case.groups)), n, "evaluation images, near duplicates as one"),
@@ -150,17 +150,17 @@ def counts(case: Case, facts: Mapping[str, Any], skipped: int) -> list[Measureme
     return [exactly(name, float(value), total, note) for name, value, total, note in found]
 
 
-def shares(case: Case, facts: Mapping[str, Any]) -> list[Measurement]:
+def shares(case: Case, facts: FoundInData) -> list[Measurement]:
     """Shares of images with a copy or near duplicate in training, or in their own split."""
     setup = case.setup
-    near = len({pair[0] for pair in facts["near_leaks"]} | leaked(facts))
+    near = len({pair[0] for pair in facts.near_leaks} | leaked(facts))
     repeated = "share of the {} images that an exact copy or near duplicate stands for already"
     rows = (
         ("near_leaks", near, setup.n_eval,
          "share of evaluation images with a copy or near duplicate in training"),
         ("eval_duplicates", setup.n_eval - len(np.unique(case.groups)), setup.n_eval,
          repeated.format("evaluation")),
-        ("train_duplicates", setup.n_train - facts["train_groups"], setup.n_train,
+        ("train_duplicates", setup.n_train - facts.train_groups, setup.n_train,
          repeated.format("training")),
     )  # fmt: skip
     found = []
@@ -182,12 +182,12 @@ def shares(case: Case, facts: Mapping[str, Any]) -> list[Measurement]:
     return found
 
 
-def leaked(facts: Mapping[str, Any]) -> set[int]:
+def leaked(facts: FoundInData) -> set[int]:
     """Evaluation images with an exact copy among the training images."""
-    return {pair[0] for pair in facts["exact_leaks"]}
+    return {pair[0] for pair in facts.exact_leaks}
 
 
-def sizes(setup: Setup, extents: Mapping[str, Sequence[Sequence[float]]]) -> list[Measurement]:
+def sizes(setup: Setup, extents: Mapping[str, tuple[Extent, Extent]]) -> list[Measurement]:
     """Smallest, median and largest width and height of each split, in pixels."""
     found = []
     for split, words in SPLITS.items():
@@ -204,12 +204,12 @@ def sizes(setup: Setup, extents: Mapping[str, Sequence[Sequence[float]]]) -> lis
     return found
 
 
-def classes(setup: Setup, facts: Mapping[str, Any]) -> list[Measurement]:
+def classes(setup: Setup, facts: FoundInData) -> list[Measurement]:
     """Images a class of each split."""
-    found = []
+    found, counts = [], {"train": facts.train_counts, "eval": facts.eval_counts}
     for split, words in SPLITS.items():
         n = setup.n_eval if split == "eval" else setup.n_train
-        for title, count in zip(setup.classes, facts[f"{split}_counts"], strict=True):
+        for title, count in zip(setup.classes, counts[split], strict=True):
             note = f"{words} images of this class"
             found.append(exactly(f"{split}_images", float(count), n, note, title))
     return found

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from audit.checks.data.jobs import Extent, Listed
 from audit.data.dataset import Dataset, Split
 from audit.evidence.context import JobContext
+from audit.evidence.outcomes import FoundInData, Pair
 from audit.evidence.outputs import NAMED, needed
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
@@ -22,30 +24,30 @@ def listing(job: Job, context: JobContext, results: Mapping[str, Outcome], tick:
         Values `files` (kind to at most 20 lines) and `sizes` (split to [smallest, median, largest]
         of the width, then of the height; a split whose sizes are not known is absent).
     """
-    facts, data = results[needed(job, "facts").key].values, context.dataset
+    facts, data = results[needed(job, "facts").key].read(FoundInData), context.dataset
     left_out = others(data)
     files = {
-        "leak": pairs(facts["exact_leaks"], "eval", "train", data),
-        "near_leak": pairs(facts["near_leaks"], "eval", "train", data),
-        "conflict": [
-            f"{name(a, i, data)} and {name(b, j, data)}" for a, i, b, j in facts["conflicts"]
-        ],
-        "eval_copy": pairs(facts["eval_copies"], "eval", "eval", data),
-        "train_copy": pairs(facts["train_copies"], "train", "train", data),
-        "unreadable": [f"{path} {why}" for path, why in data.broken[:NAMED]],
-        "skipped": left_out[:NAMED],
+        "leak": pairs(facts.exact_leaks, "eval", "train", data),
+        "near_leak": pairs(facts.near_leaks, "eval", "train", data),
+        "conflict": tuple(
+            f"{name(a, i, data)} and {name(b, j, data)}" for a, i, b, j in facts.conflicts
+        ),
+        "eval_copy": pairs(facts.eval_copies, "eval", "eval", data),
+        "train_copy": pairs(facts.train_copies, "train", "train", data),
+        "unreadable": tuple(f"{path} {why}" for path, why in data.broken[:NAMED]),
+        "skipped": tuple(left_out[:NAMED]),
     }
     sizes = {
         split.name: extent(split)
         for split in (data.train, data.eval)
         if split is not None and split.sizes is not None
     }
-    return Outcome({"files": files, "sizes": sizes, "skipped": len(left_out)})
+    return Outcome(Listed(files=files, sizes=sizes, skipped=len(left_out)))
 
 
-def pairs(found: Sequence[Sequence[int]], first: str, second: str, data: Dataset) -> list[str]:
+def pairs(found: Sequence[Pair], first: str, second: str, data: Dataset) -> tuple[str, ...]:
     """At most 20 pairs of images that are alike."""
-    return [f"{name(first, i, data)} and {name(second, j, data)}" for i, j in found[:NAMED]]
+    return tuple(f"{name(first, i, data)} and {name(second, j, data)}" for i, j in found[:NAMED])
 
 
 def name(split: str, index: int, data: Dataset) -> str:
@@ -62,7 +64,8 @@ def others(data: Dataset) -> list[str]:
     return [path for path in data.skipped if path not in unreadable]
 
 
-def extent(split: Split) -> list[list[float]]:
+def extent(split: Split) -> tuple[Extent, Extent]:
     """Smallest, median and largest width, then height, in pixels."""
     assert split.sizes is not None
-    return np.quantile(split.sizes, [0, 0.5, 1], axis=0).T.tolist()
+    width, height = np.quantile(split.sizes, [0, 0.5, 1], axis=0).T.tolist()
+    return (width[0], width[1], width[2]), (height[0], height[1], height[2])

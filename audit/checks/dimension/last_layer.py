@@ -26,10 +26,9 @@ References:
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from audit.checks.dimension.jobs import DIMENSION, dimension
+from audit.checks.dimension.jobs import DIMENSION, Estimate, LastLayer, dimension
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
@@ -89,29 +88,17 @@ def measure(case: Case) -> list[Measurement]:
     found: list[Measurement] = []
     for name, job in jobs(case.setup).items():
         try:
-            values = case.result(job).values
-            reason = values.get("reason", "")
+            values = case.values(job, LastLayer)
         except NotMeasured as missing:
-            reason = str(missing)
-        if reason:
-            found += not_measured(name, reason)
-        else:
-            found += of_model(name, values)
+            found += not_measured(name, str(missing))
+            if name == "subject":
+                why = str(missing)
+                found += [unknown("class", t, "dimensions", why) for t in case.setup.classes]
+            continue
+        found += of_model(name, values)
         if name == "subject":
-            found += within_classes(case.setup.classes, {} if reason else values, reason)
-    return found
-
-
-def within_classes(
-    classes: Sequence[str], values: Mapping[str, Any], reason: str
-) -> list[Measurement]:
-    """The subject's dimension on the images of each class."""
-    found = []
-    for label, title in enumerate(classes):
-        if reason:
-            found.append(unknown("class", title, "dimensions", reason))
-        else:
-            found.append(measurement("class", title, values["by_class"][label]))
+            by_class = zip(case.setup.classes, values.by_class, strict=True)
+            found += [measurement("class", title, own) for title, own in by_class]
     return found
 
 
@@ -131,11 +118,12 @@ def unknown(quantity: str, of: str, unit: Unit, reason: str) -> Measurement:
     return Measurement(check=NAME, quantity=quantity, of=of, value=math.nan, unit=unit, note=note)
 
 
-def of_model(name: str, values: Mapping[str, Any]) -> list[Measurement]:
+def of_model(name: str, values: LastLayer) -> list[Measurement]:
     """All measurements of one model, from what its job found."""
-    found = []
-    for kind, key in (("last_layer", "trained"), ("untrained", "untrained")):
-        found.append(measurement(kind, name, values[key]))
+    found = [
+        measurement("last_layer", name, values.trained),
+        measurement("untrained", name, values.untrained),
+    ]
     found += [
         Measurement(
             check=NAME,
@@ -148,9 +136,9 @@ def of_model(name: str, values: Mapping[str, Any]) -> list[Measurement]:
             n=n,
             at=float(n),
         )
-        for n, value, low, high in values["trained"]["curve"]
+        for n, value, low, high in values.trained.curve
     ]
-    value, low, high = values["log_ratio"]
+    value, low, high = values.log_ratio
     ratio = Measurement(
         check=NAME,
         quantity="log_ratio",
@@ -159,26 +147,26 @@ def of_model(name: str, values: Mapping[str, Any]) -> list[Measurement]:
         unit="nats",
         low=low,
         high=high,
-        n=values["n"],
+        n=values.n,
     )
     return [*found, ratio]
 
 
-def measurement(quantity: str, of: str, e: Mapping[str, Any]) -> Measurement:
+def measurement(quantity: str, of: str, e: Estimate) -> Measurement:
     """An estimate of `run_last_layer.estimate` with what is to be said of it."""
-    merged = f"{e['duplicates']} duplicates merged" if e["duplicates"] else ""
-    parts = [e["reason"]] if e["reason"] else [bias_note(e["value"], e["n"]), merged]
+    merged = f"{e.duplicates} duplicates merged" if e.duplicates else ""
+    parts = [e.reason] if e.reason else [bias_note(e.value, e.n), merged]
     return Measurement(
         check=NAME,
         quantity=quantity,
         of=of,
-        value=e["value"],
+        value=e.value,
         unit="dimensions",
-        low=e["low"],
-        high=e["high"],
-        n=e["n"],
+        low=e.low,
+        high=e.high,
+        n=e.n,
         note="; ".join(part for part in parts if part),
-        detail={"second_estimator": e["second"]} if math.isfinite(e["second"]) else {},
+        detail={"second_estimator": e.second} if math.isfinite(e.second) else {},
     )
 
 

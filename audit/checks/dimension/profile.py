@@ -34,13 +34,12 @@ References:
     Facco et al. (2017), Sci. Rep. 7:12140, doi:10.1038/s41598-017-11873-y
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.checks.dimension.jobs import ID_PROFILE, TWIN, profiles
+from audit.checks.dimension.jobs import ID_PROFILE, TWIN, Profiled, ProfilePoint, profiles
 from audit.checks.dimension.profile_report import (
     CAVEATS,
     MEANING,
@@ -95,91 +94,88 @@ def measure(case: Case) -> list[Measurement]:
     for name, job in profiles(case.setup).items():
         try:
             outcome = case.result(job)
-            reason = outcome.values.get("reason", "")
         except NotMeasured as missing:
-            reason = str(missing)
-        if reason:
-            found += unshaped(name, reason, 0)
-        else:
-            points = outcome.values["points"]
-            found += of_points(name, points)
-            found += of_shape(name, points, outcome.arrays["in_blocks"])
+            found += unshaped(name, str(missing), 0)
+            continue
+        points = outcome.read(Profiled).points
+        found += of_points(name, points)
+        found += of_shape(name, points, outcome.arrays["in_blocks"])
     return found
 
 
-def of_points(name: str, points: Sequence[Mapping[str, Any]]) -> list[Measurement]:
+def of_points(name: str, points: Sequence[ProfilePoint]) -> list[Measurement]:
     """Both dimensions at each depth of one network."""
     found = []
     for p in points:
-        note = f"not measured: {p['reason']}" if p["reason"] else noted(p)
+        note = f"not measured: {p.reason}" if p.reason else noted(p)
         found.append(
             Measurement(
                 check=NAME,
                 quantity="dimension",
                 of=name,
-                layer=p["name"],
-                value=p["value"],
+                layer=p.name,
+                value=p.value,
                 unit="dimensions",
-                low=p["low"],
-                high=p["high"],
-                n=p["n"],
-                at=p["depth"],
+                low=p.low,
+                high=p.high,
+                n=p.n,
+                at=p.depth,
                 note=note,
-                detail={"coordinates": float(p["width"])},
+                detail={"coordinates": float(p.width)},
             )
         )
     for p in points:
         note = "a count over these images, without an interval; at most n - 1"
-        if p["pca"] != p["pca"]:
-            note = f"not measured: {p['reason'] or 'the features do not vary'}"
+        if p.pca != p.pca:
+            note = f"not measured: {p.reason or 'the features do not vary'}"
         found.append(
             Measurement(
                 check=NAME,
                 quantity="pca",
                 of=name,
-                layer=p["name"],
-                value=p["pca"],
+                layer=p.name,
+                value=p.pca,
                 unit="dimensions",
-                n=p["n"] + p["duplicates"],
-                at=p["depth"],
+                n=p.n + p.duplicates,
+                at=p.depth,
                 note=note,
             )
         )
     return found
 
 
-def noted(p: Mapping[str, Any]) -> str:
+def noted(p: ProfilePoint) -> str:
     """What to think of one point."""
-    merged = f"{p['duplicates']} duplicates merged" if p["duplicates"] else ""
-    return "; ".join(part for part in (bias_note(p["value"], p["n"]), merged) if part)
+    merged = f"{p.duplicates} duplicates merged" if p.duplicates else ""
+    return "; ".join(part for part in (bias_note(p.value, p.n), merged) if part)
 
 
 def of_shape(
-    name: str, points: Sequence[Mapping[str, Any]], in_blocks: NDArray[np.float64]
+    name: str, points: Sequence[ProfilePoint], in_blocks: NDArray[np.float64]
 ) -> list[Measurement]:
     """Peak, ratios of the ends to it, and what the curve looks like."""
-    known = [i for i, p in enumerate(points) if not p["reason"]]
-    ends = [points[i] for i in (0, -1) if points[i]["reason"]]
+    known = [i for i, p in enumerate(points) if not p.reason]
+    ends = [points[i] for i in (0, -1) if points[i].reason]
     if ends:
-        return unshaped(name, f"{ends[0]['name']} has no dimension: {ends[0]['reason']}")
+        return unshaped(name, f"{ends[0].name} has no dimension: {ends[0].reason}")
     if len(known) < FEWEST:
         return unshaped(name, f"{len(known)} points are too few for a shape; {FEWEST} are needed")
-    depths = [points[i]["depth"] for i in known]
-    shape = shape_of([points[i]["value"] for i in known], in_blocks[known], depths)
-    peak, n = points[known[shape.peak]], min(points[i]["n"] for i in known)
+    depths = [points[i].depth for i in known]
+    shape = shape_of([points[i].value for i in known], in_blocks[known], depths)
+    peak, n = points[known[shape.peak]], min(points[i].n for i in known)
     found = [
         Measurement(
             check=NAME,
             quantity="peak_depth",
             of=name,
-            value=peak["depth"],
+            value=peak.depth,
             unit="fraction",
             low=shape.depths[0],
             high=shape.depths[1],
             n=n,
-            note=f"at {peak['name']}; from the first to the last point that images cannot tell "
+            note=f"at {peak.name}; from the first to the last point that images cannot tell "
             "from the peak",
-            detail={"dimension": peak["value"]},
+            detail={"dimension": peak.value},
         ),
         over_peak("first_over_peak", name, shape.first, n),
         over_peak("last_over_peak", name, shape.last, n),

@@ -6,7 +6,6 @@ convolution's map of any size needs no more.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,12 +15,14 @@ from torch import Tensor, nn
 from audit.baselines.device import device_of
 from audit.baselines.patch_net import PatchNet
 from audit.baselines.train import Images
+from audit.checks.dimension.jobs import Profiled, ProfilePoint
 from audit.evidence.columns import Columns, Room
 from audit.evidence.context import JobContext
 from audit.evidence.fit_null import null_of, restore
 from audit.evidence.outputs import needed
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
+from audit.jobs.values import Failed
 from audit.kernels.gram import gram, linear_dimension
 from audit.kernels.pairwise import CloudId, dimension, refused
 from audit.model.network.activations import at_cuts
@@ -43,17 +44,15 @@ def id_profile(
     """The profile of the subject, of its untrained twin, or of a trained null.
 
     Returns:
-        Values `points`: a list of mappings with `name`, `depth`, `value`, `low`, `high`, `n`,
-        `duplicates`, `reason`, `pca` (components for 90 % of the variance, NaN if refused) and
-        `width` (coordinates); `images` and `on_disk` (bytes). Array `in_blocks`, (points, blocks):
-        log dimensions on the same blocks of images. Only `reason` where nothing can be measured.
+        The values, and an array `in_blocks`, (points, blocks): log dimensions on the same blocks
+        of images; or why nothing can be measured.
     """
     seed, n = job.whole("seed"), job.whole("images")
     index = context.some("eval", n, seed)
     if "null" in job.params:
         fitted = results[job.after[0].key]
-        if not fitted.arrays:
-            return Outcome({"reason": fitted.values["reason"]})
+        if isinstance(fitted.values, Failed):
+            return Outcome(Failed(reason=fitted.values.reason))
         null = null_of(job, context)
         network = restore(job.after[0], fitted, context)
         assert isinstance(network, PatchNet), "only networks have layers"
@@ -90,11 +89,11 @@ def profile(
         memory: Bytes of activations that are kept in memory; None: `MEMORY`.
     """
     if not cuts:
-        return Outcome({"reason": NO_CUTS})
+        return Outcome(Failed(reason=NO_CUTS))
     room = Room(MEMORY if memory is None else memory)
     kept = collect(network, cuts, parts, n, room, lambda share: tick(PASS * share))
     depths = {INPUT: 0.0} | {cut.name: cut.depth for cut in cuts}
-    points: list[dict[str, Any]] = []
+    points: list[ProfilePoint] = []
     blocks: list[NDArray[np.float64]] = []
     total, done = sum(columns.width for columns in kept.values()), 0
     for name in [name for name in depths if name in kept]:
@@ -102,12 +101,13 @@ def profile(
         found, components = measured(columns)
         columns.close()
         one = {key: value for key, value in found._asdict().items() if key != "in_blocks"}
-        shown = {"name": name, "depth": depths[name], "pca": components, "width": columns.width}
-        points.append(shown | one)
+        points.append(
+            ProfilePoint(name=name, depth=depths[name], pca=components, width=columns.width, **one)
+        )
         blocks.append(found.in_blocks)
         done += columns.width
         tick(PASS + (1 - PASS) * done / total)
-    values = {"points": points, "images": n, "on_disk": room.on_disk}
+    values = Profiled(points=tuple(points), images=n, on_disk=room.on_disk)
     return Outcome(values, {"in_blocks": np.stack(blocks)})
 
 

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.checks.preprocessing.jobs import PREPROCESSING, preprocessing
+from audit.checks.preprocessing.jobs import PREPROCESSING, Tried, preprocessing
 from audit.evidence.case import Case
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
@@ -73,7 +73,8 @@ def measure(case: Case) -> list[Measurement]:
         asked = case.setup.check_preprocessing
         return [count(float("nan"), 0, NO_TRAINING if asked else NOT_ASKED)]
     outcome = case.result(preprocessing(case.setup))
-    words = dict(zip(outcome.values["names"], outcome.values["words"], strict=True))
+    tried = outcome.read(Tried)
+    words = dict(zip(tried.names, tried.words, strict=True))
     groups = outcome.arrays["groups"]
     own, *others = 1.0 - outcome.arrays["right"].astype(np.float64)
     errors = dict(zip(words, others, strict=True))

@@ -4,6 +4,7 @@ from audit.evidence.setup import Setup
 from audit.evidence.shared_jobs import train_facts
 from audit.jobs.job import Job, Plain
 from audit.jobs.kind import Executor, Kind
+from audit.reports.document import FrozenModel
 
 
 def _executor() -> Executor:
@@ -12,7 +13,19 @@ def _executor() -> Executor:
     return preprocessing
 
 
-PREPROCESSING = Kind("preprocessing", 1, _executor)
+class Tried(FrozenModel):
+    """Values of the job `preprocessing`: the alternatives that were tried, in order.
+
+    Attributes:
+        names: Stable identifier of each.
+        words: Name of each in the report.
+    """
+
+    names: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+PREPROCESSING = Kind("preprocessing", 1, _executor, values=(Tried,))
 
 
 def preprocessing(setup: Setup) -> Job:

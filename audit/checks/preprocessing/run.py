@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audit.baselines.train import Images, predict
+from audit.checks.preprocessing.jobs import Tried
 from audit.data import decode
 from audit.evidence.context import JobContext
 from audit.evidence.outputs import BATCH, needed
@@ -113,7 +114,9 @@ def preprocessing(
         tick((done + 1) / len(ways))
     groups = results[needed(job, "train_facts").key].arrays["train_groups"][index]
     return Outcome(
-        {"names": [way.name for way in ways[1:]], "words": [way.words for way in ways[1:]]},
+        Tried(
+            names=tuple(way.name for way in ways[1:]), words=tuple(way.words for way in ways[1:])
+        ),
         {"right": np.stack(rows), "groups": groups},
     )
 

@@ -30,7 +30,6 @@ References:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,12 +139,12 @@ def of_data(case: Case, other: ExtraDataset | None) -> list[Measurement]:
         NotMeasured: If the job failed.
     """
     outcome = case.result(probe_requests.probes(case.setup, other))
-    values, arrays = outcome.values, outcome.arrays
+    values, arrays = outcome.read(probe_requests.ReadOut), outcome.arrays
     groups = arrays["groups"] if other else case.groups[arrays["index"]]
-    keys: list[Key] = [tuple(row) for row in values["rows"]]
+    keys: tuple[Key, ...] = values.rows
     errors = dict(zip(keys, arrays["wrong"].astype(np.float64), strict=True))
-    edges = dict(zip(keys, values["edges"], strict=True))
-    told = zip(keys, values["widths"], values["strengths"], strict=True)
+    edges = dict(zip(keys, values.edges, strict=True))
+    told = zip(keys, values.widths, values.strengths, strict=True)
     notes = {key: probe_words.fitted(width, c, edges[key]) for key, width, c in told}
     found = []
     if PIXELS in errors:
@@ -160,7 +159,7 @@ def of_data(case: Case, other: ExtraDataset | None) -> list[Measurement]:
             if key in errors:
                 found.append(accuracy(name, errors[key], groups, cut.depth, notes[key]))
             else:
-                why = values["reasons"].get(f"{network}.{cut.name}", "it was not read out")
+                why = values.reasons.get(f"{network}.{cut.name}", "it was not read out")
                 found.append(missing(name, why, cut.depth))
         at_edge = [edges.get((which, cut.name, "logistic")) for which in ("subject", "untrained")]
         found.append(gain(about(other, "gain", cut.name), errors, groups, cut, any(at_edge)))
@@ -171,14 +170,14 @@ def of_data(case: Case, other: ExtraDataset | None) -> list[Measurement]:
     return [*found, last_minus_middle(about(other, LAST), linear, groups, words)]
 
 
-def learned(values: Mapping[str, Any], other: ExtraDataset | None) -> str:
+def learned(values: probe_requests.ReadOut, other: ExtraDataset | None) -> str:
     """On what the read-outs were learned, in words."""
-    fewer = values["images"] < values["asked"]
+    fewer = values.images < values.asked
     text = (
-        f"learned on {values['images']:,} training images"
-        + (f" (of {values['asked']:,}: the features of more do not fit)" if fewer else "")
+        f"learned on {values.images:,} training images"
+        + (f" (of {values.asked:,}: the features of more do not fit)" if fewer else "")
         + (f" of {other.name}" if other else "")
-        + f", C chosen on {values['heldout_images']:,} of them"
+        + f", C chosen on {values.heldout_images:,} of them"
     )
     if other and other.seen:
         text += f"; {other.seen:,} evaluation images are training images of the audited data"

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from audit.checks.probes.jobs import ReadOut
 from audit.data.splits import heldout_indices
 from audit.evidence.context import AUDITED, JobContext
 from audit.evidence.features import (
@@ -74,11 +75,8 @@ def probes(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: 
     """Read out the model, its untrained twin and the pixels on one data set.
 
     Returns:
-        Values `rows` (network, cut and loss of each row of errors), `strengths`, `edges` (which end
-        of those tried it is), `heldout` (accuracy there), `widths`, `reasons` by "network.cut",
-        `images` (training images), `asked` (how many were to be taken) and `heldout_images`. Arrays
-        `wrong` (R, n) uint8, `index` (n,) of the evaluation images and, beside the audited data
-        set, `groups` (n,) of them.
+        Arrays `wrong` (R, n) uint8, `index` (n,) of the evaluation images and, beside the audited
+        data set, `groups` (n,) of them.
     """
     started, of, seed = time.monotonic(), str(job.params["of"]), job.whole("seed")
     names = job.params["cuts"]
@@ -103,18 +101,18 @@ def probes(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: 
     }
     if of != AUDITED:
         arrays["groups"] = groups(context, of, "eval", index)
-    values = {
-        "rows": [list(row) for row in rows],
-        "strengths": [one.readout.strength for one in chosen],
-        "edges": [one.edge for one in chosen],
-        "heldout": [max(one.heldout) for one in chosen],
-        "widths": [one.readout.weight.shape[1] for one in chosen],
-        "reasons": {f"{n}.{c}": why for n, r in networks.items() for c, why in r.reasons.items()},
-        "images": len(given.train),
-        "asked": min(asked, len(context.split("train", of))),
-        "heldout_images": len(given.train) - given.kept,
-        "seconds": time.monotonic() - started,
-    }
+    values = ReadOut(
+        rows=tuple(rows),
+        strengths=tuple(one.readout.strength for one in chosen),
+        edges=tuple(one.edge for one in chosen),
+        heldout=tuple(max(one.heldout) for one in chosen),
+        widths=tuple(one.readout.weight.shape[1] for one in chosen),
+        reasons={f"{n}.{c}": why for n, r in networks.items() for c, why in r.reasons.items()},
+        images=len(given.train),
+        asked=min(asked, len(context.split("train", of))),
+        heldout_images=len(given.train) - given.kept,
+        seconds=time.monotonic() - started,
+    )
     return Outcome(values, arrays)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.checks.transfer.jobs import Retrained
 from audit.evidence.setup import CutPoint
 from audit.record import Measurement, Quantity
 from audit.reports.document import Cell, Role, Series
@@ -99,12 +100,10 @@ def not_cut(what: Quantity, why: str) -> Measurement:
     return Measurement(**own, value=math.nan, unit="points", note=why)
 
 
-def training_note(values: Mapping[str, object], seeds: int) -> str:
+def training_note(values: Retrained, seeds: int) -> str:
     """How the networks at one cut were trained."""
     many = f", {seeds} seeds" if seeds > 1 else ""
-    return (
-        f"{values['images']} training images, {values['seen']} seen, rate {values['rate']:g}{many}"
-    )
+    return f"{values.images} training images, {values.seen} seen, rate {values.rate:g}{many}"
 
 
 def rows(measurements: Sequence[Measurement], base: str) -> tuple[dict[str, Cell], ...]:

@@ -10,6 +10,7 @@ from audit.evidence import shared_jobs as requests
 from audit.evidence.setup import CutPoint, Setup
 from audit.jobs.job import Job, Plain
 from audit.jobs.kind import Executor, Kind, Prepare
+from audit.jobs.values import Failed, Status
 
 
 def _transfer() -> Executor:
@@ -42,9 +43,41 @@ def _prepare_split() -> Prepare:
     return prepare
 
 
-TRANSFER = Kind("transfer", 2, _transfer, "retraining", _prepare_own)
-SPLIT_BASE = Kind("split_base", 3, _split_base, "retraining", _prepare_split)
-SPLIT_NETWORK = Kind("split_network", 2, _split_network, "retraining", _prepare_split)
+class Retrained(Status):
+    """Values of the jobs `transfer` and `split_network`: how a network was trained.
+
+    Attributes:
+        rate: Learning rate that was chosen.
+        trials: Accuracy on held-out training images by rate.
+        images: Number of training images.
+        seen: Number of training images seen.
+        seconds: Duration of the training.
+    """
+
+    rate: float
+    trials: dict[str, float]
+    images: int
+    seen: int
+    seconds: float
+
+
+class TrainedBase(Retrained):
+    """Values of the job `split_base`.
+
+    Attributes:
+        chance: Share of the largest class among the evaluation images.
+    """
+
+    chance: float
+
+
+TRANSFER = Kind("transfer", 2, _transfer, "retraining", _prepare_own, values=(Retrained, Failed))
+SPLIT_BASE = Kind(
+    "split_base", 3, _split_base, "retraining", _prepare_split, values=(TrainedBase, Failed)
+)
+SPLIT_NETWORK = Kind(
+    "split_network", 2, _split_network, "retraining", _prepare_split, values=(Retrained, Failed)
+)
 FROZEN = ("frozen", "bnb", "anb", "untrained")
 STEP, IMAGE = 6.0, 2.0  # cost of an image through the model: learned from, and only run
 DECODED = 0.25  # cost of decoding a small image

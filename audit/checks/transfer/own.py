@@ -33,7 +33,7 @@ import numpy as np
 from audit.checks.transfer import jobs as transfer_requests
 from audit.checks.transfer.controls import failed_controls, still_learning
 from audit.checks.transfer.curves import effects, not_cut, point, rows, series, training_note
-from audit.checks.transfer.jobs import TRANSFER
+from audit.checks.transfer.jobs import TRANSFER, Retrained
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import CutPoint, Setup
@@ -136,10 +136,7 @@ def trained(case: Case, cut: CutPoint, mode: str) -> tuple[Table, str]:
         NotMeasured: If one of them could not be trained.
     """
     outcomes = [case.result(job) for job in networks(case.setup, cut, mode)]
-    for outcome in outcomes:
-        if "errors" not in outcome.arrays:
-            raise NotMeasured(outcome.values["reason"])
-    note = training_note(outcomes[0].values, len(outcomes))
+    note = training_note(outcomes[0].read(Retrained), len(outcomes))
     return np.stack([outcome.arrays["errors"] for outcome in outcomes]), note
 
 

@@ -5,12 +5,12 @@ behind them on the same data; BnB+ lets all of it learn (`audit.jobs.retraining`
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.baselines.train import Diverged
+from audit.checks.transfer.jobs import Retrained
 from audit.checks.transfer.retrain import (
     DIVERGED,
     Curve,
@@ -24,6 +24,7 @@ from audit.evidence.context import AUDITED, JobContext
 from audit.evidence.features import train_groups
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
+from audit.jobs.values import Failed
 
 
 def transfer(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
@@ -43,7 +44,7 @@ def transfer(job: Job, context: JobContext, results: Mapping[str, Outcome], tick
     try:
         learned = learn(curve, start, seed, tick, context.resume_state)
     except Diverged:
-        return Outcome({"status": "failed", "reason": DIVERGED})
+        return Outcome(Failed(reason=DIVERGED))
     errors = errors_on(learned.network, context.evaluation_parts())
     return Outcome(facts(learned, curve), {"errors": errors})
 
@@ -59,16 +60,16 @@ def images_each(job: Job, context: JobContext) -> int:
     return within_memory(cuts, job.whole("images"))
 
 
-def facts(learned: Learned, curve: Curve) -> dict[str, Any]:
+def facts(learned: Learned, curve: Curve) -> Retrained:
     """What a reader may ask of a network's training."""
-    return {
-        "status": "ok",
-        "rate": learned.rate,
-        "trials": {f"{rate:g}": score for rate, score in learned.trials.items()},
-        "images": len(curve.images),
-        "seen": curve.budget,
-        "seconds": learned.seconds,
-    }
+    return Retrained(
+        status="ok",
+        rate=learned.rate,
+        trials={f"{rate:g}": score for rate, score in learned.trials.items()},
+        images=len(curve.images),
+        seen=curve.budget,
+        seconds=learned.seconds,
+    )
 
 
 def shares_of(job: Job) -> tuple[float, ...]:

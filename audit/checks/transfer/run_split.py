@@ -16,6 +16,7 @@ from torch import nn
 
 from audit.baselines.device import PROCESSOR
 from audit.baselines.train import Diverged, Images
+from audit.checks.transfer.jobs import TrainedBase
 from audit.checks.transfer.retrain import DIVERGED, Curve, Start, errors_on, learn
 from audit.checks.transfer.run_own import facts, images_each, shares_of
 from audit.data.splits import subset
@@ -23,6 +24,7 @@ from audit.evidence.context import JobContext
 from audit.evidence.features import groups, train_groups
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
+from audit.jobs.values import Failed
 from audit.model.spec import ModelSpec
 
 SEEDS = {"a": 1, "b": 2, "network": 3, "untrained": 4}  # apart: no fresh layer repeats a base's
@@ -102,7 +104,7 @@ def split_base(
     try:
         learned = learn(curve, Start(), seed_for(seed, side), tick, context.resume_state)
     except Diverged:
-        return Outcome({"status": "failed", "reason": DIVERGED})
+        return Outcome(Failed(reason=DIVERGED))
     state = learned.network.state_dict()
     arrays = {
         WEIGHTS + name: value.to(PROCESSOR).contiguous().numpy() for name, value in state.items()
@@ -114,7 +116,8 @@ def split_base(
     chance = float(np.bincount(labels).max() / len(labels))
     if own.of in context.others:
         arrays["groups"] = groups(context, own.of, "eval", positions)
-    return Outcome(facts(learned, curve) | {"chance": chance}, arrays | {"errors": errors})
+    values = TrainedBase(**facts(learned, curve).model_dump(), chance=chance)
+    return Outcome(values, arrays | {"errors": errors})
 
 
 def split_network(
@@ -124,8 +127,8 @@ def split_network(
     kind, seed = str(job.params["curve"]), job.whole("seed")
     bases = [results[needed.key] for needed in job.after if needed.kind == "split_base"]
     for base in bases:
-        if base.values["status"] != "ok":
-            return Outcome({"status": "failed", "reason": f"a base: {base.values['reason']}"})
+        if isinstance(base.values, Failed):
+            return Outcome(Failed(reason=f"a base: {base.values.reason}"))
     curve = curve_of(job, context, results, "b")
     if kind == "untrained":
         donor: nn.Module = curve.spec.build(seed_for(seed, "untrained"))
@@ -138,7 +141,7 @@ def split_network(
     try:
         learned = learn(curve, start, seed_for(seed, "network"), tick, context.resume_state)
     except Diverged:
-        return Outcome({"status": "failed", "reason": DIVERGED})
+        return Outcome(Failed(reason=DIVERGED))
     errors = errors_on(learned.network, half(job, context, "b").evaluation(context))
     return Outcome(facts(learned, curve), {"errors": errors})
 

@@ -43,7 +43,7 @@ from numpy.typing import NDArray
 from audit.checks.transfer import jobs as ask
 from audit.checks.transfer.controls import failed_controls, still_learning
 from audit.checks.transfer.curves import effects, not_cut, point, rows, training_note
-from audit.checks.transfer.jobs import SPLIT_BASE, SPLIT_NETWORK
+from audit.checks.transfer.jobs import SPLIT_BASE, SPLIT_NETWORK, Retrained, TrainedBase
 from audit.checks.transfer.split_report import (
     CAVEATS,
     CURVES,
@@ -184,7 +184,8 @@ def unlearned(case: Case, side: str) -> str:
         errors, _ = trained(case, jobs)
     except NotMeasured as reason:
         return str(reason)
-    chance, noise = float(case.value(jobs[0], "chance")), seed_noise([errors], independent=False)
+    chance = case.values(jobs[0], TrainedBase).chance
+    noise = seed_noise([errors], independent=False)
     lost = difference(errors, np.zeros_like(errors), groups_of(case, side), noise)
     if 1 - lost.high > chance:
         return ""
@@ -202,10 +203,7 @@ def trained(case: Case, jobs: Sequence[Job]) -> tuple[Table, str]:
         NotMeasured: If one of them could not be trained.
     """
     outcomes = [case.result(job) for job in jobs]
-    for outcome in outcomes:
-        if "errors" not in outcome.arrays:
-            raise NotMeasured(outcome.values["reason"])
-    note = training_note(outcomes[0].values, len(outcomes))
+    note = training_note(outcomes[0].read(Retrained), len(outcomes))
     return np.stack([outcome.arrays["errors"] for outcome in outcomes]), note
 
 

@@ -1,0 +1,175 @@
+"""Values of the outcomes of the jobs that several checks share, one record per kind of outcome."""
+
+from pydantic import Field
+
+from audit.jobs.values import Failed, Status
+from audit.reports.document import FrozenModel
+
+Pair = tuple[int, int]
+
+Vote = tuple[int, bool]  # the fields of `audit.baselines.patch_net.PatchSampling`
+
+
+class FoundInData(FrozenModel):
+    """Values of the job `facts`: what is in the images.
+
+    Attributes:
+        exact_leaks: Positions (evaluation, training) of images with equal pixels.
+        near_leaks: Positions (evaluation, training) of near duplicates.
+        label_conflicts: Number of pairs of equal or nearly equal images under two labels.
+        conflicts: Split and position of both images of a conflict, for the first of them.
+        train_copies: Positions in training of an image and of one that repeats it exactly.
+        eval_copies: Positions in evaluation of an image and of one that repeats it exactly.
+        train_groups: Number of training images, near duplicates counted as one.
+        train_counts: Number of training images per class.
+        eval_counts: Number of evaluation images per class.
+    """
+
+    exact_leaks: tuple[Pair, ...]
+    near_leaks: tuple[Pair, ...]
+    label_conflicts: int
+    conflicts: tuple[tuple[str, int, str, int], ...]
+    train_copies: tuple[Pair, ...]
+    eval_copies: tuple[Pair, ...]
+    train_groups: int
+    train_counts: tuple[int, ...]
+    eval_counts: tuple[int, ...]
+
+
+class RecipeValues(FrozenModel):
+    """The fields of `audit.baselines.train.Recipe`, which cannot be imported without torch."""
+
+    images_seen: int
+    rate: float
+    weight_decay: float
+    augment: str
+    batch: int
+    optimizer: str
+    crop: int
+    precision: str
+
+
+class RecipeTrial(RecipeValues):
+    """One recipe that was tried.
+
+    Attributes:
+        heldout_accuracy: Accuracy that it reached on held-out training images.
+    """
+
+    heldout_accuracy: float
+
+
+class LearningPoint(FrozenModel):
+    """One point of a learning curve.
+
+    Attributes:
+        images_seen: Training images seen.
+        accuracy: Mean accuracy over seeds on held-out training images.
+    """
+
+    images_seen: int
+    accuracy: float
+
+
+class NotTrained(Failed):
+    """Values of the jobs of a baseline that could not be trained.
+
+    Attributes:
+        trials: What was tried, if anything was.
+    """
+
+    trials: tuple[RecipeTrial, ...] = ()
+
+
+class ChosenNetwork(Status):
+    """Values of the job `choose` of a network.
+
+    Attributes:
+        recipe: Recipe that was chosen.
+        trials: What was tried.
+        diverged_at: Rate at which the training diverged before a tenth of it was taken; 0 if none.
+        vote: Patches that vote.
+        curve: Learning curve by budget, ascending; the last three are a quarter, half and whole.
+        rehearsals: Number of trial fits, which differ in their seeds.
+        doublings: How often the budget was doubled.
+        discordance: Mean square of what the last doubling changed per image.
+        heldout_accuracy: Accuracy on held-out training images at the whole budget.
+        seconds: Duration.
+    """
+
+    recipe: RecipeValues
+    trials: tuple[RecipeTrial, ...]
+    diverged_at: float
+    vote: Vote
+    curve: tuple[LearningPoint, ...] = Field(min_length=3)
+    rehearsals: int
+    doublings: int
+    discordance: float
+    heldout_accuracy: float
+    seconds: float
+
+
+class ChosenLinear(Status):
+    """Values of the job `choose` of a linear model.
+
+    Attributes:
+        strength: Regularisation that was chosen.
+        heldout_accuracy: Accuracy on held-out training images.
+    """
+
+    strength: float
+    heldout_accuracy: float
+
+
+class ProofValues(FrozenModel):
+    """The fields of `audit.baselines.receptive_field.Proof`."""
+
+    holds: bool
+    largest: float
+    checked: int
+
+
+class TrainedNetwork(Status):
+    """Values of the job `fit` of a network.
+
+    Attributes:
+        proofs: Proofs of its blindness by name.
+        parameters: Number of parameters.
+        vote: Patches that vote.
+        train_accuracy: Accuracy on a sample of the training images.
+        images_per_second: Speed of the training.
+        seconds: Duration of the training.
+        device: Device that it was trained on.
+    """
+
+    proofs: dict[str, ProofValues]
+    parameters: int
+    vote: Vote
+    train_accuracy: float
+    images_per_second: float
+    seconds: float
+    device: str
+
+
+class TrainedLinear(Status):
+    """Values of the job `fit` of a linear model.
+
+    Attributes:
+        strength: Regularisation.
+        proofs: None: it sees a few numbers per image and owes no proof.
+    """
+
+    strength: float
+    proofs: dict[str, ProofValues]
+
+
+class Stacked(Status):
+    """Values of the job `stack`.
+
+    Attributes:
+        heldout_accuracy: Accuracy on half of the held-out training images.
+        n_heldout: Number of held-out training images.
+    """
+
+    heldout_accuracy: float
+    n_heldout: int

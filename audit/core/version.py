@@ -1,4 +1,4 @@
-"""Version."""
+"""The version of the package."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Case."""
+"""All that a check may see when it measures: what was set up, and what the jobs found."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Folders."""
+"""New folders that appear whole or not at all, and the YAML that is written into them."""
 
 import contextlib
 import shutil

@@ -1,4 +1,4 @@
-"""Where the work of a call is done."""
+"""Where the work of a call is done, and what the audits of one call share."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Demo model."""
+"""The small model that the demo trains on the embedded images."""
 
 import argparse
 import io

@@ -186,6 +186,8 @@ class Document(FrozenModel):
         audited: What was audited, on what, when and by which version: the first screen's facts.
         subject: What was audited: label to value.
         data: On what: label to value.
+        data_source: Where the data come from, for writers that name the data set; or empty.
+        data_digest: SHA-256 of all images, labels and classes, for the same writers; or empty.
         gates: All limits of the policy.
         sections: One a check, in report order.
         not_established: What the audit does not establish, one sentence each.
@@ -203,6 +205,8 @@ class Document(FrozenModel):
     audited: dict[str, str] = {}
     subject: dict[str, str] = {}
     data: dict[str, str] = {}
+    data_source: str = ""
+    data_digest: str = ""
     gates: tuple[Gate, ...] = ()
     sections: tuple[Section, ...] = ()
     not_established: tuple[str, ...] = ()

@@ -59,12 +59,11 @@ def _index(document: Document, measured: list[KeyNumber]) -> dict[str, object]:
     """The front matter: plain data."""
     dataset: dict[str, object] = {
         "type": "imagefolder",
-        "name": visible(document.data.get("source", "evaluation images")),
+        "name": visible(document.data_source or "evaluation images"),
         "split": "evaluation",
     }
-    digest = document.data.get("SHA-256 of the data")
-    if digest:
-        dataset["args"] = {"sha256": visible(digest)}
+    if document.data_digest:
+        dataset["args"] = {"sha256": visible(document.data_digest)}
     metrics = [
         {
             "type": key.metric,

@@ -83,6 +83,8 @@ def document(
         audited=audited(facts),
         subject=subject,
         data=data,
+        data_source=facts.data.source,
+        data_digest=facts.data.digest,
         gates=tuple(gate(f) for f in findings),
         sections=sections(audit.measurements, findings, pictures),
         not_established=(*not_shown, *NOT_ESTABLISHED),

@@ -108,6 +108,8 @@ class Measurement(Quantity):
         note: One sentence; empty when there is nothing to add.
         at: Coordinate of a point of a curve (relative depth, share of the budget), else None.
         category: Class of a result that is a word ("hunchback"), else empty.
+        clause: Part of a sentence that the check's summary uses: why a curve has no shape, or what
+            the two tasks of a transfer are; else empty.
         detail: Sufficient statistics that the judge needs beside the interval, by name.
     """
 
@@ -119,6 +121,7 @@ class Measurement(Quantity):
     note: str = ""
     at: float | None = None
     category: str = ""
+    clause: str = ""
     detail: dict[str, float] = {}
 
 

@@ -8,7 +8,7 @@ from audit.core.errors import AuditError
 from audit.record import SCHEMA_VERSION, Report
 from audit.reports import yaml as plain_yaml
 from audit.reports.text import visible
-from audit.runs.upgrade import upgraded
+from audit.runs.upgrade import completed, upgraded
 
 MOST_BYTES = 64 * 2**20
 
@@ -48,7 +48,7 @@ def load_report(path: Path) -> Report:
             "Use the version of the tool that wrote it.",
         )
     try:
-        return Report.model_validate(upgraded(raw) if version == 1 else raw)
+        return Report.model_validate(upgraded(raw) if version == 1 else completed(raw))
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise AuditError(

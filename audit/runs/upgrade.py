@@ -1,6 +1,7 @@
-"""Reports of schema version 1 as ones of version 2: the only place that takes words apart.
+"""Reports of earlier versions as ones of now: the only place that takes words apart.
 
-Version 1 states what a number is of in its dotted name alone, and most facts in words alone.
+Schema version 1 states what a number is of in its dotted name alone, and most facts in words alone.
+Early reports of version 2 lack some fields of measurements and of the document.
 """
 
 import math
@@ -11,6 +12,7 @@ from audit.runs.upgrade_facts import facts_of
 
 Plain = dict[str, Any]
 BY_LAYER = ("id_profile.dimension.", "id_profile.pca.")  # the network, then its layer
+NO_SHAPE = "not measured: "  # begins the note of a curve without a shape
 SHAPES = ("id_profile.hunchback.", "id_profile.flat.")  # the note begins with the kind of shape
 
 
@@ -29,7 +31,35 @@ def upgraded(raw: Plain) -> Plain:
     )
     made = [one(m, reduced, str(better.get("note", ""))) for m in measurements]
     facts = facts_of(raw.get("document"), classes_in(made))
-    return raw | {"schema_version": 2, "facts": facts, "measurements": made}
+    return completed(raw | {"schema_version": 2, "facts": facts, "measurements": made})
+
+
+def completed(raw: Plain) -> Plain:
+    """The content of a `report.yaml` of version 2, with the fields that were added to it since.
+
+    Args:
+        raw: As read. What is damaged stays as it is, for the record to refuse.
+    """
+    document, facts, measurements = (raw.get(k) for k in ("document", "facts", "measurements"))
+    made = dict(raw)
+    data = facts.get("data") if isinstance(facts, Mapping) else None
+    if isinstance(document, Mapping) and isinstance(data, Mapping):
+        known = {f"data_{key}": data[key] for key in ("source", "digest") if key in data}
+        made["document"] = known | dict(document)
+    if isinstance(measurements, Sequence) and all(map(is_named, measurements)):
+        made["measurements"] = [{"clause": clause(m)} | dict(m) for m in measurements]
+    return made
+
+
+def clause(m: Mapping[str, Any]) -> str:
+    """The part of a measurement's note that its check's summary uses; empty if it uses none."""
+    name, note = m["name"], str(m.get("note", ""))
+    measured = m.get("value") == m.get("value")  # not NaN
+    if name == "split_transfer.base" and measured:
+        return note.rpartition(";")[0]
+    if name.startswith("id_profile.") and m.get("at") is None and note.startswith(NO_SHAPE):
+        return note.removeprefix(NO_SHAPE).removesuffix(".")
+    return ""
 
 
 def classes_in(measurements: Sequence[Plain]) -> list[str]:
@@ -53,6 +83,7 @@ def one(m: Mapping[str, Any], reduced: bool, better: str) -> Plain:
     """
     name, note, detail = m["name"], str(m.get("note", "")), m.get("detail", {})
     made = {key: value for key, value in m.items() if key != "name"} | quantity(name)
+    made["clause"] = clause(m)
     if name.startswith(SHAPES) and m.get("value") == m.get("value"):
         made["category"] = note.partition(":")[0]
     if isinstance(detail, Mapping):

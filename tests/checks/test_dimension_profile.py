@@ -304,5 +304,5 @@ def test_nothing_measured_is_said():
     reason = check.section(check.unshaped("subject", NO_CUTS), [])
 
     assert "leaves it out" in empty.summary
-    assert "has no profile: it has no stages" in reason.summary
+    assert f"This model has no profile: {NO_CUTS}." in reason.summary
     assert reason.charts == ()

@@ -181,6 +181,12 @@ def test_every_network_and_effect_is_measured_on_b(dataset):
         assert found[f"{name}.head"].low < value < found[f"{name}.head"].high
 
 
+def test_what_the_tasks_are_is_read_from_no_note(dataset):
+    base, *others = split_transfer.measure(case_of(dataset))
+    told = split_transfer.section([base.model_copy(update={"note": "x"}), *others], ())
+    assert told.summary.startswith("A: bright, upper; B: dark, lower, striped. baseB reaches")
+
+
 def test_the_curves_in_words(dataset):
     told = split_transfer.section(split_transfer.measure(case_of(dataset)), ())
     assert told.summary.startswith("A: bright, upper; B: dark, lower, striped. baseB reaches")

@@ -154,7 +154,7 @@ def test_a_hub_reads_the_card(tmp_path):
         document.numbers[0].model_copy(update={"metric": "accuracy", "estimate": 0.885}),
         *document.numbers[1:],
     )
-    document = document.model_copy(update={"numbers": numbers, "data": {"source": HOSTILE[1]}})
+    document = document.model_copy(update={"numbers": numbers, "data_source": HOSTILE[1]})
     card = ModelCard(write_model_card(document, tmp_path).read_text())
     (result,) = card.data.eval_results
     assert (result.metric_type, result.metric_value) == ("accuracy", 0.885)

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from audit.api import load_policy
+from audit.pipeline.rejudge import judged_again
+from audit.reports import model_card
 from audit.reports import yaml as plain_yaml
 from audit.runs.report import load_report
-from audit.runs.upgrade import quantity, upgraded, with_sides
+from audit.runs.upgrade import completed, quantity, upgraded, with_sides
 from tests.samples.measurements import as_version_1, measurement
 from tests.samples.runs import report, wrong
 
@@ -86,6 +89,38 @@ def test_what_is_a_word_becomes_a_field():
     assert (shape["category"], flat.get("category", "")) == ("falling", "")
     assert twin["detail"] == {"q": 17.0}
     assert (bgr["detail"]["clearly_better"], none["detail"]["clearly_better"]) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(("name", "value", "note", "clause"), [
+    ("id_profile.hunchback.subject", float("nan"), "not measured: it has no stages.",
+     "it has no stages"),
+    ("id_profile.hunchback.subject", 0, "falling: it ends below", ""),
+    ("id_profile.crashed", float("nan"), "out of memory", ""),
+    ("reference.id_profile.hunchback.subject", float("nan"), "not measured: few", ""),
+    ("split_transfer.base", 0.9, "A: a; b; B: c; 60 training images", "A: a; b; B: c"),
+    ("split_transfer.base", float("nan"), "its training diverged", ""),
+])  # fmt: skip
+def test_what_a_summary_says_is_taken_from_a_note_once(name, value, note, clause):
+    made = report(wrong(20), wrong(120))
+    early = made.model_copy(update={"measurements": (measurement(name, value, note=note),)})
+    (upgrade,) = upgraded(as_version_1(early))["measurements"]
+    assert upgrade["clause"] == clause
+    stored = {"name": name, "value": value, "note": note}
+    assert completed({"measurements": [stored]})["measurements"] == [stored | {"clause": clause}]
+    kept = {"measurements": [stored | {"clause": "as it was stored"}]}
+    assert completed(kept) == kept
+
+
+@pytest.mark.parametrize("version", ["report-v1", "report-v2"])
+def test_a_card_of_an_early_report_names_the_data(version):
+    stored = load_report(Path(__file__).parents[1] / "samples" / version)
+    known = stored.facts.data
+    for found in (stored, judged_again(stored, load_policy())):
+        card = plain_yaml.load(model_card.render(found.document).split("---\n")[1])
+        (result,) = card["model-index"][0]["results"]
+        assert result["dataset"]["name"] == known.source
+        assert result["dataset"]["args"] == {"sha256": known.digest}
+        assert len(known.digest) == 64
 
 
 def test_a_name_that_its_fields_do_not_make_is_refused():

@@ -16,8 +16,8 @@ def of(name):
 def as_version_1(report):
     """What an earlier version would have stored of a report, as plain data."""
     raw = report.model_dump(mode="python") | {"schema_version": 1}
-    del raw["facts"]
-    later = {*Quantity.model_fields, "category"}
+    del raw["facts"], raw["document"]["data_source"], raw["document"]["data_digest"]
+    later = {*Quantity.model_fields, "category", "clause"}
     raw["measurements"] = [
         {key: value for key, value in m.items() if key not in later} for m in raw["measurements"]
     ]

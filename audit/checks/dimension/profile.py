@@ -222,7 +222,7 @@ def unshaped(name: str, reason: str, n: int = 0) -> list[Measurement]:
     return [
         Measurement.model_validate(
             {"check": NAME, "quantity": quantity, "of": name, "value": NAN, "unit": unit, "n": n}
-            | {"note": f"not measured: {reason}"}
+            | {"note": f"not measured: {reason}", "clause": reason.removesuffix(".")}
         )
         for quantity, unit in units.items()
     ]

@@ -64,8 +64,7 @@ def sentence(measurements: Sequence[Measurement], name: str) -> str:
     if shape is None or peak is None:
         return ""
     if shape.value != shape.value:
-        text = shape.note.removeprefix("not measured: ").removesuffix(".")
-        return f"{called[0].upper()}{called[1:]} has no profile: {text}."
+        return f"{called[0].upper()}{called[1:]} has no profile: {shape.clause}."
     points = curve(measurements, "dimension", name)
     kind = shape.category
     first, last, largest = (

@@ -133,8 +133,9 @@ def measure(case: Case) -> list[Measurement]:
         alone = Measurement(**BASE.fields, value=math.nan, unit="fraction", note=str(reason))
         return [alone, *(not_cut(effect(kind), str(reason)) for kind in EFFECTS)]
     noise = seed_noise([base], independent=False)
-    note = f"{sides(setup)}; {note}"
-    found = [point(BASE, base, base, groups, at=0.0, noise=noise, note=note)]
+    tasks = sides(setup)
+    of_base = point(BASE, base, base, groups, at=0.0, noise=noise, note=f"{tasks}; {note}")
+    found = [of_base.model_copy(update={"clause": tasks})]
     reached, missing = curves(case)
     for kind, tables in reached.items():
         noise = seed_noise([errors for errors, _ in tables.values()], independent=False)

@@ -77,7 +77,7 @@ def summary(measurements: Sequence[Measurement], base: Measurement | None) -> st
         return f"Not measured: {crashed}."
     if base.value != base.value:
         return f"Not measured: {base.note}."
-    parts = [f"{base.note.rpartition(';')[0]}. baseB reaches {number(base.value, 'fraction')}."]
+    parts = [f"{base.clause}. baseB reaches {number(base.value, 'fraction')}."]
     lost: dict[str, list[str]] = {}  # by reason
     for effect, words in EFFECTS.items():
         own = [m for m in measurements if m.quantity == effect]

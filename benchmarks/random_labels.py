@@ -26,7 +26,7 @@ from torch import nn
 
 from audit.baselines.train import Images, Recipe, accuracy, statistics, train
 from audit.checks.dimension import profile as id_profile
-from audit.checks.dimension.jobs import Profiled
+from audit.checks.dimension.outcomes import Profiled
 from audit.checks.dimension.run_profile import profile
 from audit.data import decode
 from audit.data.dataset import Dataset, Split

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.checks.accuracy_gap.jobs import Drawn
 from audit.checks.accuracy_gap.jobs import pictures as pictures_job
+from audit.checks.accuracy_gap.outcomes import Drawn
 from audit.evidence.case import NotMeasured
 from audit.inputs.call import Declared
 from audit.pipeline.audit import AuditEvidence

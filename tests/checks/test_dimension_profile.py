@@ -11,7 +11,7 @@ from audit.baselines.patch_net import PatchNet
 from audit.baselines.train import Images
 from audit.checks.dimension import profile as check
 from audit.checks.dimension import run_profile as id_profile
-from audit.checks.dimension.jobs import ProfilePoint
+from audit.checks.dimension.outcomes import ProfilePoint
 from audit.checks.dimension.run_profile import INPUT, NO_CUTS, profile
 from audit.evidence.columns import Columns, Room
 from audit.jobs.values import Failed

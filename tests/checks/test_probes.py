@@ -9,7 +9,7 @@ import torch
 from audit.api import load_policy
 from audit.checks.probes import check
 from audit.checks.probes import jobs as probe_requests
-from audit.checks.probes.jobs import ReadOut
+from audit.checks.probes.outcomes import ReadOut
 from audit.checks.probes.run import material, probes
 from audit.data.load import load_dataset
 from audit.evidence.case import Case

@@ -12,6 +12,7 @@ from tests.contract.house import (
     ROOT,
     circles,
     goes_up,
+    imports,
     longest_chain,
     modules,
     python_files,
@@ -96,3 +97,8 @@ def test_the_figures_of_a_checkout_without_rooms_are_printed(tmp_path):
     assert found["circles of imports"] == "1"
     assert found["longest chain of imports, modules"] == "2"  # the circle, baselines.x
     assert found["lines of audit/, baselines/ and reports/"] == "5"
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {name.removesuffix(".__init__"): found for name, found in imports(modules()).items()}
+    assert circles(graph) == []

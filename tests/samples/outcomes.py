@@ -1,6 +1,6 @@
 """Values of jobs for tests: whole records, of which a test names what matters to it."""
 
-from audit.checks.transfer.jobs import Retrained, TrainedBase
+from audit.checks.transfer.outcomes import Retrained, TrainedBase
 from audit.evidence.outcomes import (
     ChosenNetwork,
     FoundInData,

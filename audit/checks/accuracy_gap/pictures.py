@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from audit.baselines.device import PROCESSOR
 from audit.baselines.patch_net import PatchNet
-from audit.checks.accuracy_gap.jobs import Drawn
 from audit.checks.accuracy_gap.occlusion import occlusions, patch_side
+from audit.checks.accuracy_gap.outcomes import Drawn
 from audit.core.sizes import Size, height_width
 from audit.evidence.context import JobContext
 from audit.evidence.fit_null import null_of, restore

@@ -22,7 +22,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from audit.checks.data.jobs import LISTING, Extent, Listed, listing
+from audit.checks.data.jobs import LISTING, listing
+from audit.checks.data.outcomes import Extent, Listed
 from audit.checks.data.report import NAME, SIZES, SPLITS, section
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from audit.checks.data.jobs import Extent, Listed
+from audit.checks.data.outcomes import Extent, Listed
 from audit.data.dataset import Dataset, Split
 from audit.evidence.context import JobContext
 from audit.evidence.outcomes import FoundInData, Pair

@@ -1,13 +1,11 @@
 """The jobs of both checks of dimension: of the last layer, and of every layer."""
 
-from pydantic import Field
-
+from audit.checks.dimension.outcomes import LastLayer, Profiled
 from audit.evidence import shared_jobs as requests
 from audit.evidence.setup import Null, Setup
 from audit.jobs.job import Job, Plain
 from audit.jobs.kind import Executor, Kind
 from audit.jobs.values import Failed
-from audit.reports.document import FrozenModel
 
 
 def _dimension() -> Executor:
@@ -20,86 +18,6 @@ def _id_profile() -> Executor:
     from audit.checks.dimension.run_profile import id_profile
 
     return id_profile
-
-
-class Dimension(FrozenModel):
-    """One estimate of an intrinsic dimension.
-
-    Attributes:
-        value: In dimensions; NaN if refused.
-        low: Lower end of the 95 % interval; NaN if refused.
-        high: Upper end of the 95 % interval; NaN if refused.
-        n: Number of distinct points.
-        duplicates: Number of points that were merged into others.
-        reason: Why it was refused; empty if it was not.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-    duplicates: int
-    reason: str
-
-
-class Estimate(Dimension):
-    """One estimate at the last layer; see `audit.kernels.twonn.IdEstimate`.
-
-    Attributes:
-        second: Second estimator; NaN if refused.
-        curve: Number of points, value, low and high of the estimates on fewer points.
-    """
-
-    second: float
-    curve: tuple[tuple[int, float, float, float], ...]
-
-
-class LastLayer(FrozenModel):
-    """Values of the job `dimension`.
-
-    Attributes:
-        trained: Estimate of the trained model.
-        untrained: Estimate of its untrained twin.
-        log_ratio: Logarithm of their ratio, and the ends of its 95 % interval.
-        n: Number of images.
-        by_class: Estimate on the images of each class; empty for a baseline.
-    """
-
-    trained: Estimate
-    untrained: Estimate
-    log_ratio: tuple[float, float, float]
-    n: int
-    by_class: tuple[Estimate, ...]
-
-
-class ProfilePoint(Dimension):
-    """One layer of a network; see `audit.kernels.pairwise.CloudId`.
-
-    Attributes:
-        name: Name of the layer.
-        depth: Relative depth.
-        pca: Principal components for 90 % of the variance; NaN if refused.
-        width: Number of coordinates.
-    """
-
-    name: str
-    depth: float
-    pca: float
-    width: int
-
-
-class Profiled(FrozenModel):
-    """Values of the job `id_profile`.
-
-    Attributes:
-        points: The input and every layer, in order.
-        images: Number of images.
-        on_disk: Bytes of activations that were kept on disk.
-    """
-
-    points: tuple[ProfilePoint, ...] = Field(min_length=1)
-    images: int
-    on_disk: int
 
 
 DIMENSION = Kind("dimension", 4, _dimension, values=(LastLayer, Failed))

@@ -28,7 +28,8 @@ References:
 import math
 from collections.abc import Sequence
 
-from audit.checks.dimension.jobs import DIMENSION, Estimate, LastLayer, dimension
+from audit.checks.dimension.jobs import DIMENSION, dimension
+from audit.checks.dimension.outcomes import Estimate, LastLayer
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job

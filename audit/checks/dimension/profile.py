@@ -39,7 +39,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.checks.dimension.jobs import ID_PROFILE, TWIN, Profiled, ProfilePoint, profiles
+from audit.checks.dimension.jobs import ID_PROFILE, TWIN, profiles
+from audit.checks.dimension.outcomes import Profiled, ProfilePoint
 from audit.checks.dimension.profile_report import (
     CAVEATS,
     MEANING,

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from audit.checks.dimension.jobs import Estimate, LastLayer
+from audit.checks.dimension.outcomes import Estimate, LastLayer
 from audit.evidence.context import JobContext
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from audit.baselines.device import device_of
 from audit.baselines.patch_net import PatchNet
 from audit.baselines.train import Images
-from audit.checks.dimension.jobs import Profiled, ProfilePoint
+from audit.checks.dimension.outcomes import Profiled, ProfilePoint
 from audit.evidence.columns import Columns, Room
 from audit.evidence.context import JobContext
 from audit.evidence.fit_null import null_of, restore

@@ -27,7 +27,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.checks.preprocessing.jobs import PREPROCESSING, Tried, preprocessing
+from audit.checks.preprocessing.jobs import PREPROCESSING, preprocessing
+from audit.checks.preprocessing.outcomes import Tried
 from audit.evidence.case import Case
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job

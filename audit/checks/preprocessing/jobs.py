@@ -1,28 +1,16 @@
 """The job of the check `preprocessing`."""
 
+from audit.checks.preprocessing.outcomes import Tried
 from audit.evidence.setup import Setup
 from audit.evidence.shared_jobs import train_facts
 from audit.jobs.job import Job, Plain
 from audit.jobs.kind import Executor, Kind
-from audit.reports.document import FrozenModel
 
 
 def _executor() -> Executor:
     from audit.checks.preprocessing.run import preprocessing
 
     return preprocessing
-
-
-class Tried(FrozenModel):
-    """Values of the job `preprocessing`: the alternatives that were tried, in order.
-
-    Attributes:
-        names: Stable identifier of each.
-        words: Name of each in the report.
-    """
-
-    names: tuple[str, ...]
-    words: tuple[str, ...]
 
 
 PREPROCESSING = Kind("preprocessing", 1, _executor, values=(Tried,))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audit.baselines.train import Images, predict
-from audit.checks.preprocessing.jobs import Tried
+from audit.checks.preprocessing.outcomes import Tried
 from audit.data import decode
 from audit.evidence.context import JobContext
 from audit.evidence.outputs import BATCH, needed

@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 from audit.checks.probes import jobs as probe_requests
 from audit.checks.probes import report as probe_words
 from audit.checks.probes.jobs import PROBES
+from audit.checks.probes.outcomes import ReadOut
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import CutPoint, ExtraDataset, Setup
 from audit.jobs.job import Job
@@ -139,7 +140,7 @@ def of_data(case: Case, other: ExtraDataset | None) -> list[Measurement]:
         NotMeasured: If the job failed.
     """
     outcome = case.result(probe_requests.probes(case.setup, other))
-    values, arrays = outcome.read(probe_requests.ReadOut), outcome.arrays
+    values, arrays = outcome.read(ReadOut), outcome.arrays
     groups = arrays["groups"] if other else case.groups[arrays["index"]]
     keys: tuple[Key, ...] = values.rows
     errors = dict(zip(keys, arrays["wrong"].astype(np.float64), strict=True))
@@ -170,7 +171,7 @@ def of_data(case: Case, other: ExtraDataset | None) -> list[Measurement]:
     return [*found, last_minus_middle(about(other, LAST), linear, groups, words)]
 
 
-def learned(values: probe_requests.ReadOut, other: ExtraDataset | None) -> str:
+def learned(values: ReadOut, other: ExtraDataset | None) -> str:
     """On what the read-outs were learned, in words."""
     fewer = values.images < values.asked
     text = (

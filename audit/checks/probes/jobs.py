@@ -1,44 +1,16 @@
 """The jobs of the check `probes`: read-outs of every cut on a data set, one job a data set."""
 
+from audit.checks.probes.outcomes import ReadOut
 from audit.evidence.setup import CutPoint, ExtraDataset, Setup
 from audit.evidence.shared_jobs import train_facts
 from audit.jobs.job import Job, Plain
 from audit.jobs.kind import Executor, Kind
-from audit.reports.document import FrozenModel
 
 
 def _executor() -> Executor:
     from audit.checks.probes.run import probes
 
     return probes
-
-
-class ReadOut(FrozenModel):
-    """Values of the job `probes`; the first five have one item per read-out.
-
-    Attributes:
-        rows: Network, layer and loss.
-        strengths: Strength of the regularisation that was chosen.
-        edges: Which end of the strengths that were tried it is: "least", "greatest" or empty.
-        heldout: Accuracy on held-out training images.
-        widths: Number of features.
-        reasons: Why a layer has no read-out, by "network.layer".
-        images: Number of training images.
-        asked: Number of training images that were to be taken.
-        heldout_images: Number of training images that choose the strength.
-        seconds: Duration.
-    """
-
-    rows: tuple[tuple[str, str, str], ...]
-    strengths: tuple[float, ...]
-    edges: tuple[str, ...]
-    heldout: tuple[float, ...]
-    widths: tuple[int, ...]
-    reasons: dict[str, str]
-    images: int
-    asked: int
-    heldout_images: int
-    seconds: float
 
 
 PROBES = Kind("probes", 3, _executor, values=(ReadOut,))

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from audit.checks.probes.jobs import ReadOut
+from audit.checks.probes.outcomes import ReadOut
 from audit.data.splits import heldout_indices
 from audit.evidence.context import AUDITED, JobContext
 from audit.evidence.features import (

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.checks.transfer.jobs import Retrained
+from audit.checks.transfer.outcomes import Retrained
 from audit.evidence.setup import CutPoint
 from audit.record import Measurement, Quantity
 from audit.reports.document import Cell, Role, Series

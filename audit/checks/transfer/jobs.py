@@ -6,11 +6,12 @@ then no weight of the model matters, only its architecture, so that another chec
 all of this in the store. Or B is another data set and the model itself is A.
 """
 
+from audit.checks.transfer.outcomes import Retrained, TrainedBase
 from audit.evidence import shared_jobs as requests
 from audit.evidence.setup import CutPoint, Setup
 from audit.jobs.job import Job, Plain
 from audit.jobs.kind import Executor, Kind, Prepare
-from audit.jobs.values import Failed, Status
+from audit.jobs.values import Failed
 
 
 def _transfer() -> Executor:
@@ -41,34 +42,6 @@ def _prepare_split() -> Prepare:
     from audit.checks.transfer.run_split import prepare
 
     return prepare
-
-
-class Retrained(Status):
-    """Values of the jobs `transfer` and `split_network`: how a network was trained.
-
-    Attributes:
-        rate: Learning rate that was chosen.
-        trials: Accuracy on held-out training images by rate.
-        images: Number of training images.
-        seen: Number of training images seen.
-        seconds: Duration of the training.
-    """
-
-    rate: float
-    trials: dict[str, float]
-    images: int
-    seen: int
-    seconds: float
-
-
-class TrainedBase(Retrained):
-    """Values of the job `split_base`.
-
-    Attributes:
-        chance: Share of the largest class among the evaluation images.
-    """
-
-    chance: float
 
 
 TRANSFER = Kind("transfer", 2, _transfer, "retraining", _prepare_own, values=(Retrained, Failed))

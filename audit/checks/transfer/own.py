@@ -33,7 +33,8 @@ import numpy as np
 from audit.checks.transfer import jobs as transfer_requests
 from audit.checks.transfer.controls import failed_controls, still_learning
 from audit.checks.transfer.curves import effects, not_cut, point, rows, series, training_note
-from audit.checks.transfer.jobs import TRANSFER, Retrained
+from audit.checks.transfer.jobs import TRANSFER
+from audit.checks.transfer.outcomes import Retrained
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import CutPoint, Setup

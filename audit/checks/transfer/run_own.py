@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.baselines.train import Diverged
-from audit.checks.transfer.jobs import Retrained
+from audit.checks.transfer.outcomes import Retrained
 from audit.checks.transfer.retrain import (
     DIVERGED,
     Curve,

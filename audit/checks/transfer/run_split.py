@@ -16,7 +16,7 @@ from torch import nn
 
 from audit.baselines.device import PROCESSOR
 from audit.baselines.train import Diverged, Images
-from audit.checks.transfer.jobs import TrainedBase
+from audit.checks.transfer.outcomes import TrainedBase
 from audit.checks.transfer.retrain import DIVERGED, Curve, Start, errors_on, learn
 from audit.checks.transfer.run_own import facts, images_each, shares_of
 from audit.data.splits import subset

@@ -43,7 +43,8 @@ from numpy.typing import NDArray
 from audit.checks.transfer import jobs as ask
 from audit.checks.transfer.controls import failed_controls, still_learning
 from audit.checks.transfer.curves import effects, not_cut, point, rows, training_note
-from audit.checks.transfer.jobs import SPLIT_BASE, SPLIT_NETWORK, Retrained, TrainedBase
+from audit.checks.transfer.jobs import SPLIT_BASE, SPLIT_NETWORK
+from audit.checks.transfer.outcomes import Retrained, TrainedBase
 from audit.checks.transfer.split_report import (
     CAVEATS,
     CURVES,

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from audit.record.facts import Facts
 from audit.reports.text import visible
 from audit.runs.finished import FinishedRun
+from audit.runs.upgrade_facts import FORGOTTEN, VERSION
 
 VOLATILE = frozenset(  # fields that no two runs share
     (
@@ -23,12 +24,14 @@ VOLATILE = frozenset(  # fields that no two runs share
 )
 
 TOOL = "null-audit"  # among the versions; it stands there twice
+UNSHARED = (*FORGOTTEN, "date", "profile", VERSION + TOOL)  # the profile is compared by field
 LONGEST = 160  # characters of one value
 
 
 def different(before: FinishedRun, after: FinishedRun) -> tuple[dict[str, str], ...]:
     """A row for each fact that differs: what, A, B; the data first, then the model."""
-    first, second = stated(before), stated(after)
+    early = before.report.facts.stated or after.report.facts.stated
+    first, second = map(in_words if early else stated, (before, after))
     return tuple(
         {"what": label, "A": short(a), "B": short(b)}
         for label in dict.fromkeys([*first, *second])
@@ -43,7 +46,16 @@ def stated(run: FinishedRun) -> dict[str, str]:
     parts = (facts.data, facts.model, facts.audit)
     found = {label: text for part in parts for label, text in fields("", part)}
     limits = {f"limit {name}": text for name, text in limits_of(run).items()}
-    return found | facts.stated | limits
+    return found | limits
+
+
+def in_words(run: FinishedRun) -> dict[str, str]:
+    """The same in the words of the report: an early one has fields for a part of them only."""
+    told, facts = run.report.document, run.report.facts
+    made = {label: text for label, text in told.provenance.items() if label not in UNSHARED}
+    profile = dict(spelled("profile", facts.audit.profile))
+    limits = {f"limit {name}": text for name, text in limits_of(run).items()}
+    return told.data | told.subject | made | profile | limits
 
 
 def fields(prefix: str, record: BaseModel) -> Iterator[tuple[str, str]]:

@@ -123,7 +123,7 @@ def audit_facts(found: AuditEvidence, left_out: str, started: float) -> AuditFac
         tool_version=__version__,
         date=time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(started)),
         seed=found.setup.seed,
-        profile=found.setup.profile.model_dump(),
+        profile=found.setup.profile.model_dump(mode="json"),  # as it is read back
         left_out=left_out,
         device=found.device,
         workers=found.size,

@@ -137,9 +137,13 @@ def counted(text: str) -> int | None:
 
 
 def printed(text: str) -> Plain:
-    """A printed mapping read back; empty if it is none."""
+    """A printed mapping read back, tuples as the lists of version 2; empty if it is none."""
     try:
         found = ast.literal_eval(text) if text.startswith("{") and len(text) < LONGEST else {}
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return {}
-    return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}
+    mapping = found if isinstance(found, dict) else {}
+    return {
+        str(key): list(value) if isinstance(value, tuple) else value
+        for key, value in mapping.items()
+    }

@@ -6,6 +6,7 @@ import math
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -151,6 +152,14 @@ def test_what_no_two_runs_share_is_no_difference(tmp_path):
         text = text.replace(one, f"{one}9 ")
     (again / "report.yaml").write_text(text)
     assert compare_two(load_run(STORED), load_run(again)).facts == ()
+
+
+def test_a_report_of_an_earlier_version_differs_by_what_was_audited_alone(runs):
+    early = load_run(STORED)
+    facts = early.report.facts.model_copy(update={"stated": {}})  # as a later version stores them
+    later = replace(early, report=early.report.model_copy(update={"facts": facts}))
+    assert compare_two(early, later).facts == compare_two(later, early).facts == ()
+    assert "nulls" in {row["what"] for row in compare_two(early, load_run(runs[0])).facts}
 
 
 def test_what_differs_is_named(runs):

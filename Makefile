@@ -28,9 +28,7 @@ test-slow: $(READY)
 	$(RUN)/python -m pytest -m slow --timeout=3600
 
 # The default tests with the lowest versions that pyproject.toml allows, on the oldest Python. Several GB of disk,
-# since registries may have no other builds of these than those for CUDA; no GPU is used. Not clean
-# yet: with torch 2.6 tests fail that compare with what torch itself reads and writes (tests/hostile/test_readers.py,
-# tests/model/test_archives.py), and a few others have not been looked into.
+# since registries may have no other builds of these than those for CUDA; no GPU is used.
 test-lowest: $(LOWEST)/.ready
 	OMP_WAIT_POLICY=PASSIVE $(LOWEST)/bin/python -m pytest --numprocesses 2 --dist loadfile
 

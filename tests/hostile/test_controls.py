@@ -45,6 +45,7 @@ from tests.samples.hostile_folders import CASES as FOLDERS
 from tests.samples.hostile_policies import TEXTS
 from tests.samples.hostile_tools import (
     ARCH,
+    SAMPLE_INPUTS,
     archive,
     canary,
     network,
@@ -64,10 +65,10 @@ from tests.samples.outcomes import Noted
 def test_loading_an_exported_program_would_run_its_code(tmp_path):
     torch.export.save(torch.export.export(network(), (X,)), tmp_path / "m.pt2")
     parts = records((tmp_path / "m.pt2").read_bytes())
-    (sample,) = [name for name in parts if name.endswith("sample_inputs/model.pt")]
+    (sample,) = [name for name in parts if name.endswith(SAMPLE_INPUTS)]
     parts[sample] = saved_bytes(canary(tmp_path))
     (tmp_path / "m.pt2").write_bytes(archive(parts))
-    with pytest.raises(AssertionError, match="expected tuple"):
+    with pytest.raises(AssertionError):  # not what it wants, but it was run
         torch.export.load(tmp_path / "m.pt2")
     assert (tmp_path / "canary").exists()
 

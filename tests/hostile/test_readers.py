@@ -20,11 +20,9 @@ def test_what_torch_reads_otherwise_is_refused(name, tmp_path):
     assert refusal(tmp_path / "m.pt").reason == "MODEL_UNSAFE"
 
 
-def test_a_byte_order_in_capitals_counts(tmp_path):
-    raw = in_capitals("byteorder", b"big")
-    (tmp_path / "m.pt").write_bytes(raw)
-    assert torch.load(io.BytesIO(raw), weights_only=True)["w"].tolist() != [1, 1]
-
+def test_a_byte_order_in_capitals_is_refused(tmp_path):
+    """Some versions of torch swap bytes by it, 2.6 does not."""
+    (tmp_path / "m.pt").write_bytes(in_capitals("byteorder", b"big"))
     assert refusal(tmp_path / "m.pt").reason in ("MODEL_UNSAFE", "MODEL_UNREADABLE")
 
 

@@ -13,7 +13,7 @@ from audit.model import hub
 from audit.model.checkpoint import load_subject
 from audit.model.spec import ModelSpec, resolve_preprocessing
 from tests.samples.checkpoints import ARCH, X, logits, network, refusal, saved
-from tests.samples.hostile_tools import archive, canary, records, saved_bytes
+from tests.samples.hostile_tools import SAMPLE_INPUTS, archive, canary, records, saved_bytes
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of torch.jit and torch.export
 
@@ -75,7 +75,7 @@ def test_exported_program_gives_the_same_logits(exported, net, never_loaded):
 
 def test_code_in_an_exported_program_is_not_run(exported, net, tmp_path):
     parts = records(exported.read_bytes())
-    (sample,) = [name for name in parts if name.endswith("sample_inputs/model.pt")]
+    (sample,) = [name for name in parts if name.endswith(SAMPLE_INPUTS)]
     parts[sample] = saved_bytes(canary(tmp_path))
     (tmp_path / "m.pt2").write_bytes(archive(parts))
 

@@ -26,6 +26,10 @@ import torch
 ARCH = "test_resnet"
 UNSAFE, CORRUPT, UNREADABLE = "MODEL_UNSAFE", "MODEL_CORRUPT", "MODEL_UNREADABLE"
 NO_FILE, NO_WEIGHTS, MISMATCH = "MODEL_NOT_A_FILE", "MODEL_NO_WEIGHTS", "MODEL_ARCH_MISMATCH"
+SAMPLE_INPUTS = (
+    "sample_inputs/model.pt",
+    "serialized_example_inputs.pt",
+)  # the latter by torch 2.6
 DTYPE, NOT_FINITE = "MODEL_DTYPE", "MODEL_NOT_FINITE"
 
 

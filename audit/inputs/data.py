@@ -1,4 +1,4 @@
-"""Data sets beside the audited one: other data for the probes, and for the transfer curve."""
+"""The data that the settings name: what is audited, and other data for probes and transfer."""
 
 import contextlib
 from pathlib import Path
@@ -10,6 +10,9 @@ from audit.reports.text import visible
 
 if TYPE_CHECKING:
     from audit.data.dataset import Dataset
+
+SAMPLE = 500  # images whose size is looked at
+USES = {"probe": "--probe-data", "transfer": "--transfer-data"}  # by the name in a job context
 
 
 def load_data(settings: Settings, *, training: bool = True) -> "Dataset":
@@ -63,10 +66,6 @@ def load_training_data(settings: Settings) -> "Dataset":
     return load_data(settings)
 
 
-SAMPLE = 500  # images whose size is looked at
-USES = {"probe": "--probe-data", "transfer": "--transfer-data"}  # by the name in a job context
-
-
 def load_others(settings: Settings) -> "dict[str, Dataset]":
     """The data sets that the settings name beside the audited one, by use.
 
@@ -74,12 +73,16 @@ def load_others(settings: Settings) -> "dict[str, Dataset]":
         AuditError: What `audit.data.load_dataset` raises, naming the option, and
             DATA_NO_TRAINING where one has no training images.
     """
-    given = {"probe": settings.probe_data, "transfer": settings.transfer_data}
     return {
         use: load_other(path, USES[use], settings.max_bad_images)
-        for use, path in given.items()
-        if path is not None
+        for use, path in paths_of(settings).items()
     }
+
+
+def paths_of(settings: Settings) -> dict[str, Path]:
+    """Where they are, by use."""
+    given = {"probe": settings.probe_data, "transfer": settings.transfer_data}
+    return {use: path for use, path in given.items() if path is not None}
 
 
 def load_other(path: Path, option: str, max_bad_images: int) -> "Dataset":
@@ -105,8 +108,7 @@ def load_other(path: Path, option: str, max_bad_images: int) -> "Dataset":
 
 def names_of(settings: Settings) -> dict[str, str]:
     """What the data sets are called, by use: the last part of the path."""
-    given = {"probe": settings.probe_data, "transfer": settings.transfer_data}
-    return {use: visible(path.resolve().name, 60) for use, path in given.items() if path}
+    return {use: visible(path.resolve().name, 60) for use, path in paths_of(settings).items()}
 
 
 def median_side(dataset: "Dataset") -> int:

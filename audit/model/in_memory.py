@@ -69,7 +69,7 @@ def require_same(module: nn.Module, subject: Subject) -> None:
     Raises:
         AuditError: MODEL_ARCH_MISMATCH.
     """
-    view, training = subject.preprocessing, module.training
+    view, modes = subject.preprocessing, [(part, part.training) for part in module.modules()]
     drawn = torch.Generator().manual_seed(0)
     x = torch.rand(SAMPLES, view.in_chans, *height_width(view.img_size), generator=drawn)
     place = next((p for p in module.parameters()), torch.zeros(0))
@@ -80,7 +80,8 @@ def require_same(module: nn.Module, subject: Subject) -> None:
             one: Tensor = module(x.to(place.device, place.dtype)).float().cpu()
             other: Tensor = subject.model(x)
     finally:
-        module.train(training)
+        for part, training in modes:  # one by one: frozen layers may be in another mode
+            part.training = training
     apart = (one - other).abs().max() if one.shape == other.shape else torch.tensor(torch.inf)
     if not float(apart) <= CLOSE * max(1.0, float(other.abs().max())):
         raise AuditError(

@@ -1,6 +1,6 @@
 """What an audit writes down. Imports nothing of this project except the report's words."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from pydantic import Field, ModelWrapValidatorHandler, computed_field, model_val
 
 from audit import baselines
 from audit.record.facts import Facts
-from audit.reports.document import Document, FrozenModel, Role, Severity, Verdict
+from audit.reports.document import Document, FrozenModel, Role, Series, Severity, Verdict
 
 
 def title_of(name: str) -> str:
@@ -123,6 +123,36 @@ class Measurement(Quantity):
     category: str = ""
     clause: str = ""
     detail: dict[str, float] = {}
+
+
+def exactly(
+    what: Quantity, value: float, n: int, note: str, at: float | None = None
+) -> Measurement:
+    """A count of all there is, or a yes (1) or no (0): its interval is the number itself.
+
+    Args:
+        what: What is counted; its fields are those of the measurement.
+        value: The count; NaN where it could not be made.
+        n: Number of images that it rests on.
+        note: One sentence; says why where the value is NaN.
+        at: Coordinate, for a point of a curve.
+    """
+    return Measurement(
+        **what.fields, value=value, unit="count", low=value, high=value, n=n, note=note, at=at
+    )
+
+
+def curve(name: str, role: Role, points: Sequence[Measurement]) -> Series:
+    """A line of a chart through measurements, by their coordinate, with their intervals."""
+    known = [m for m in points if m.at is not None]
+    return Series(
+        name=name,
+        role=role,
+        x=tuple(m.at for m in known if m.at is not None),
+        y=tuple(m.value for m in known),
+        low=tuple(m.low for m in known),
+        high=tuple(m.high for m in known),
+    )
 
 
 GAP, GAIN, BALANCED = "accuracy_gap", "gain", "balanced_gain"

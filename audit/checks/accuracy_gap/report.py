@@ -2,7 +2,15 @@
 
 from collections.abc import Sequence
 
-from audit.record import ByQuantity, Finding, Measurement, by_quantity, role_of, title_of
+from audit.record import (
+    ByQuantity,
+    Finding,
+    Measurement,
+    by_quantity,
+    curve,
+    role_of,
+    title_of,
+)
 from audit.reports.document import Cell, Chart, Picture, Section, Series, dot
 from audit.reports.text import interval, number
 
@@ -174,15 +182,7 @@ def curve_chart(curves: Sequence[Measurement]) -> tuple[Chart, ...]:
             x_label="training images seen",
             y_label="accuracy on held-out images",
             series=tuple(
-                Series(
-                    name=title_of(name),
-                    role=role_of(name),
-                    x=tuple(m.at for m in points if m.at is not None),
-                    y=tuple(m.value for m in points),
-                    low=tuple(m.low for m in points),
-                    high=tuple(m.high for m in points),
-                )
-                for name, points in by_null.items()
+                curve(title_of(name), role_of(name), points) for name, points in by_null.items()
             ),
             percent=True,
         ),

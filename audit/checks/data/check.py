@@ -31,7 +31,7 @@ from audit.evidence.outcomes import FoundInData
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
-from audit.record import About, Measurement
+from audit.record import About, Measurement, Quantity, exactly
 from audit.reports.text import number
 from audit.stats.intervals import proportion_interval
 
@@ -114,22 +114,9 @@ def measure(case: Case) -> list[Measurement]:
     ]
 
 
-def exactly(
-    quantity: str, value: float, n: int, note: str, of: str = "", at: float | None = None
-) -> Measurement:
-    """A count of all there is: it has no interval."""
-    return Measurement(
-        check=NAME,
-        quantity=quantity,
-        of=of,
-        value=value,
-        unit="count",
-        low=value,
-        high=value,
-        n=n,
-        note=note,
-        at=at,
-    )
+def of(quantity: str, name: str = "") -> Quantity:
+    """What a count of this check is about."""
+    return Quantity(check=NAME, quantity=quantity, of=name)
 
 
 def counts(case: Case, facts: FoundInData, skipped: int) -> list[Measurement]:
@@ -148,7 +135,7 @@ def counts(case: Case, facts: FoundInData, skipped: int) -> list[Measurement]:
         ("smallest_class", smallest, n, "evaluation images of the smallest class"),
         ("largest_class", largest, n, "evaluation images of the largest class"),
     ]
-    return [exactly(name, float(value), total, note) for name, value, total, note in found]
+    return [exactly(of(name), float(value), total, note) for name, value, total, note in found]
 
 
 def shares(case: Case, facts: FoundInData) -> list[Measurement]:
@@ -201,7 +188,7 @@ def sizes(setup: Setup, extents: Mapping[str, tuple[Extent, Extent]]) -> list[Me
                     value, note = float("nan"), f"the {words} images are not at hand"
                 else:
                     value = known[which][rank]
-                found.append(exactly(f"{split}_{side}", value, n, note, size))
+                found.append(exactly(of(f"{split}_{side}", size), value, n, note))
     return found
 
 
@@ -212,14 +199,14 @@ def classes(setup: Setup, facts: FoundInData) -> list[Measurement]:
         n = setup.n_eval if split == "eval" else setup.n_train
         for title, count in zip(setup.classes, counts[split], strict=True):
             note = f"{words} images of this class"
-            found.append(exactly(f"{split}_images", float(count), n, note, title))
+            found.append(exactly(of(f"{split}_images", title), float(count), n, note))
     return found
 
 
 def files(setup: Setup, listed: Mapping[str, Sequence[str]]) -> list[Measurement]:
     """One for each file or pair that is named: the name is the note."""
     return [
-        exactly("file", 1.0, setup.n_eval, line, kind, float(place))
+        exactly(of("file", kind), 1.0, setup.n_eval, line, float(place))
         for kind, lines in listed.items()
         for place, line in enumerate(lines)
     ]

@@ -42,10 +42,11 @@ from audit.record import (
     Measurement,
     Unit,
     by_quantity,
+    curve,
     role_of,
     title_of,
 )
-from audit.reports.document import Cell, Chart, Picture, Role, Section, Series, dot
+from audit.reports.document import Cell, Chart, Picture, Role, Section, dot
 from audit.reports.text import fixed, interval, number
 
 NAME = "intrinsic_dimension"
@@ -315,14 +316,7 @@ def scale_chart(measurements: Sequence[Measurement]) -> tuple[Chart, ...]:
             x_label="images",
             y_label="dimensions",
             series=tuple(
-                Series(
-                    name=title_of(name),
-                    role=role_of(name),
-                    x=tuple(m.at for m in points if m.at is not None),
-                    y=tuple(m.value for m in points),
-                    low=tuple(m.low for m in points),
-                    high=tuple(m.high for m in points),
-                )
+                curve(title_of(name), role_of(name), points)
                 for name, found in by_model.items()
                 for points in [sorted(found, key=lambda m: m.n)]
             ),

@@ -34,7 +34,7 @@ from audit.evidence.case import Case
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import Kind
-from audit.record import About, Finding, Measurement, by_quantity
+from audit.record import About, Finding, Measurement, Quantity, by_quantity, exactly
 from audit.reports.document import Cell, Picture, Section
 from audit.reports.text import interval, number
 from audit.stats.intervals import paired_difference, proportion_interval
@@ -99,15 +99,11 @@ def measure(case: Case) -> list[Measurement]:
             detail={"as_is": stands[0], "as_is_low": stands[1], "as_is_high": stands[2]}
             | {"shuffled": shuffled, "classes": classes},
         ),
-        Measurement(
-            check=NAME,
-            quantity="permutation_claimed",
-            value=float(claimed),
-            unit="count",
-            low=float(claimed),
-            high=float(claimed),
-            n=n,
-            note=f"{number(found[0], 'fraction')} {note}; --class-map gives the order"
+        exactly(
+            Quantity(check=NAME, quantity="permutation_claimed"),
+            float(claimed),
+            n,
+            f"{number(found[0], 'fraction')} {note}; --class-map gives the order"
             if claimed
             else "1 if another order of the outputs explains the predictions, 0 if none was shown "
             "to; a count has no interval",

@@ -31,12 +31,22 @@ from audit.evidence.null_errors import Errors, read_ladder
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import Kind
-from audit.record import About, Finding, Measurement, by_quantity, role_of, title_of
+from audit.record import (
+    About,
+    Finding,
+    Measurement,
+    Quantity,
+    by_quantity,
+    exactly,
+    role_of,
+    title_of,
+)
 from audit.reports.document import Chart, Picture, Section, dot
 from audit.reports.text import interval, number
 from audit.stats.intervals import paired_difference
 
 NAME = "position"
+CLAIMED = Quantity(check=NAME, quantity="claimed")
 LIMIT = 0.01  # one point, on each of the four tests
 KINDS: dict[str, Kind] = {}
 NAMES = {
@@ -80,7 +90,7 @@ def measure(case: Case) -> list[Measurement]:
     ladder = read_ladder(case)
     lacking = [ladder.unusable[n.name] for n in (told, blind) if n.name not in ladder.errors]
     if lacking:
-        return [claim(math.nan, len(case.labels), lacking[0])]
+        return [exactly(CLAIMED, math.nan, len(case.labels), lacking[0])]
     errors = {n.name: ladder.errors[n.name] for n in (told, blind)}
     extra = 2 * ladder.seed_variance / len(errors[told.name])
     effect = paired_difference(
@@ -114,22 +124,11 @@ def measure(case: Case) -> list[Measurement]:
     found = [point("effect", "", effect, n, f"{told.title} minus {blind.title}")]
     found += [point("relocation", name, costs[name], n, "") for name in costs]
     if unusable:
-        return [*found, claim(math.nan, n, unusable[0])]
-    return [*found, claim(float(claimed), n, "1 if all four tests say so, 0 if it was not shown")]
-
-
-def claim(value: float, n: int, note: str) -> Measurement:
-    """Whether position is shown to explain accuracy; NaN where it could not be tested."""
-    return Measurement(
-        check=NAME,
-        quantity="claimed",
-        value=value,
-        unit="count",
-        low=value,
-        high=value,
-        n=n,
-        note=note,
-    )
+        return [*found, exactly(CLAIMED, math.nan, n, unusable[0])]
+    return [
+        *found,
+        exactly(CLAIMED, float(claimed), n, "1 if all four tests say so, 0 if it was not shown"),
+    ]
 
 
 def point(

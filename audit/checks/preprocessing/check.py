@@ -33,12 +33,13 @@ from audit.evidence.case import Case
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
-from audit.record import About, Finding, Measurement, by_quantity
+from audit.record import About, Finding, Measurement, Quantity, by_quantity, exactly
 from audit.reports.document import Chart, Picture, Section, dot
 from audit.reports.text import interval, number
 from audit.stats.intervals import paired_difference, simultaneous_quantile
 
 NAME = "preprocessing"
+BETTER = Quantity(check=NAME, quantity="better")
 LIMIT = 0.01  # one point
 NOT_ASKED = "it is measured only with --check-preprocessing"
 NO_TRAINING = "it needs the training images, which were not given"
@@ -72,7 +73,7 @@ def measure(case: Case) -> list[Measurement]:
     """Accuracy of every alternative, what it gains, and how many are clearly better."""
     if not case.setup.check_preprocessing or not case.setup.training_images:
         asked = case.setup.check_preprocessing
-        return [count(float("nan"), 0, NO_TRAINING if asked else NOT_ASKED)]
+        return [exactly(BETTER, float("nan"), 0, NO_TRAINING if asked else NOT_ASKED)]
     outcome = case.result(preprocessing(case.setup))
     tried = outcome.read(Tried)
     words = dict(zip(tried.names, tried.words, strict=True))
@@ -100,7 +101,7 @@ def measure(case: Case) -> list[Measurement]:
         )
     better = [words[name] for name, (*_, clearly) in gains.items() if clearly]
     text = f"clearly better on {n:,} training images: {', '.join(better)}" if better else ""
-    return [*found, count(float(len(better)), n, text)]
+    return [*found, exactly(BETTER, float(len(better)), n, text)]
 
 
 def stepdown(
@@ -144,20 +145,6 @@ def accuracy(name: str, errors: Errors, groups: NDArray[np.int64], note: str) ->
         low=max(0.0, 1 - high),
         high=min(1.0, 1 - low),
         n=len(errors),
-        note=note,
-    )
-
-
-def count(value: float, n: int, note: str) -> Measurement:
-    """How many alternatives are clearly better; a count has no interval."""
-    return Measurement(
-        check=NAME,
-        quantity="better",
-        value=value,
-        unit="count",
-        low=value,
-        high=value,
-        n=n,
         note=note,
     )
 

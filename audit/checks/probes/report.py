@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from audit.record import Measurement
+from audit.record import Measurement, curve
 from audit.reports.document import Cell, Chart, Role, Series
 from audit.reports.text import interval, number
 
@@ -138,14 +138,7 @@ def charts(measurements: Sequence[Measurement]) -> tuple[Chart, ...]:
 def curves(measurements: Sequence[Measurement], stem: str) -> tuple[Series, ...]:
     """One curve a kind of read-out, if any of its points was measured."""
     return tuple(
-        Series(
-            name=title,
-            role=role,
-            x=tuple(m.at or 0.0 for m in points),
-            y=tuple(m.value for m in points),
-            low=tuple(m.low for m in points),
-            high=tuple(m.high for m in points),
-        )
+        curve(title, role, points)
         for quantity, (title, role) in CURVES.items()
         if chosen(measurements, stem, quantity)
         for points in [chosen(measurements, stem, quantity, known=False)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from audit.checks.transfer.outcomes import Retrained
 from audit.evidence.setup import CutPoint
-from audit.record import Measurement, Quantity
+from audit.record import Measurement, Quantity, curve
 from audit.reports.document import Cell, Role, Series
 from audit.reports.text import interval, number
 from audit.stats.effects import Effect, SeedNoise, Table, difference, seed_noise
@@ -128,18 +128,8 @@ def series(
     measurements: Sequence[Measurement], kinds: Mapping[str, tuple[str, Role]]
 ) -> tuple[Series, ...]:
     """One line a kind of network that was measured, by depth of the cut."""
-    lines = []
-    for kind, (title, role) in kinds.items():
-        points = [m for m in measurements if m.quantity == kind and m.at is not None]
-        if points:
-            lines.append(
-                Series(
-                    name=title,
-                    role=role,
-                    x=tuple(m.at for m in points if m.at is not None),
-                    y=tuple(m.value for m in points),
-                    low=tuple(m.low for m in points),
-                    high=tuple(m.high for m in points),
-                )
-            )
-    return tuple(lines)
+    return tuple(
+        curve(title, role, points)
+        for kind, (title, role) in kinds.items()
+        if (points := [m for m in measurements if m.quantity == kind and m.at is not None])
+    )

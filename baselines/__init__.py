@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Features = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 QS = (5, 9, 17, 33)  # receptive fields, in pixels of the null's input
+SCALES = {1: "", 2: "half", 4: "quarter", 8: "eighth"}  # by what images are reduced, and its name
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,10 @@ class NullHypothesis:
         title: Name that people read; `{q}` stands for the receptive field in pixels.
         blind_to: What it cannot use, as a noun phrase.
         sentence: What it does, as the end of "a model that …".
-        model: How it is made: "linear" is a logistic regression on `features`, "network" a
-            `baselines.patch_net.PatchNet` of this kind for each receptive field, "stack" a logistic
-            regression on the outputs of all other nulls.
+        model: How it is made: "linear" is a logistic regression on `features`, "ridge" a
+            `baselines.patch_ridge.PatchRidge` for each receptive field, solved in closed form,
+            "network" a `baselines.patch_net.PatchNet` of this kind for each receptive field,
+            "stack" a logistic regression on the outputs of all other nulls.
         cost: Of training, per image seen (or per training image of a linear model), in units of a
             step of BagNet.
         vote_cost: Of evaluating one image, in the same unit, as a multiple of `cost`.
@@ -45,7 +47,7 @@ class NullHypothesis:
     title: str
     blind_to: str
     sentence: str
-    model: Literal["linear", "network", "stack"]
+    model: Literal["linear", "ridge", "network", "stack"]
     cost: float = 1.0
     vote_cost: float = 0.8
     role: Literal["null", "control"] = "null"
@@ -53,9 +55,27 @@ class NullHypothesis:
     drawn: bool = False
     contains: tuple[str, ...] = ()
 
-    def name(self, q: int | None = None) -> str:
-        """Name of the null with a receptive field of q pixels ("bagnet-9")."""
-        return self.kind if q is None else f"{self.kind}-{q}"
+    @property
+    def local(self) -> bool:
+        """Whether there is one for each receptive field."""
+        return self.model in ("ridge", "network")
+
+    def name(self, q: int | None = None, scale: int = 1) -> str:
+        """Name of the null with a receptive field of q pixels ("bagnet-9", "bagnet-9-half").
+
+        Args:
+            q: In pixels of what it sees; None where the notion does not apply.
+            scale: By what the images are reduced for it.
+        """
+        return "-".join(str(part) for part in (self.kind, q, SCALES[scale]) if part)
+
+    def titled(self, q: int | None = None, scale: int = 1) -> str:
+        """Name that people read ("BagNet-9 at half size")."""
+        return self.title.format(q=q) + (f" at {SCALES[scale]} size" if scale > 1 else "")
+
+    def said(self, text: str, q: int | None = None, scale: int = 1) -> str:
+        """`blind_to` or `sentence`, with the receptive field in pixels of the model's input."""
+        return text.format(q=None if q is None else q * scale)
 
 
 def _prior() -> "Features":
@@ -74,6 +94,12 @@ def _moments() -> "Features":
     from audit.baselines.trivial import moments
 
     return moments
+
+
+def _statistics() -> "Features":
+    from audit.baselines.trivial import statistics
+
+    return statistics
 
 
 def _pixels() -> "Features":
@@ -112,12 +138,38 @@ NULLS: tuple[NullHypothesis, ...] = (
         features=_moments,
     ),
     NullHypothesis(
+        kind="statistics",
+        title="local statistics",
+        blind_to="all but how much pixels near each other differ, over the whole image",
+        sentence="sees only how much pixels near each other differ",
+        model="linear",
+        features=_statistics,
+        contains=("prior",),
+    ),
+    NullHypothesis(
         kind="pixels",
         title="pixels",
         blind_to="anything that is not the same pixel in every image: it has no invariance",
         sentence="compares small copies of the images pixel by pixel",
         model="linear",
         features=_pixels,
+    ),
+    NullHypothesis(
+        kind="patches",
+        title="closed-form patches-{q}",
+        blind_to="any arrangement beyond {q} x {q} pixels",
+        sentence="adds up fixed responses to {q}×{q}-pixel patches",
+        model="ridge",
+        contains=("prior",),
+    ),
+    NullHypothesis(
+        kind="cells",
+        title="closed-form patches-{q} by cell",
+        blind_to="any arrangement beyond {q} x {q} pixels, but told which part of the image each "
+        "patch is in",
+        sentence="adds up fixed responses to {q}×{q}-pixel patches in each part of the image",
+        model="ridge",
+        contains=("prior", "patches"),
     ),
     NullHypothesis(
         kind="bagnet",
@@ -169,18 +221,27 @@ NULLS: tuple[NullHypothesis, ...] = (
 )
 
 
+def window_side(q: int) -> int:
+    """Side of the windows that a network learns from where images are large, in pixels.
+
+    Twice the receptive field and more, so that a step has many patches, and covered exactly.
+    """
+    return 65 if q <= 17 else 97  # 33 of 65 pixels would leave nine patches a side
+
+
 def null_kind(kind: str) -> NullHypothesis | None:
     """The record of a kind; None if there is no such kind."""
     return next((null for null in NULLS if null.kind == kind), None)
 
 
-def read_name(name: str) -> tuple[NullHypothesis | None, int | None]:
-    """The record and the receptive field of a null by its name ("bagnet-9")."""
-    kind, _, q = name.partition("-")
-    found = null_kind(kind)
-    if found is None or (found.model == "network") != q.isdecimal():
-        return None, None
-    return found, int(q) if q else None
+def read_name(name: str) -> tuple[NullHypothesis | None, int | None, int]:
+    """The record, the receptive field and the scale of a null by its name ("bagnet-9-half")."""
+    kind, *rest = name.split("-")
+    found, (q, scale) = null_kind(kind), (*rest, "", "")[:2]
+    known = {word: number for number, word in SCALES.items()}
+    if found is None or found.local != q.isdecimal() or scale not in known or len(rest) > 2:
+        return None, None, 1
+    return found, int(q) if q else None, known[scale]
 
 
 def is_linear(kind: str) -> bool:
@@ -189,11 +250,19 @@ def is_linear(kind: str) -> bool:
     return found is not None and found.model == "linear"
 
 
-def network_names() -> tuple[str, ...]:
-    """Names of all networks that may be trained, nulls and controls."""
-    return tuple(null.name(q) for null in NULLS if null.model == "network" for q in QS)
+def is_ridge(kind: str) -> bool:
+    """Whether a kind is solved in closed form, without a seed."""
+    found = null_kind(kind)
+    return found is not None and found.model == "ridge"
+
+
+def local_names(model: str) -> tuple[str, ...]:
+    """Names of all "network" or "ridge" nulls and controls that an audit may have."""
+    own = [null for null in NULLS if null.model == model]
+    return tuple(null.name(q, scale) for null in own for q in QS for scale in SCALES)
 
 
 def all_names() -> tuple[str, ...]:
     """Names of all nulls and controls that an audit may have."""
-    return (*(null.kind for null in NULLS if null.model != "network"), *network_names())
+    single = (null.kind for null in NULLS if not null.local)
+    return (*single, *local_names("ridge"), *local_names("network"))

@@ -12,23 +12,35 @@ from torch import Tensor
 
 
 class Window(NamedTuple):
-    """A square part of a square image.
+    """A square part of an image; where it reaches beyond the image, it goes on at the other side.
 
     Attributes:
         top: Its first row.
         left: Its first column.
         size: Its side, in pixels.
-        of: Side of the whole image.
+        height: Of the whole image.
+        width: Of the whole image.
     """
 
     top: int
     left: int
     size: int
-    of: int
+    height: int
+    width: int
+
+    @property
+    def inside(self) -> bool:
+        """Whether it does not reach beyond the image."""
+        return self.top + self.size <= self.height and self.left + self.size <= self.width
 
     def cut(self, x: Tensor) -> Tensor:
-        """That part of images: (..., of, of) -> (..., size, size)."""
-        return x[..., self.top : self.top + self.size, self.left : self.left + self.size]
+        """That part of images: (..., height, width) -> (..., size, size)."""
+        bottom, right = self.top + self.size, self.left + self.size
+        if self.inside:
+            return x[..., self.top : bottom, self.left : right]
+        rows = torch.arange(self.top, bottom) % self.height
+        cols = torch.arange(self.left, right) % self.width
+        return x[..., rows[:, None], cols[None, :]]
 
 
 def coordinates(height: int, width: int, like: Tensor) -> Tensor:
@@ -56,5 +68,6 @@ def add_coordinates(x: Tensor, window: Window | None = None) -> Tensor:
         window: Which part.
     """
     n, _, h, w = x.shape
-    own = window.cut(coordinates(window.of, window.of, x)) if window else coordinates(h, w, x)
+    own = coordinates(*((window.height, window.width) if window else (h, w)), x)
+    own = window.cut(own) if window else own
     return torch.cat([x, own.expand(n, 2, h, w)], dim=1)

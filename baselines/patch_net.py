@@ -12,6 +12,9 @@ residual blocks of two 1x1 convolutions of w channels; then a linear vote per po
 w = 128 and four blocks from 20,000 training images on, else w = 64 and three blocks (four above 48
 pixels, so that the sighted twin sees all).
 
+Images of any size fit: the last row and column are repeated until the patches cover the image. It
+is never resampled, which would blur what the audited model sees.
+
 A network learns from patches four pixels apart. When it has learned, those two pixels apart may
 vote, and mirrored patches beside the patches (`Vote`): often more exact, but not where objects lie
 alike and the four matter, or where left and right differ. No vote rests on more than q pixels.
@@ -61,7 +64,7 @@ class PatchNet(nn.Module):
         blocks: Number of residual blocks.
 
     Shapes:
-        input: (N, C, H, W), float, normalised; see `input_side` for the sides that fit.
+        input: (N, C, H, W), float, normalised, both sides at least q.
         output: (N, K) logits, the mean of `evidence` over positions.
 
     Raises:
@@ -120,12 +123,14 @@ class PatchNet(nn.Module):
         """
         if self.kind == "coordconv":
             x = add_coordinates(x, window)
-        if self.kind in TORUS and window is None:
-            x = wrapped(x, self.q, self.vote.spacing)
+        if window is None:
+            x = covered(x, torus=self.kind in TORUS)
+            x = wrapped(x, self.q, self.vote.spacing) if self.kind in TORUS else x
         return self.blocks(self.stem(x))
 
     def pooled(self, x: Tensor, window: Window | None = None) -> Tensor:
         """The last hidden layer: (N, C, H, W) -> (N, D)."""
+        x = covered(x) if self.vote.mirrored and window is None else x  # before it is mirrored
         found = self.features(x, window).mean(dim=(2, 3))
         if self.vote.mirrored:
             found = (found + self.features(x.flip(3), window).mean(dim=(2, 3))) / 2
@@ -133,6 +138,7 @@ class PatchNet(nn.Module):
 
     def evidence(self, x: Tensor) -> Tensor:
         """Class logits of every position: (N, C, H, W) -> (N, K, h, w)."""
+        x = covered(x) if self.vote.mirrored else x
         found = self.features(x)
         if self.vote.mirrored:
             found = (found + self.features(x.flip(3)).flip(3)) / 2
@@ -199,11 +205,12 @@ def width_and_depth(n_train: int, side: int) -> tuple[int, int]:
     return 128 if n_train >= 20_000 else 64, 4 if n_train >= 20_000 or side > 48 else 3
 
 
-def input_side(kind: Kind, side: int) -> int:
-    """The side, at least `side`, at which the network's positions cover the image exactly.
+def covered(x: Tensor, *, torus: bool = False) -> Tensor:
+    """Repeat the last row and column until the positions cover the image: (N, C, H, W) -> larger.
 
     Without padding (side - q) must be divisible by the stride, which odd q never allow for an
-    even side; on a torus the side itself must be.
+    even side; on a torus the side itself must be. Every q is one more than a multiple of it.
     """
-    remainder = 0 if kind in TORUS else 1
-    return side + (remainder - side) % STRIDE
+    wanted = 0 if torus else 1
+    down, right = wanted - x.shape[2], wanted - x.shape[3]  # no branch on them, to be traced
+    return F.pad(x, (0, right % STRIDE, 0, down % STRIDE), mode="replicate")

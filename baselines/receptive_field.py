@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from audit.baselines.patch_net import STRIDE
+
 TOLERANCE = 1e-9  # of a logit in float64; a real leak is many orders larger
 
 
@@ -29,9 +31,15 @@ class Proof:
 
 
 def window(position: int, q: int, stride: int, side: int, torus: bool) -> Tensor:
-    """Pixels of one axis that the position may see: (q,) indices."""
+    """Pixels of one axis that the position may see: (q,) indices.
+
+    The last pixel stands for those by which the axis is extended.
+    """
     start = stride * position - (q // 2 if torus else 0)
-    return torch.arange(start, start + q) % side
+    seen = torch.arange(start, start + q)
+    if torus:
+        seen %= side + -side % STRIDE
+    return seen.clamp_max(side - 1)
 
 
 def prove_local(
@@ -54,14 +62,14 @@ def prove_local(
     """
     net = copy.deepcopy(network).double().eval().requires_grad_(False)
     x = images[:2].double()
-    side = x.shape[-1]
+    tall, wide = x.shape[2:]
     evidence = getattr(net, "evidence")  # noqa: B009 (a Protocol cannot be intersected with Module)
     height, width = evidence(x[:1]).shape[2:]
     places = {(0, 0), (height - 1, width - 1), (height // 2, width // 2), (0, width - 1)}
     outside, changes = [torch.zeros(1)], []
     for i, j in sorted(places):
-        inside = torch.zeros(side, side, dtype=torch.bool)
-        rows, cols = window(i, q, stride, side, torus), window(j, q, stride, side, torus)
+        inside = torch.zeros(tall, wide, dtype=torch.bool)
+        rows, cols = window(i, q, stride, tall, torus), window(j, q, stride, wide, torus)
         inside[rows[:, None], cols[None, :]] = True
         probe = x[:1].clone().requires_grad_(True)
         reference = evidence(probe)[0, :, i, j]

@@ -11,7 +11,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,72 +19,14 @@ from torch.nn import functional as F
 
 from audit.baselines.coordinates import Window
 from audit.baselines.device import PROCESSOR, called, rounding
+from audit.baselines.images import Data, EvalData, Images
 from audit.baselines.muon import Muon
 from audit.baselines.resume import Batches, StateSaver, TrainingState
 
 WARM_UP = 0.05  # of the steps at a constant rate
 COOL_DOWN = 0.2  # share of the budget
 CROPPED = 0.5  # likewise, of recipes with crops
-
-
-@dataclass(frozen=True)
-class Images:
-    """Decoded images with labels.
-
-    Attributes:
-        pixels: (N, C, H, W) uint8.
-        labels: (N,) int64.
-        mean: (C,) of the training images, in [0, 1].
-        std: (C,) likewise.
-    """
-
-    pixels: Tensor
-    labels: Tensor
-    mean: Tensor
-    std: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def side(self) -> int:
-        """In pixels."""
-        return self.pixels.shape[-1]
-
-    def batch(
-        self,
-        index: Tensor,
-        augment: str,
-        generator: torch.Generator,
-        window: Window | None = None,
-    ) -> Tensor:
-        """A batch to train on: (B,) indices -> (B, C, H, W) float32, channels last.
-
-        Args:
-            index: Which images.
-            augment: "none", "mirror" (half of them) or "mirror-crop" (shifts by up to an eighth of
-                the side as well).
-            generator: Draws mirrors and shifts.
-            window: The part of every image that is wanted; all of it by default.
-        """
-        if augment == "mirror-crop":
-            pixels = augmented(self.pixels, index, generator)
-        else:
-            pixels = self.pixels[index]
-        if window:
-            pixels = window.cut(pixels)
-        if augment == "mirror":
-            flip = torch.rand(len(index), generator=generator) < 0.5
-            pixels = torch.where(flip.view(-1, 1, 1, 1), pixels.flip(3), pixels)
-        return normalise(pixels, self.mean, self.std)
-
-    def normalised(self, index: Tensor) -> Tensor:
-        """Images as networks take them: (B,) indices -> (B, C, H, W) float32, channels last."""
-        return normalise(self.pixels[index], self.mean, self.std)
-
-    def subset(self, index: Tensor) -> "Images":
-        """The images at `index` (M,), normalised by the same statistics."""
-        return Images(self.pixels[index], self.labels[index], self.mean, self.std)
+IN_BATCH = 2**20  # pixels that a network is run on at a time
 
 
 @dataclass(frozen=True)
@@ -101,6 +43,9 @@ class Recipe:
         optimizer: "sgd" (momentum 0.9, Nesterov), "adamw" or "muon" (`audit.baselines.muon`).
         crop: Side of the crops that the first half of the budget is spent on, in pixels; 0: whole
             images only. The network is then called with the `Window` as its second argument.
+        window: Side of the windows that all of the budget is spent on, in pixels; each counts as an
+            image. 0: whole images, or crops.
+        wraps: Whether crops and windows may reach over the border to the other side of the image.
         precision: Of the products of a step: "float32", or "bfloat16" with sums, weights and the
             finished network in 32 bits (`torch.autocast`).
     """
@@ -112,6 +57,8 @@ class Recipe:
     batch: int = 128
     optimizer: str = "sgd"
     crop: int = 0
+    window: int = 0
+    wraps: bool = False
     precision: str = "float32"
 
 
@@ -128,66 +75,8 @@ class Branches:
     finished: Callable[[float, nn.Module], None]
 
 
-class EvalData(Protocol):
-    """What is needed to judge a network."""
-
-    @property
-    def labels(self) -> Tensor:
-        """(N,) int64."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def normalised(self, index: Tensor) -> Any:
-        """What the network takes, for the images at `index` as they are."""
-        ...
-
-
-class Data(EvalData, Protocol):
-    """What the loop needs of training data."""
-
-    def batch(self, index: Tensor, augment: str, generator: torch.Generator) -> Any:
-        """What the network takes, for the images at `index`, augmented."""
-        ...
-
-
 class Diverged(Exception):
     """The loss was not finite."""
-
-
-def normalise(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """(B, C, H, W) uint8 -> float32, channels last, mean 0 and standard deviation 1."""
-    shape = (1, -1, 1, 1)
-    scale = 1 / (255 * std.view(shape))
-    x = pixels.float().contiguous(memory_format=torch.channels_last)
-    return x.mul_(scale).sub_((mean / std).view(shape))
-
-
-def statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel in [0, 1], from at most 5,000 images."""
-    sample = pixels[:: max(1, -(-len(pixels) // 5000))].float().div_(255)
-    return sample.mean(dim=(0, 2, 3)), sample.std(dim=(0, 2, 3)).clamp_min(1e-3)
-
-
-def augmented(pixels: Tensor, index: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror half of the images and shift each by up to an eighth of its side, reflected.
-
-    Args:
-        pixels: (N, C, H, W) uint8.
-        index: (B,) which of them.
-        generator: Draws shifts and mirrors.
-
-    Returns:
-        (B, C, H, W) uint8, by one gather.
-    """
-    n, side = len(index), pixels.shape[-1]
-    pad = max(1, side // 8)
-    shift = torch.randint(-pad, pad + 1, (2, n, 1), generator=generator)
-    rows, cols = torch.arange(side) + shift  # (B, side) each
-    cols = torch.where(torch.rand((n, 1), generator=generator) < 0.5, cols.flip(1), cols)
-    rows, cols = ((side - 1) - ((side - 1) - r.abs()).abs() for r in (rows, cols))
-    picked = pixels.permute(0, 2, 3, 1)[index[:, None, None], rows[:, :, None], cols[:, None, :]]
-    return picked.permute(0, 3, 1, 2)
 
 
 def train(
@@ -240,12 +129,14 @@ def _train(
     trunk, rest, falling = plan_steps(recipe, data)
     starts = {round(share * trunk): share for share in branches.shares} if branches else {}
 
-    def step(net: nn.Module, opt: torch.optim.Optimizer, rate: float, *, crop: int = 0) -> None:
+    def step(
+        net: nn.Module, opt: torch.optim.Optimizer, rate: float, *, crop: int = recipe.window
+    ) -> None:
         if not journal.skips(net, opt):
             for group in opt.param_groups:
                 group["lr"] = rate
             index = next(batches)
-            x = inputs(data, index, recipe.augment, generator, crop)
+            x = inputs(data, index, recipe, generator, crop)
             with rounding(net, recipe.precision):
                 logits = called(net, *x).float()
             loss = F.cross_entropy(logits, data.labels[index].to(logits.device))
@@ -256,7 +147,7 @@ def _train(
             opt.step()
             journal.stepped(net, opt)
         if progress:
-            progress(recipe.batch * pixels_share(crop, data))
+            progress(recipe.batch * (1.0 if recipe.window else pixels_share(crop, data)))
 
     def finish(net: nn.Module, opt: torch.optim.Optimizer, share: float) -> nn.Module:
         for _ in range(round(share * rest)):
@@ -276,7 +167,7 @@ def _train(
             twin.load_state_dict(copy.deepcopy(optimizer.state_dict()))
             branches.finished(starts[done], finish(copied, twin, starts[done]))
         warm = min(1, (done + 1) / (WARM_UP * trunk))
-        step(network, optimizer, recipe.rate * warm, crop=recipe.crop)
+        step(network, optimizer, recipe.rate * warm, crop=recipe.crop or recipe.window)
     finished = finish(network, optimizer, 1.0)
     journal.end()
     return finished
@@ -314,19 +205,20 @@ def pixels_share(crop: int, data: Data) -> float:
     if not crop:
         return 1.0
     assert isinstance(data, Images), "only images can be cropped"
-    return (crop / data.side) ** 2
+    return crop**2 / math.prod(data.size)
 
 
 def inputs(
-    data: Data, index: Tensor, augment: str, generator: torch.Generator, crop: int
+    data: Data, index: Tensor, recipe: Recipe, generator: torch.Generator, crop: int
 ) -> tuple[Any, ...]:
     """What the network is called with: whole images, or a crop at one random place and where."""
     if not crop:
-        return (data.batch(index, augment, generator),)
+        return (data.batch(index, recipe.augment, generator),)
     assert isinstance(data, Images), "only images can be cropped"
-    top, left = torch.randint(0, data.side - crop + 1, (2,), generator=generator).tolist()
-    window = Window(top, left, crop, data.side)
-    return data.batch(index, augment, generator, window), window
+    ends = [side if recipe.wraps else side - crop + 1 for side in data.size]
+    top, left = (int(torch.randint(0, end, (), generator=generator)) for end in ends)
+    window = Window(top, left, crop, *data.size)
+    return data.batch(index, recipe.augment, generator, window), window
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -347,9 +239,11 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 def predict(network: nn.Module, data: EvalData, batch: int = 256) -> Tensor:
     """Logits (N, K), float32, in eval mode, on the processor wherever the network is.
 
-    What needs too much memory is tried in halves once.
+    At most `batch` images at a time, fewer of large ones. What needs too much memory is tried in
+    halves once.
     """
     network.eval()
+    batch = min(batch, batch_for(data.normalised(torch.arange(1))))
     every = torch.arange(len(data))
 
     def run(size: int) -> Tensor:
@@ -362,6 +256,12 @@ def predict(network: nn.Module, data: EvalData, batch: int = 256) -> Tensor:
         if not is_memory(error) or batch < 2:
             raise
     return run(batch // 2)
+
+
+def batch_for(one: Any) -> int:
+    """How many images like this (1, C, H, W) a network is run on at a time, at most."""
+    size = one.shape[2:] if isinstance(one, Tensor) and one.ndim == 4 else (1, 1)
+    return max(1, IN_BATCH // math.prod(size))
 
 
 def is_memory(error: BaseException) -> bool:

@@ -1,16 +1,18 @@
-"""The trivial rungs: prior, colour, moments, pixels. A few numbers per image, and a linear model.
+"""The trivial rungs: a few numbers per image, and a linear model.
 
 | rung | null hypothesis | blind to |
 |---|---|---|
 | prior | the class frequencies are enough | the image |
 | colour | a joint colour histogram is enough | all arrangement |
 | moments | where brightness lies is enough | all but mass, centroid, second moments per channel |
+| statistics | how much pixels near each other differ is enough | all but contrast and grain |
 | pixels | a fixed template per class is enough | invariance: the model is linear in the image |
 
 The linear model is scikit-learn's logistic regression on standardised features; its strength of
 regularisation is chosen on held-out training images.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,8 @@ from audit.baselines.coordinates import coordinates
 Floats = NDArray[np.float32]
 COLOUR_BINS = {1: 64, 3: 8}  # per channel: 64 grey levels, or 8 x 8 x 8 colours
 PIXEL_SIDE = 16
+APART = (1, 2, 4, 8)  # pixels between those whose difference the local statistics take
+AT_ONCE = 2**22  # pixels that are worked on at a time: 32 MB of 64-bit numbers
 STRENGTHS = (3e-4, 3e-2, 0.3, 3.0)  # scikit-learn's C, per 1,000 images
 
 
@@ -31,8 +35,14 @@ def colour(pixels: NDArray[np.uint8]) -> Floats:
 
     The square root makes differences of rare colours count (Hellinger distance).
     """
-    parts = [histogram(pixels[i : i + 1024]) for i in range(0, len(pixels), 1024)]
-    return np.sqrt(np.concatenate(parts))
+    return np.sqrt(np.concatenate([histogram(part) for part in portions(pixels)]))
+
+
+def portions(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """Images (N, C, H, W), some at a time, also where they are mapped from a file."""
+    step = max(1, AT_ONCE // pixels[0].size)
+    for start in range(0, len(pixels), step):
+        yield np.ascontiguousarray(pixels[start : start + step])
 
 
 def histogram(pixels: NDArray[np.uint8]) -> Floats:
@@ -57,14 +67,14 @@ def moments(pixels: NDArray[np.uint8]) -> Floats:
 
     Reference: Piekniewski (2018), "Autopsy of a deep learning paper"; arXiv:1807.03247.
     """
-    x = torch.from_numpy(np.ascontiguousarray(pixels))
-    n, channels, h, w = x.shape
+    n, channels, h, w = pixels.shape
     i, j = coordinates(h, w, torch.zeros(1))  # (H, W) each, in [-1, 1]
     readouts = torch.stack(
         [torch.ones_like(i), (1 + i) / 2, (1 + j) / 2, i * i, j * j, (1 + i * j) / 2]
     )  # (6, H, W), none negative
     kernel = readouts[:, None].repeat(channels, 1, 1, 1)  # (6 C, 1, H, W)
-    parts = [F.conv2d(part.float() / 255, kernel, groups=channels).relu() for part in x.split(1024)]
+    some = map(torch.from_numpy, portions(pixels))
+    parts = [F.conv2d(part.float() / 255, kernel, groups=channels).relu() for part in some]
     raw = torch.cat(parts).view(n, channels, 6).double() / (h * w)
     mass = raw[..., :1].clamp_min(1e-9)
     centred = raw[..., 1:] / mass  # (N, C, 5)
@@ -83,10 +93,40 @@ def moments(pixels: NDArray[np.uint8]) -> Floats:
 
 def pixels(images: NDArray[np.uint8]) -> Floats:
     """The image at no more than 16 x 16 pixels: (N, C, H, W) uint8 -> (N, C * 256), in [0, 1]."""
-    side = min(PIXEL_SIDE, images.shape[-1])
-    x = torch.from_numpy(np.ascontiguousarray(images))
-    parts = [F.interpolate(part.float(), size=(side, side), mode="area") for part in x.split(4096)]
+    size = tuple(min(PIXEL_SIDE, side) for side in images.shape[2:])
+    some = map(torch.from_numpy, portions(images))
+    parts = [F.interpolate(part.float(), size=size, mode="area") for part in some]
     return (torch.cat(parts) / 255).flatten(1).numpy()
+
+
+def statistics(images: NDArray[np.uint8]) -> Floats:
+    """How much pixels near each other differ, by direction, distance and channel.
+
+    Mean absolute differences of pixels 1, 2, 4 and 8 apart in four directions, and the mean and the
+    deviation of each channel; as logarithms, since grain is a matter of ratios.
+
+    Args:
+        images: (N, C, H, W) uint8, both sides at least 9 pixels where distance 8 counts.
+
+    Returns:
+        (N, C (2 + 4 distances)) float32.
+    """
+    found = []
+    for part in portions(images):
+        x = torch.from_numpy(part).float()
+        numbers = [x.mean(dim=(2, 3)), x.std(dim=(2, 3))]
+        for d in APART:
+            if min(x.shape[2:]) <= d:
+                break
+            pairs = (
+                (x[..., d:, :], x[..., :-d, :]),
+                (x[..., d:], x[..., :-d]),
+                (x[..., d:, d:], x[..., :-d, :-d]),
+                (x[..., d:, :-d], x[..., :-d, d:]),
+            )
+            numbers += [(a - b).abs().mean(dim=(2, 3)) for a, b in pairs]
+        found.append((torch.cat(numbers, dim=1) + 0.1).log())  # 0.1 of 255: flat images are finite
+    return torch.cat(found).numpy()
 
 
 def nothing(images: NDArray[np.uint8]) -> Floats:

@@ -16,11 +16,11 @@ from audit import checks
 from audit.core.progress import Progress
 from audit.core.threads import set_threads
 from audit.data.load import load_dataset
-from audit.evidence.choose_recipe import WHILE_TRAINING
 from audit.evidence.context import JobContext
 from audit.evidence.decide import set_up_nulls, training
 from audit.evidence.outcomes import ChosenNetwork
 from audit.evidence.profile import profile
+from audit.evidence.rehearsals import WHILE_TRAINING
 from audit.evidence.shared_jobs import choose
 from audit.inputs.device import has_amx
 from audit.inputs.settings import precision

@@ -21,7 +21,8 @@ from typing import Any
 import timm
 import torch
 
-from audit.baselines.train import Images, Recipe, accuracy, statistics, train
+from audit.baselines.images import Images, statistics
+from audit.baselines.train import Recipe, accuracy, train
 from audit.comparison import scatter
 from audit.core.progress import Progress
 from audit.data import decode

@@ -27,8 +27,9 @@ from timm.optim.muon import Muon as TimmMuon
 
 from audit.baselines import muon
 from audit.baselines import train as loop
+from audit.baselines.images import Images
 from audit.baselines.patch_net import Kind, PatchNet, width_and_depth
-from audit.baselines.train import Images, Recipe
+from audit.baselines.train import Recipe
 from audit.stats.effects import difference, seed_noise
 
 HEAD = "| null | optimiser | accuracy by seed | steps/s | gain over ours, points |"
@@ -56,7 +57,7 @@ def errors(
 ) -> tuple[torch.Tensor, float]:
     """Train one null; return its errors (n,) on the test images and the seconds it took."""
     fit, test = splits["train"], splits["eval"]
-    network = build(kind, q, fit, *width_and_depth(len(fit), fit.side), seed=seed)
+    network = build(kind, q, fit, *width_and_depth(len(fit), min(fit.size)), seed=seed)
     start = time.process_time()
     loop.train(network, fit, recipe, seed=seed)
     seconds = time.process_time() - start

@@ -21,29 +21,20 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from audit.baselines.images import Images, statistics
 from audit.baselines.patch_net import (
     TORUS,
     Kind,
     PatchNet,
     PatchSampling,
-    input_side,
     width_and_depth,
 )
-from audit.baselines.train import (
-    Branches,
-    Diverged,
-    Images,
-    Recipe,
-    accuracy,
-    plan_steps,
-    statistics,
-    train,
-)
+from audit.baselines.train import Branches, Diverged, Recipe, accuracy, plan_steps, train
 from audit.data import decode
-from audit.data.decode import resize
 from audit.data.load import load_dataset
-from audit.evidence.choose_recipe import START, patch_sampling
+from audit.evidence.choose_recipe import START
 from audit.evidence.recipes import crop_side
+from audit.evidence.rehearsals import patch_sampling
 
 HELD_OUT = 5000
 PROBE = 12  # steps by which speed is measured
@@ -102,7 +93,7 @@ def images_for(seconds: float, network: PatchNet, data: Images, recipe: Recipe) 
 
 def prepared(recipe: Recipe, q: int, data: Images) -> Recipe:
     """The recipe with the side of its crops for these images."""
-    return dataclasses.replace(recipe, crop=crop_side(q, data.side) if recipe.crop else 0)
+    return dataclasses.replace(recipe, crop=crop_side(q, min(data.size)) if recipe.crop else 0)
 
 
 def search(train_images: Images, seconds: float, n: int) -> None:
@@ -140,7 +131,7 @@ def confirm(
 ) -> None:
     """Train one null on all training images; test accuracy at a quarter, half and all the time."""
     fit, test = splits["train"], splits["eval"]
-    width, blocks = width_and_depth(len(fit), fit.side)
+    width, blocks = width_and_depth(len(fit), min(fit.size))
     recipe = prepared(recipe, q, fit)
     budget = images_for(seconds, build(kind, q, fit, width, blocks), fit, recipe)
     recipe = dataclasses.replace(recipe, images_seen=budget)
@@ -185,7 +176,7 @@ def own_seconds(ends: list[float], recipe: Recipe, fit: Images) -> float:
 def votes(name: str, kind: Kind, q: int, splits: dict[str, Images], images_seen: int) -> None:
     """One null, its test accuracy by the patches that vote while it learns, and by more."""
     fit, test = splits["train"], splits["eval"]
-    width, blocks = width_and_depth(len(fit), fit.side)
+    width, blocks = width_and_depth(len(fit), min(fit.size))
     recipe = prepared(tuned(augment=mirrored(kind)), q, fit)
     recipe = dataclasses.replace(recipe, images_seen=images_seen)
     network = train(build(kind, q, fit, width, blocks), fit, recipe, seed=0)
@@ -214,7 +205,7 @@ def load(folder: Path, kind: Kind) -> dict[str, Images]:
     assert dataset.train is not None
     channels, side = (1, 28) if dataset.grey else (3, 32)
     pixels = {
-        name: torch.from_numpy(resize(decode(split, side, channels), input_side(kind, side)))
+        name: torch.from_numpy(decode(split, side, channels))
         for name, split in (("train", dataset.train), ("eval", dataset.eval))
     }
     labels = {"train": dataset.train.labels, "eval": dataset.eval.labels}

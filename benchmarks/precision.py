@@ -24,8 +24,9 @@ from null_recipes import build, load, mirrored, prepared, tuned
 from scipy import stats
 from torch import nn
 
+from audit.baselines.images import Images
 from audit.baselines.patch_net import Kind, width_and_depth
-from audit.baselines.train import Images, Recipe, predict, train
+from audit.baselines.train import Recipe, predict, train
 from audit.model.spec import is_bound_to_size
 from audit.pipeline.speed import noise
 
@@ -38,7 +39,7 @@ HEAD = (
 
 def speeds(kind: Kind, q: int, fit: Images, recipe: Recipe) -> list[float]:
     """Of a null, by steps of whole images; see `timed`."""
-    network = build(kind, q, fit, *width_and_depth(len(fit), fit.side))
+    network = build(kind, q, fit, *width_and_depth(len(fit), min(fit.size)))
     return timed(network, fit, dataclasses.replace(recipe, crop=0))
 
 
@@ -67,7 +68,7 @@ def steps_of(architecture: str, side: int, batch: int) -> None:
 def right(kind: Kind, q: int, splits: dict[str, Images], recipe: Recipe, seed: int) -> torch.Tensor:
     """(n,) whether a network trained by the recipe is right on each test image."""
     fit, test = splits["train"], splits["eval"]
-    network = build(kind, q, fit, *width_and_depth(len(fit), fit.side), seed=seed)
+    network = build(kind, q, fit, *width_and_depth(len(fit), min(fit.size)), seed=seed)
     return (predict(train(network, fit, recipe, seed=seed), test).argmax(1) == test.labels).double()
 
 

@@ -24,7 +24,8 @@ import timm
 import torch
 from torch import nn
 
-from audit.baselines.train import Images, Recipe, accuracy, statistics, train
+from audit.baselines.images import Images, statistics
+from audit.baselines.train import Recipe, accuracy, train
 from audit.checks.dimension import profile as id_profile
 from audit.checks.dimension.outcomes import Profiled
 from audit.checks.dimension.run_profile import profile

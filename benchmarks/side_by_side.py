@@ -28,6 +28,7 @@ from audit.evidence.context import JobContext
 from audit.evidence.decide import set_up_nulls, training
 from audit.evidence.examine import Experiment, examine, set_up
 from audit.evidence.profile import profile
+from audit.evidence.setup import NullInput
 from audit.evidence.shared_jobs import train_facts
 from audit.inputs.fitted_nulls import null_jobs
 from audit.jobs.execute import execute
@@ -79,10 +80,13 @@ def compare_nulls(name: str, seen: int, threads: int) -> None:
     """The nulls of a profile on the embedded images."""
     dataset = load_embedded()
     setup = set_up_nulls(
-        training(dataset, 28), profile(name, images_seen=seen, doublings=0), 0, dataset
+        training(dataset, NullInput(size=28)),
+        profile(name, images_seen=seen, doublings=0),
+        0,
+        dataset,
     )
     jobs, context = null_jobs(setup), JobContext(dataset, None, setup)
-    context.pixels("train", setup.side)
+    context.pixels("train")
     number = sum(job.kind in kinds_in(checks.kinds(), "baseline") for job in jobs)
     print(f"{number} jobs of nulls, {seen:,} images seen by a fit\n")
     compare(context, jobs, {}, threads)

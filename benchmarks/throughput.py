@@ -22,9 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from audit.baselines.bagnet import BagNet
-from audit.baselines.patch_net import Kind, PatchNet, input_side
-from audit.baselines.train import Images, Recipe, train
-from audit.baselines.train import statistics as channel_statistics
+from audit.baselines.images import Images
+from audit.baselines.images import statistics as channel_statistics
+from audit.baselines.patch_net import Kind, PatchNet
+from audit.baselines.train import Recipe, train
 
 BATCH = 64
 STEPS = 20
@@ -138,9 +139,8 @@ def processor(side: int, width: int, blocks: int, names: Sequence[str]) -> None:
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for kind, q in (pair for pair in NULLS if "{}-{}".format(*pair) in names):
-            s = input_side(kind, side)
             net = PatchNet(kind, q=q, num_classes=10, in_chans=3, width=width, blocks=blocks)
-            row(f"{kind}-{q}", net, random_images(BATCH * STEPS, s), Path(folder), s)
+            row(f"{kind}-{q}", net, random_images(BATCH * STEPS, side), Path(folder), side)
         if SUBJECT in names:
             subject = timm.create_model(SUBJECT, num_classes=10)
             row(SUBJECT, subject, random_images(BATCH * STEPS, side), Path(folder), side)

@@ -35,7 +35,7 @@ from timm.data import create_dataset, create_transform
 from torch.utils.data import default_collate
 
 from audit import checks
-from audit.baselines.train import Images, statistics
+from audit.baselines.images import Images, statistics
 from audit.checks.transfer import split as split_transfer
 from audit.checks.transfer.retrain import (
     RATE,
@@ -60,7 +60,7 @@ from audit.jobs.execute import execute
 from audit.jobs.job import Job, merged
 from audit.jobs.store import Store
 from audit.model.spec import ModelSpec, Preprocessing
-from audit.pipeline.audit import make_case
+from audit.pipeline.case import make_case
 from audit.pipeline.plan import plan
 from audit.pipeline.speed import measure_speed
 from audit.record import Measurement

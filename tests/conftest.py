@@ -67,7 +67,8 @@ def model(tmp_path_factory, data):
     """A checkpoint as timm's training script writes it, of a network that knows the classes."""
     import timm
 
-    from audit.baselines.train import Images, Recipe, statistics, train
+    from audit.baselines.images import Images, statistics
+    from audit.baselines.train import Recipe, train
     from audit.data import decode
     from audit.data.load import load_dataset
 

@@ -96,7 +96,7 @@ def vocabulary() -> Vocabulary:
 
 def places() -> dict[str, tuple[str, ...]]:
     """The words that `<…>` stands for in the name of a measurement."""
-    nulls, trained = baselines.all_names(), baselines.network_names()
+    nulls, trained = baselines.all_names(), baselines.local_names("network")
     return {
         "<null>": nulls,
         "<trained>": trained,

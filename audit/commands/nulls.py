@@ -28,14 +28,22 @@ def nulls() -> None:
 )
 @setting(
     "img_size",
-    "Size of the models' input: 224, or 256x128 (height first); nulls see at most 64 pixels a side "
-    "[the images' median side].",
+    "Size of the models' input: 224, or 256x128 (height first); nulls see at most 512 pixels a "
+    "side [the images' median side].",
 )
+@setting("crop_pct", "Share of the resized image that the models' crop keeps [1].")
+@setting("interpolation", "How the models' images are resized [bicubic].")
 @setting("crop_mode")
+@click.option(
+    "--for",
+    "model",
+    type=click.Path(path_type=Path),
+    help="A model: the nulls see what it sees, and no size need be given.",
+)
 @PROFILE
 @PLACE
 @JSON
-def fit(out: Path, **flags: Any) -> int:
+def fit(out: Path, model: Path | None, **flags: Any) -> int:
     """Train the nulls of a data set, without a model.
 
     Then `audit MODEL --eval-data DIR --nulls FOLDER` needs no training images and trains nothing.
@@ -45,7 +53,7 @@ def fit(out: Path, **flags: Any) -> int:
     alone = settings.model_copy(update={"nulls": None, "reference": None, "max_time": None})
     progress = Progress(bool(call.quiet))
     inputs = load(alone, call, progress, checks.vocabulary())
-    digest = fit_nulls(inputs, out, Workspace(store_of(call), progress, inputs.device))
+    digest = fit_nulls(inputs, out, Workspace(store_of(call), progress, inputs.device), model)
     if call.as_json:
         print(json.dumps({"out": str(out), "manifest_sha256": digest}))
     click.echo(f"nulls: {visible(str(out), 1000)} (manifest SHA-256 {digest})", err=True)

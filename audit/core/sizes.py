@@ -8,7 +8,6 @@ Size = int | tuple[int, int]
 MAX_SIDE = 4096
 MAX_RATIO = 16  # of the sides
 WHOLE = "whole"  # the frame of nulls that see all of every image
-FRAME = r"^(whole|[1-9]\d{0,3}:[1-9]\d{0,3})$"
 
 
 def height_width(size: Size) -> tuple[int, int]:
@@ -73,18 +72,11 @@ def frame_of(size: Size, crop_mode: str) -> str:
     return f"{height // common}:{width // common}"
 
 
-def framed(frame: str, side: int) -> Size:
-    """The size at which a frame's shorter side is `side`."""
-    height, width = map(int, frame.split(":"))
-    scale = side / min(height, width)
-    return size_of(round(height * scale), round(width * scale))
-
-
 def in_words(frame: str) -> str:
     """What a frame is, for people."""
     if frame == WHOLE:
-        return "the whole image, squeezed to a square"
+        return "the whole image, whatever its shape"
     if frame == "1:1":
         return "the central square"
     height, width = frame.split(":")
-    return f"the central part, {height} high to {width} wide, squeezed to a square"
+    return f"the central part, {height} high to {width} wide"

@@ -1,7 +1,7 @@
 """Data in: folders, tables, idx files, the embedded images; what is in them, and what leaks."""
 
 from audit.data.dataset import Dataset, Split
-from audit.data.decode import decode, resize
+from audit.data.decode import decode
 from audit.data.duplicates import DuplicateFacts, data_facts
 from audit.data.embedded import load_embedded, write_embedded_folder
 from audit.data.load import load_dataset
@@ -16,7 +16,6 @@ __all__ = [
     "heldout_indices",
     "load_dataset",
     "load_embedded",
-    "resize",
     "subset",
     "write_embedded_folder",
 ]

@@ -44,7 +44,7 @@ def decode(
     crop_pct: float = 1.0,
     interpolation: str = "bicubic",
     crop_mode: str = "center",
-    squeezed: int | None = None,
+    out: Pixels | None = None,
 ) -> Pixels:
     """All images of a split as the subject would see them, before normalisation.
 
@@ -55,10 +55,10 @@ def decode(
         crop_pct: Share of the resized shortest side that the crop keeps, in (0, 1].
         interpolation: A key of FILTERS.
         crop_mode: "center", or "squash", which does not keep the aspect ratio.
-        squeezed: Side of the square that all of this is squeezed into at last, if it is wanted.
+        out: (N, C, H, W) to fill; new memory by default.
 
     Returns:
-        (N, C, H, W), or (N, C, squeezed, squeezed).
+        (N, C, H, W).
 
     Raises:
         AuditError: MODEL_PREPROCESSING for settings that are not supported; DATA_CHANGED,
@@ -68,8 +68,7 @@ def decode(
     resample, mode = FILTERS[interpolation], MODES[channels]
     height, width = height_width(size)
     scaled = math.floor(height / crop_pct), math.floor(width / crop_pct)
-    tall, wide = (squeezed or height), (squeezed or width)
-    out = np.empty((len(split), channels, tall, wide), dtype=np.uint8)
+    filled = np.empty((len(split), channels, height, width), np.uint8) if out is None else out
 
     def fill(start: int) -> int:
         stop = min(start + CHUNK, len(split))
@@ -79,13 +78,11 @@ def decode(
             if crop_mode == "squash":
                 image = image.resize(scaled[::-1], resample)
             image = central(covering(image, scaled, resample), height, width)
-            if image.size != (wide, tall):
-                image = image.resize((wide, tall), resample)
-            out[i] = np.asarray(image).reshape(tall, wide, channels).transpose(2, 0, 1)
+            filled[i] = np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
         return stop - start
 
     _run(fill, range(0, len(split), CHUNK), None)
-    return out
+    return filled
 
 
 def covering(
@@ -126,24 +123,6 @@ def thumbnails(
         return stop - start
 
     _run(fill, range(0, len(split), CHUNK), progress)
-    return out
-
-
-def resize(images: Pixels, side: int, interpolation: str = "bicubic") -> Pixels:
-    """Resize square images, with antialiasing: (N, C, s, s) -> (N, C, side, side)."""
-    if images.shape[-1] == side:
-        return images
-    n, channels, s, _ = images.shape
-    out = np.empty((n, channels, side, side), dtype=np.uint8)
-    flat, flat_out = images.reshape(-1, s, s), out.reshape(-1, side, side)
-
-    def fill(start: int) -> int:
-        for i in range(start, min(start + CHUNK, len(flat))):
-            image = Image.fromarray(flat[i]).resize((side, side), FILTERS[interpolation])
-            flat_out[i] = np.asarray(image)
-        return 0
-
-    _run(fill, range(0, len(flat), CHUNK), None)
     return out
 
 

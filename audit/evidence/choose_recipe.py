@@ -13,16 +13,18 @@ never touched here.
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from audit import baselines
-from audit.baselines.patch_net import SPACINGS, STRIDE, PatchNet, PatchSampling
-from audit.baselines.train import Branches, Diverged, Images, Recipe, accuracy, predict, train
+from audit.baselines.images import Images
+from audit.baselines.patch_net import TORUS
+from audit.baselines.train import Branches, Diverged, Recipe, accuracy, train
 from audit.baselines.trivial import choose_strength
 from audit.data.splits import heldout_indices
 from audit.evidence.context import JobContext
@@ -30,22 +32,21 @@ from audit.evidence.fit_null import build, features_of, null_of
 from audit.evidence.outcomes import (
     ChosenLinear,
     ChosenNetwork,
-    LearningPoint,
     NotTrained,
     RecipeTrial,
     RecipeValues,
+    SolvedRidge,
 )
 from audit.evidence.recipes import AUGMENTED, crop_side, made, milder, search_grid, trial
+from audit.evidence.rehearsals import Rehearsals, patch_sampling
 from audit.evidence.setup import Null
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
-from audit.stats.adequacy import Adequacy, adequacy
 
 START = Recipe(images_seen=0, weight_decay=0.01, optimizer="muon")
 TRIAL = 0.125  # share of the budget that a trial of a rate gets
 BRANCHES = (0.25, 0.5)
 REHEARSAL = 1.4  # budgets that a rehearsal costs, with its branches
-WHILE_TRAINING = 0.004**2  # seed variance assumed when deciding on a larger budget
 OVERFIT = 0.1  # by which training accuracy must exceed held-out accuracy to regularise more
 EDGE = "its best learning rate lies at the edge of those tried"
 DIVERGED = "its training diverged"
@@ -62,6 +63,8 @@ def choose(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: 
     null = null_of(job, context)
     groups = results[job.after[0].key].arrays["train_groups"]
     labels = context.split("train").labels
+    if baselines.is_ridge(null.kind):
+        return chosen_ridge(null.kind, results[job.after[1].key], labels)
     fit_index, held = heldout_indices(labels, groups, job.whole("seed"))
     if baselines.is_linear(null.kind):
         return choose_trivial(null, context, fit_index, held)
@@ -70,6 +73,17 @@ def choose(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: 
     outcome = choose_network(RecipeSearch(null, context, fit, heldout, tick), job)
     outcome.arrays["heldout"] = held
     return outcome
+
+
+def chosen_ridge(kind: str, solved: Outcome, labels: NDArray[np.int64]) -> Outcome:
+    """What leave-one-out chose of a closed form, and its answers on the held-out images."""
+    held, logits = solved.arrays["heldout"], solved.arrays[f"{kind}_heldout"]
+    reached = float((logits.argmax(axis=1) == labels[held]).mean())
+    strength = solved.read(SolvedRidge).readings[kind].strength
+    return Outcome(
+        ChosenLinear(status="ok", strength=strength, heldout_accuracy=reached),
+        {"heldout": held, "heldout_logits": logits},
+    )
 
 
 def choose_trivial(
@@ -144,70 +158,6 @@ class RecipeSearch:
         """By how much the accuracy on training images exceeds the held-out one."""
         sample = self.fit.subset(torch.arange(0, len(self.fit), max(1, len(self.fit) // 2000)))
         return accuracy(network, sample) - reached
-
-
-@dataclass
-class Rehearsals:
-    """Networks of one recipe, finished at several budgets, on the held-out images.
-
-    Attributes:
-        labels: (m,) of the held-out images.
-        votes: (m, K) each, by what votes, then by training images seen, then by seed.
-    """
-
-    labels: Tensor
-    votes: dict[PatchSampling, dict[int, list[Tensor]]] = field(default_factory=dict)
-
-    def add(self, images_seen: int, votes: Mapping[PatchSampling, Tensor]) -> float:
-        """Keep one finished network's outputs by what votes, and return its accuracy."""
-        for vote, logits in votes.items():
-            self.votes.setdefault(vote, {}).setdefault(images_seen, []).append(logits)
-        return self.accuracy(votes[self.best])
-
-    def accuracy(self, logits: Tensor) -> float:
-        """Of (m, K) logits."""
-        return float((logits.argmax(1) == self.labels).double().mean())
-
-    @property
-    def best(self) -> PatchSampling:
-        """What votes best at the largest budget; of equals the fewest patches."""
-
-        def rank(vote: PatchSampling) -> tuple[float, int, bool]:
-            last = self.votes[vote][max(self.votes[vote])]
-            return sum(map(self.accuracy, last)) / len(last), vote.spacing, not vote.mirrored
-
-        return max(self.votes, key=rank)
-
-    @property
-    def logits(self) -> dict[int, list[Tensor]]:
-        """(m, K) each, by training images seen, then by seed, of the best vote."""
-        return self.votes[self.best]
-
-    def right(self, images_seen: int) -> Tensor:
-        """(S, m) whether each network is right."""
-        return torch.stack([g.argmax(1) == self.labels for g in self.logits[images_seen]]).double()
-
-    @property
-    def curve(self) -> tuple[LearningPoint, ...]:
-        """Mean accuracy over seeds by budget, in ascending order."""
-        budgets = sorted(self.logits)
-        return tuple(
-            LearningPoint(images_seen=b, accuracy=float(self.right(b).mean())) for b in budgets
-        )
-
-    @property
-    def discordance(self) -> float:
-        """Mean square of what the last doubling changed, an image (a share for one seed)."""
-        *_, half, whole = sorted(self.logits)
-        return float((self.right(whole).mean(0) - self.right(half).mean(0)).square().mean())
-
-    @property
-    def adequacy(self) -> Adequacy:
-        """Whether the budget was enough, by what is known while training."""
-        quarter, half, whole = (point.accuracy for point in self.curve[-3:])
-        seeds = len(self.logits[max(self.logits)])
-        n = len(self.labels)
-        return adequacy(quarter, half, whole, self.discordance, n, WHILE_TRAINING, seeds)
 
 
 def choose_network(bench: RecipeSearch, job: Job) -> Outcome:
@@ -298,29 +248,6 @@ def rehearse(
     return network, bench.note(found.add(recipe.images_seen, votes))
 
 
-def patch_sampling(
-    network: nn.Module, images: Images, recipe: Recipe
-) -> dict[PatchSampling, Tensor]:
-    """Logits (m, K) by what votes: closer patches in blind networks, mirrored ones if known.
-
-    Args:
-        network: Just trained: patches `STRIDE` apart vote, before and afterwards.
-        images: m of them.
-        recipe: By which it was trained; without mirror images it knows none.
-    """
-    if not isinstance(network, PatchNet):
-        return {PatchSampling(): predict(network, images)}
-    found: dict[PatchSampling, Tensor] = {}
-    flipped = dataclasses.replace(images, pixels=images.pixels.flip(3))
-    for spacing in SPACINGS if network.kind != "sighted" else (STRIDE,):
-        network.sampling(PatchSampling(spacing))
-        found[PatchSampling(spacing)] = plain = predict(network, images)
-        if recipe.augment != "none":
-            found[PatchSampling(spacing, mirrored=True)] = (plain + predict(network, flipped)) / 2
-    network.sampling(PatchSampling())
-    return found
-
-
 def regularise(
     bench: RecipeSearch, recipe: Recipe, seed: int, trials: list[RecipeTrial]
 ) -> tuple[Recipe, Rehearsals]:
@@ -345,6 +272,19 @@ def regularise(
     return best
 
 
+def windows(bench: RecipeSearch) -> dict[str, Any]:
+    """The part of the recipe that says whether a network learns from windows of large images.
+
+    On a torus windows reach over the border, as its patches will.
+    """
+    if not bench.context.setup.learns_from_windows(bench.null):
+        return {}
+    return {
+        "window": baselines.window_side(bench.null.q or 0),
+        "wraps": bench.null.kind in TORUS,
+    }
+
+
 def choose_early(
     bench: RecipeSearch, seed: int, budget: int, rates: Sequence[float], start: Recipe = START
 ) -> tuple[Recipe, list[RecipeTrial], bool]:
@@ -362,7 +302,9 @@ def choose_early(
         those tried and beats the next by more than the interval of their difference.
     """
     trials: list[RecipeTrial] = []
-    crop = crop_side(bench.null.q or 0, bench.fit.side)
+    start, crop = dataclasses.replace(start, **windows(bench)), 0
+    if not start.window:
+        crop = crop_side(bench.null.q or 0, min(bench.fit.size))
 
     def attempt(rate: float, crop: int = crop, augment: str = "none") -> float:
         recipe = made(start, round(budget * TRIAL), rate, crop, augment)

@@ -1,5 +1,7 @@
 """What executors work with: the data, decoded once, and the subject."""
 
+import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -7,17 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from audit.baselines.device import PROCESSOR
-from audit.baselines.train import Images, statistics
+from audit.baselines.images import Images, statistics
 from audit.core.errors import AuditError
-from audit.core.sizes import WHOLE, area, framed
+from audit.core.sizes import area
 from audit.data import decode
 from audit.data.dataset import Dataset, Split
-from audit.data.decode import resize
 from audit.data.splits import subset
 from audit.evidence.device import Net, on_device, require_agreement, require_learning
-from audit.evidence.setup import Null, Setup
+from audit.evidence.setup import MAPPED, Null, NullInput, Setup
 from audit.jobs.resume import ResumeState
 from audit.jobs.store import Outcome
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 AUDITED = "audited"  # the name of the data set that is not beside another one
 MEMORY = 2**30  # bytes of decoded images that are kept, of either split as the subject sees it
-PixelCache = dict[tuple[str, str, int, int], NDArray[np.uint8]]  # by split, frame, both sides
+PixelCache = dict[tuple[str, NullInput, int], NDArray[np.uint8]]  # by split, input and scale
 
 
 @dataclass
@@ -100,35 +102,48 @@ class JobContext:
             )
         return dataset.train
 
-    def pixels(self, name: str, side: int) -> NDArray[np.uint8]:
-        """All images of a split as nulls see them: (N, C, side, side), squeezed to a square."""
-        first, frame = self.setup.side, self.setup.frame
-        whole, wanted = (name, frame, first, first), (name, frame, first, side)
-        if whole not in self.decoded:
-            split, channels = self.split(name), self.setup.channels
-            if frame == WHOLE:
-                self.decoded[whole] = decode(split, first, channels, crop_mode="squash")
-            else:
-                size = framed(frame, first)
-                self.decoded[whole] = decode(split, size, channels, squeezed=first)
-        if wanted not in self.decoded:
-            self.decoded[wanted] = resize(self.decoded[whole], side)
-        return self.decoded[wanted]
+    def pixels(self, name: str, scale: int = 1) -> NDArray[np.uint8]:
+        """All images of a split as nulls of a scale see them: (N, C, H, W).
+
+        They are the subject's own pixels, before normalisation. A scale of 2 means that each pixel
+        is the mean of 2 x 2 of these, so that a patch of q pixels rests on 2 q and no more. What
+        takes more than 1 GiB is kept in a temporary file that has no name.
+        """
+        seen = self.setup.input
+        wanted = name, seen, scale
+        if wanted in self.decoded:
+            return self.decoded[wanted]
+        split, channels = self.split(name), self.setup.channels
+        out = space(len(split), channels, seen.reduced(scale))
+        if scale == 1:
+            decode(
+                split,
+                seen.size,
+                channels,
+                crop_pct=seen.crop_pct,
+                interpolation=seen.interpolation,
+                crop_mode=seen.crop_mode,
+                out=out,
+            )
+        else:
+            reduce(self.pixels(name), scale, out)
+        self.decoded[wanted] = out
+        return out
 
     def images(self, name: str, null: Null) -> Images:
-        """A split at the null's input side, with its own statistics."""
-        pixels = torch.from_numpy(self.pixels(name, null.side))
+        """A split as a null sees it, with its own statistics."""
+        pixels = torch.from_numpy(self.pixels(name, null.scale))
         return Images(pixels, torch.from_numpy(self.split(name).labels), *statistics(pixels))
 
     def evaluation(self, null: Null, scale: Outcome) -> Images:
-        """The evaluation split at the null's input side, with the training split's statistics.
+        """The evaluation split as a null sees it, with the training split's statistics.
 
         Args:
-            null: Decides the side.
+            null: Decides by what images are reduced.
             scale: What the job `statistics` found.
         """
         mean, std = (torch.from_numpy(scale.arrays[name]) for name in ("mean", "std"))
-        pixels = torch.from_numpy(self.pixels("eval", null.side))
+        pixels = torch.from_numpy(self.pixels("eval", null.scale))
         return Images(pixels, torch.from_numpy(self.dataset.eval.labels), mean, std)
 
     def subject_images(
@@ -211,3 +226,40 @@ class JobContext:
     def some(self, name: str, n: int, seed: int, of: str = AUDITED) -> NDArray[np.int64]:
         """A stratified choice of `n` positions of a split."""
         return subset(self.split(name, of).labels, n, seed)
+
+
+def space(n: int, channels: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Room for images (N, C, H, W): in memory, or beyond 1 GiB in a file without a name.
+
+    The file lies where `TMPDIR` says, and is gone when the process and its children have ended.
+
+    Raises:
+        AuditError: DISK_FULL if there is no room for the file.
+    """
+    shape = n, channels, *size
+    total = n * channels * size[0] * size[1]
+    if total <= MAPPED:
+        return np.empty(shape, dtype=np.uint8)
+    with tempfile.TemporaryFile(prefix="audit-pixels-") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, total)
+        except OSError as error:
+            raise AuditError(
+                "DISK_FULL",
+                f"the decoded images take {total / 2**30:.1f} GiB of temporary disk, but it gave "
+                f"'{error.strerror}'.",
+                "Make room, or name another place with TMPDIR.",
+            ) from None
+        return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
+
+
+def reduce(pixels: NDArray[np.uint8], scale: int, out: NDArray[np.uint8]) -> None:
+    """Means of scale x scale pixels: (N, C, H, W) -> `out` (N, C, ceil(H / s), ceil(W / s)).
+
+    At the lower and right border means are over the pixels that there are.
+    """
+    step = max(1, 2**24 // pixels[0].size)
+    for start in range(0, len(pixels), step):
+        some = torch.from_numpy(pixels[start : start + step]).float()
+        found = F.avg_pool2d(some, scale, ceil_mode=True, count_include_pad=False)
+        out[start : start + step] = found.round().to(torch.uint8).numpy()

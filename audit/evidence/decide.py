@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
 from audit.core.errors import AuditError
-from audit.core.sizes import FRAME, Size, frame_of, height_width
+from audit.core.sizes import Size, height_width, size_of
 from audit.evidence.class_split import classes_of_a
 from audit.evidence.ladder import LARGEST_SIDE, ladder
 from audit.evidence.profile import Profile
-from audit.evidence.setup import CutPoint, ExtraDataset, Setup
+from audit.evidence.setup import CutPoint, ExtraDataset, NullInput, Setup
 from audit.reports.document import FrozenModel
 
 if TYPE_CHECKING:
@@ -29,22 +28,18 @@ class Training(FrozenModel):
         train_digest: Of the training images, their labels and the classes.
         n_train: Training images.
         channels: Of the nulls' input: 1 if all images are grey, else 3.
-        side: Of the images that the nulls see, before each rounds it to its stride.
-        frame: What of an image they see (`audit.core.sizes.frame_of`).
+        input: What the nulls see of an image.
     """
 
     classes: tuple[str, ...]
     train_digest: str
     n_train: int
     channels: int
-    side: int
-    frame: str = Field(default="1:1", pattern=FRAME)
+    input: NullInput
 
 
-def training(dataset: "Dataset", size: Size, crop_mode: str = "center") -> Training:
+def training(dataset: "Dataset", given: NullInput) -> Training:
     """The training split of a data set, as nulls of a model with this input see it.
-
-    The side is the longer one, so that nothing is lost where the other is shorter, at most 64.
 
     Raises:
         AuditError: DATA_NO_TRAINING, DATA_IMAGES_TOO_SMALL.
@@ -55,7 +50,7 @@ def training(dataset: "Dataset", size: Size, crop_mode: str = "center") -> Train
             "the nulls need the training images, but only evaluation images were given.",
             "Give a folder with train/ and val/, or --train-data, or fitted nulls with --nulls.",
         )
-    least, side = sorted(height_width(size))
+    least = given.side
     if least < SMALLEST_Q:
         raise AuditError(
             "DATA_IMAGES_TOO_SMALL",
@@ -68,9 +63,18 @@ def training(dataset: "Dataset", size: Size, crop_mode: str = "center") -> Train
         train_digest=dataset.train_digest,
         n_train=len(dataset.train),
         channels=1 if dataset.grey else 3,
-        side=min(side, LARGEST_SIDE),
-        frame=frame_of(size, crop_mode),
+        input=given.model_copy(update={"size": seen_size(given.size)}),
     )
+
+
+def seen_size(size: Size) -> Size:
+    """The size at which nulls see images of a model: its own, reduced where a side exceeds 512."""
+    height, width = height_width(size)
+    longer = max(height, width)
+    if longer <= LARGEST_SIDE:
+        return size
+    height, width = (max(1, round(side * LARGEST_SIDE / longer)) for side in (height, width))
+    return size_of(height, width)
 
 
 def set_up_nulls(given: Training, profile: Profile, seed: int, dataset: "Dataset | None") -> Setup:
@@ -81,7 +85,7 @@ def set_up_nulls(given: Training, profile: Profile, seed: int, dataset: "Dataset
         subject="",
         architecture="",
         subject_digest="",
-        subject_size=given.side,
+        subject_size=given.input.size,
         view="",
         train_digest=given.train_digest,
         eval_digest="" if dataset is None else dataset.eval_digest,
@@ -92,9 +96,8 @@ def set_up_nulls(given: Training, profile: Profile, seed: int, dataset: "Dataset
         n_train=given.n_train,
         n_eval=0 if dataset is None else len(dataset.eval),
         channels=given.channels,
-        side=given.side,
-        frame=given.frame,
-        nulls=ladder(given.side, profile),
+        input=given.input,
+        nulls=ladder(given.input.side, profile),
         training_images=dataset is not None and dataset.train is not None,
     )
 

@@ -59,9 +59,10 @@ def require_learning(device: "torch.device") -> None:
     """
     import torch
 
+    from audit.baselines.images import Images, statistics
     from audit.baselines.muon import orthogonal
     from audit.baselines.patch_net import PatchNet
-    from audit.baselines.train import Images, Recipe, predict, statistics, train
+    from audit.baselines.train import Recipe, predict, train
 
     generator = torch.Generator().manual_seed(0)
     gradient = torch.randn(2, 32, 128, generator=generator)

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from audit.core.errors import AuditError
-from audit.core.sizes import Size
 from audit.data.dataset import Dataset
 from audit.evidence.decide import Training, half_for, points, set_up_nulls, spread, training
 from audit.evidence.profile import Profile
-from audit.evidence.setup import ExtraDataset, Setup
+from audit.evidence.setup import ExtraDataset, NullInput, Setup
 
 if TYPE_CHECKING:
     from audit.model.checkpoint import Subject
     from audit.model.network.cuts import Cut
+    from audit.model.spec import Preprocessing
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ def examine(
     order = agree(subject, dataset, classes)
     return Examination(
         experiment=experiment,
-        training=experiment.given or training(dataset, view.img_size, view.crop_mode),
+        training=experiment.given or training(dataset, input_of(view)),
         others=others(experiment.extra, dataset, experiment.names),
         subject=subject,
         order=order,
@@ -100,19 +100,24 @@ def examine(
     )
 
 
-def examine_nulls(experiment: Experiment, size: Size, crop_mode: str) -> Examination:
+def input_of(view: "Preprocessing") -> NullInput:
+    """What nulls see of the images of a model: what the model sees."""
+    seen = {field: getattr(view, field) for field in ("crop_pct", "interpolation", "crop_mode")}
+    return NullInput.model_validate({"size": view.img_size, **seen})
+
+
+def examine_nulls(experiment: Experiment, given: NullInput) -> Examination:
     """The same where no model is at hand: nulls alone, for models with this input.
 
     Args:
         experiment: On what they are trained.
-        size: Height and width of the input in pixels.
-        crop_mode: "center" or "squash".
+        given: From an image to what such a model sees.
 
     Raises:
         AuditError: DATA_NO_TRAINING, DATA_IMAGES_TOO_SMALL.
     """
     dataset = experiment.dataset
-    known = experiment.given or training(dataset, size, crop_mode)
+    known = experiment.given or training(dataset, given)
     return Examination(experiment, known, others(experiment.extra, dataset, experiment.names))
 
 

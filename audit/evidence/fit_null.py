@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from audit import baselines
 from audit.baselines.device import PROCESSOR
-from audit.baselines.patch_net import TORUS, PatchNet, PatchSampling, width_and_depth
+from audit.baselines.images import Images
+from audit.baselines.patch_net import TORUS, PatchNet, PatchSampling, covered, width_and_depth
 from audit.baselines.receptive_field import prove_local, prove_position_blind
-from audit.baselines.train import Diverged, Images, Recipe, accuracy, train
+from audit.baselines.train import Diverged, Recipe, accuracy, train
 from audit.baselines.trivial import Linear, fit_linear
 from audit.evidence.context import JobContext
 from audit.evidence.outcomes import (
@@ -23,6 +24,7 @@ from audit.evidence.outcomes import (
     ChosenNetwork,
     NotTrained,
     ProofValues,
+    SolvedRidge,
     TrainedLinear,
     TrainedNetwork,
 )
@@ -30,6 +32,8 @@ from audit.evidence.setup import Null
 from audit.jobs.job import Job, Tick, counter
 from audit.jobs.store import Outcome
 from audit.jobs.values import Failed
+
+FULL_SIDE = 64  # pixels: beyond it networks become no deeper, for only windows of it are learned
 
 
 def null_of(job: Job, context: JobContext) -> Null:
@@ -39,7 +43,8 @@ def null_of(job: Job, context: JobContext) -> Null:
 
 def build(null: Null, context: JobContext, seed: int) -> PatchNet:
     """A fresh network with weights drawn by `seed`, leaving the global generator alone."""
-    width, blocks = width_and_depth(context.setup.n_train, context.setup.side)
+    size = context.setup.null_size(null)
+    width, blocks = width_and_depth(context.setup.n_train, min(*size, FULL_SIDE))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return PatchNet(
@@ -61,6 +66,16 @@ def fit(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tic
     null, outcome = null_of(job, context), results[job.after[0].key]
     if isinstance(outcome.values, Failed):
         return Outcome(outcome.values)
+    if baselines.is_ridge(null.kind):
+        solved = results[job.after[1].key].read(SolvedRidge)
+        return Outcome(
+            TrainedLinear(
+                status=solved.status,
+                reason=solved.reason,
+                strength=solved.readings[null.kind].strength,
+                proofs=solved.proofs,
+            )
+        )
     if baselines.is_linear(null.kind):
         return fit_trivial(null, context, outcome.read(ChosenLinear))
     chosen, seed = outcome.read(ChosenNetwork), job.whole("seed")
@@ -105,7 +120,8 @@ def prove(network: PatchNet, null: Null, images: Images) -> dict[str, ProofValue
     q, apart = null.q or 0, network.vote.spacing
     found = {"receptive_field": prove_local(network, sample, q=q, stride=apart, torus=torus)}
     if null.kind == "circular":
-        found["position_blind"] = prove_position_blind(network, sample, stride=apart)
+        whole = covered(sample, torus=True)  # rolling needs a side that the stride divides
+        found["position_blind"] = prove_position_blind(network, whole, stride=apart)
     return {name: ProofValues(**dataclasses.asdict(proof)) for name, proof in found.items()}
 
 
@@ -123,7 +139,7 @@ def features_of(null: Null, context: JobContext, split: str) -> NDArray[np.float
     known = baselines.null_kind(null.kind)
     assert known is not None, "only kinds of the table are asked for"
     assert known.features is not None, "only linear nulls have features"
-    return known.features()(context.pixels(split, null.side))
+    return known.features()(context.pixels(split, null.scale))
 
 
 def restore(job: Job, outcome: Outcome, context: JobContext) -> "Linear | PatchNet":
@@ -142,4 +158,6 @@ def prepare(job: Job, context: JobContext, results: Mapping[str, Outcome]) -> No
     null = null_of(job, context)
     if baselines.is_linear(null.kind):
         import sklearn.linear_model  # noqa: F401
-    context.pixels("eval" if job.kind == "null_outputs" else "train", null.side)
+    if baselines.is_ridge(null.kind) and not job.kind.startswith("ridge"):
+        return  # it only reads what was solved
+    context.pixels("eval" if job.kind.endswith("outputs") else "train", null.scale)

@@ -21,6 +21,7 @@ from audit.stats.adequacy import Adequacy, adequacy, nesting_violations
 from audit.stats.intervals import paired_difference
 from audit.stats.paired import NullTraining, Pair, missing_pair, pair, pooled_seed_variance
 
+STARVED = 1.6  # standard errors by which a closed form of the same patches may be better
 UNLIKE = 0.05  # accuracy that a null may lose from held-out training images to evaluation images
 Errors = NDArray[np.float64]
 
@@ -121,9 +122,11 @@ def read_ladder(case: Case) -> Ladder:
             )
     for null in case.setup.nulls:
         if null.trained and null.name in errors:
-            reason = fitted_on_other_data(
-                case, null, errors[null.name], seed_variance
-            ) or learned_nothing(case, null, errors, seed_variance)
+            reason = (
+                fitted_on_other_data(case, null, errors[null.name], seed_variance)
+                or learned_nothing(case, null, errors, seed_variance)
+                or below_floor(case, null, known[null.name].allowance)
+            )
             if reason:
                 unusable.setdefault(null.name, reason)
     return Ladder(case, errors, unusable, seed_variance, known)
@@ -187,6 +190,47 @@ def learned_nothing(case: Case, null: Null, errors: dict[str, Errors], seed_vari
     return (
         f"it is no better than {best.title}{others}: its training is not shown to have taught it "
         "anything"
+    )
+
+
+FLOORS = {"bagnet": "patches", "coordconv": "cells"}  # closed forms of the same patches, by kind
+
+
+def below_floor(case: Case, null: Null, allowance: float) -> str:
+    """Whether a closed form of the same patches does clearly better than a trained null.
+
+    Both are asked about the held-out training images. Then a better local function exists than the
+    one that training found, whatever its learning curve looks like.
+
+    Args:
+        case: The evidence.
+        null: A trained null.
+        allowance: What more training might add to it.
+
+    Returns:
+        Why it is not to be trusted, or nothing.
+    """
+    same = (n for n in case.setup.nulls if (n.q, n.scale) == (null.q, null.scale))
+    floor = next((n for n in same if n.kind == FLOORS.get(null.kind)), None)
+    if floor is None:
+        return ""
+    try:
+        found = [case.result(requests.choose(case.setup, n)).arrays for n in (null, floor)]
+        labels = case.result(requests.train_facts(case.setup)).arrays["labels"]
+    except NotMeasured:
+        return ""  # what is missing lets nothing pass by itself
+    if not np.array_equal(found[0]["heldout"], found[1]["heldout"]):
+        return ""
+    truth = labels[found[0]["heldout"]]
+    right, better = (f["heldout_logits"].argmax(axis=1) == truth for f in found)
+    lead = better.astype(float) - right
+    error = float(lead.std()) / max(len(lead), 1) ** 0.5
+    if not float(lead.mean()) - allowance > STARVED * error:
+        return ""
+    return (
+        f"it is right on {100 * right.mean():.0f} % of held-out training images, and "
+        f"{floor.title}, solved in closed form, on {100 * better.mean():.0f} %: its training fell "
+        "short of what the same patches show"
     )
 
 

@@ -46,6 +46,8 @@ class RecipeValues(FrozenModel):
     batch: int
     optimizer: str
     crop: int
+    window: int
+    wraps: bool
     precision: str
 
 
@@ -151,12 +153,48 @@ class TrainedNetwork(Status):
     device: str
 
 
+class RidgeReading(FrozenModel):
+    """What a closed-form patch model reached with one way of pooling.
+
+    Attributes:
+        cells: Cells a side; 1 for a bag of patches.
+        strength: Of the ridge, chosen by leave-one-out.
+        curve: Number of filters, and accuracy on training images that were left out.
+        temperature: Factor from scores to logits.
+    """
+
+    cells: int
+    strength: float
+    curve: tuple[tuple[int, float], ...]
+    temperature: float
+
+
+class SolvedRidge(Status):
+    """Values of the job `ridge`.
+
+    Attributes:
+        readings: By kind of null ("patches", "cells").
+        filters: How many patches serve as filters.
+        stride: Pixels between neighbouring patches.
+        images: Training images that it was solved on.
+        proofs: Proofs of its blindness by name.
+        seconds: Duration.
+    """
+
+    readings: dict[str, RidgeReading]
+    filters: int
+    stride: int
+    images: int
+    proofs: dict[str, ProofValues]
+    seconds: float
+
+
 class TrainedLinear(Status):
-    """Values of the job `fit` of a linear model.
+    """Values of the job `fit` of a linear model or a closed form.
 
     Attributes:
         strength: Regularisation.
-        proofs: None: it sees a few numbers per image and owes no proof.
+        proofs: Of a closed form; a linear model sees a few numbers per image and owes none.
     """
 
     strength: float

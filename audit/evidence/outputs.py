@@ -7,10 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audit import baselines
 from audit.baselines.device import PROCESSOR
+from audit.baselines.images import Images
+from audit.baselines.images import statistics as channel_statistics
 from audit.baselines.patch_net import STRIDE, PatchSampling
-from audit.baselines.train import Images
-from audit.baselines.train import statistics as channel_statistics
+from audit.baselines.train import batch_for
 from audit.baselines.trivial import Linear, choose_strength, fit_linear, log_softmax
 from audit.core.errors import AuditError
 from audit.core.sizes import Size, height_width
@@ -79,7 +81,7 @@ def statistics(
     job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick
 ) -> Outcome:
     """Mean and standard deviation of the training images' channels: (C,) each, in [0, 1]."""
-    pixels = torch.from_numpy(context.pixels("train", job.whole("side")))
+    pixels = torch.from_numpy(context.pixels("train", job.whole("scale")))
     mean, std = channel_statistics(pixels)
     return Outcome(arrays={"mean": mean.numpy(), "std": std.numpy()})
 
@@ -186,6 +188,9 @@ def null_outputs(
         fitted = results[job.after[0].key]
         if isinstance(fitted.values, Failed):
             return Outcome(fitted.values)
+        if baselines.is_ridge(null.kind):
+            logits = results[job.after[1].key].arrays[null.kind]
+            return Outcome(Ran(status="ok"), {"logits": logits})
         restored = restore(job.after[0], fitted, context)
         if isinstance(restored, Linear):
             features = features_of(null, context, "eval")
@@ -193,10 +198,12 @@ def null_outputs(
         network = restored
 
     def model(x: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = network.pooled(x)
+        some = x.split(batch_for(x))  # large images take much memory at a time
+        hidden = torch.cat([network.pooled(part) for part in some])
         return hidden, network.fc(hidden)
 
-    shift = quarter(null.side) if job.params["relocated"] else (0, 0)
+    size = context.setup.null_size(null)
+    shift = quarter(size) if job.params["relocated"] else (0, 0)
     images = context.evaluation(null, results[needed(job, "statistics").key])
     return forward(model, [images], len(images), shift, tick, keep=bool(job.params["features"]))
 

@@ -15,7 +15,11 @@ class Profile(FrozenModel):
     """How much is measured; a field's bounds and meaning stand at the field."""
 
     name: str = Field(description="As in `--profile`.")
-    gating: int = Field(ge=1, description="How many of the largest gating q are trained.")
+    gating: int = Field(
+        ge=1,
+        description="How many of the largest gating q are trained. Of images above 96 pixels one q "
+        "is trained for each scale, and 1 means the finest and the coarsest scale only.",
+    )
     drawn: bool = Field(
         description="Whether larger q, up to 60 % of the side, are trained too and drawn."
     )
@@ -28,9 +32,10 @@ class Profile(FrozenModel):
     seeds: int = Field(ge=1, description="Fits of each trained null.")
     images_seen: int = Field(
         ge=1000,
-        description="Budget of one fit: training images seen, repetitions counted. Crops count by "
-        "their share of the pixels: with half of the budget on crops of 0.6 of the side, the views "
-        "are about twice as many.",
+        description="Budget of one fit: training images seen, repetitions counted, of up to 64 x "
+        "64 pixels; larger ones, and windows of images above 96 pixels, count by their pixels. "
+        "Crops count by their share of an image, too: with half of the budget on crops of 0.6 of "
+        "the side, the views are about twice as many.",
     )
     doublings: int = Field(
         ge=0, description="How often an inadequate null's budget may be doubled."
@@ -81,6 +86,11 @@ class Profile(FrozenModel):
         default=True,
         description="Whether a linear SVM is learned beside the logistic regression.",
     )
+    stop_at_fail: bool = Field(
+        default=True,
+        description="Whether no network is trained once the gate has failed on the simple and the "
+        "closed-form models.",
+    )
     precision: Precision = Field(
         default="float32",
         description="Precision of the products while a null learns; what has learned runs in 32 "
@@ -91,7 +101,8 @@ class Profile(FrozenModel):
     def _without_the_usual(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
         """What it says of itself; 32 bits go without saying, as before there was another."""
         found: dict[str, object] = dump(self)
-        return {k: v for k, v in found.items() if (k, v) != ("precision", "float32")}
+        usual = {"precision": "float32", "stop_at_fail": True}
+        return {k: v for k, v in found.items() if k not in usual or usual[k] != v}
 
 
 LEFT_OUT = {  # what a smaller value leaves out, in words; checks say it of their own fields

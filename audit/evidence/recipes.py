@@ -16,7 +16,7 @@ EXTENSIONS = 2  # rates tried beyond the grid while the best lies at its edge
 def milder(recipe: Recipe, null: Null) -> list[Recipe]:
     """Recipes that overfit less: more weight decay, or augmentation where the null allows it."""
     found = [dataclasses.replace(recipe, weight_decay=10 * recipe.weight_decay)]
-    if null.kind in AUGMENTED:
+    if null.kind in AUGMENTED and not recipe.window:  # a window is a crop already
         found.append(dataclasses.replace(recipe, augment="mirror-crop"))
     return found
 

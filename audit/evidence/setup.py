@@ -1,13 +1,57 @@
 """All that a check may see: what was set up, and what the jobs found."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from audit.core.sizes import Size, height_width
+from pydantic import Field, field_validator
+
+from audit import baselines
+from audit.core.sizes import Size, area, frame_of, height_width, is_size
 from audit.evidence.profile import Profile
 from audit.reports.document import FrozenModel
 
-if TYPE_CHECKING:
-    pass
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+
+
+class NullInput(FrozenModel):
+    """From an image to what the nulls see: the audited model's own pixels, before normalisation.
+
+    Attributes:
+        size: Height and width in pixels, of the model's input; at most 512 a side.
+        crop_pct: Share of the resized shortest side that the crop keeps, in (0, 1].
+        interpolation: Of the resizing ("bicubic").
+        crop_mode: "center", or "squash", which does not keep the aspect ratio.
+    """
+
+    size: Size
+    crop_pct: float = Field(default=1.0, gt=0, le=1)
+    interpolation: Interpolation = "bicubic"
+    crop_mode: Literal["center", "squash"] = "center"
+
+    @field_validator("size")
+    @classmethod
+    def _possible(cls, size: Size) -> Size:
+        if not is_size(size):
+            raise ValueError("no size of an image")
+        return size
+
+    @property
+    def side(self) -> int:
+        """The shorter side in pixels: what a receptive field is held against."""
+        return min(height_width(self.size))
+
+    @property
+    def frame(self) -> str:
+        """What of an image is seen ("1:1", "whole")."""
+        return frame_of(self.size, self.crop_mode)
+
+    def reduced(self, scale: int) -> tuple[int, int]:
+        """Height and width of what a null of a scale sees, in its own pixels."""
+        height, width = height_width(self.size)
+        return -(-height // scale), -(-width // scale)
+
+
+LARGEST_WHOLE = 96  # pixels a side: networks learn from whole images up to that, else from windows
+MAPPED = 2**30  # bytes of decoded images of a split; more are mapped from a temporary file
 
 
 class Null(FrozenModel):
@@ -21,7 +65,7 @@ class Null(FrozenModel):
         blind_to: In words.
         q: Receptive field in pixels of its input, None where the notion does not apply.
         claim: Whether the verdict rests on it.
-        side: Of its input, in pixels.
+        scale: By what the images are reduced for it: 1, 2, 4 or 8.
     """
 
     name: str
@@ -31,12 +75,18 @@ class Null(FrozenModel):
     blind_to: str
     q: int | None
     claim: bool
-    side: int
+    scale: int = 1
 
     @property
     def trained(self) -> bool:
-        """Whether it is a network with seeds (the trivial rungs are convex, the stack too)."""
-        return self.q is not None
+        """Whether it is a network with seeds (all others are convex)."""
+        known = baselines.null_kind(self.kind)
+        return known is not None and known.model == "network"
+
+    @property
+    def extent(self) -> int:
+        """Receptive field in pixels of the model's input; 0 where the notion does not apply."""
+        return (self.q or 0) * self.scale
 
 
 class CutPoint(FrozenModel):
@@ -95,8 +145,7 @@ class Setup(FrozenModel):
         n_train: Training images.
         n_eval: Evaluation images.
         channels: Of the nulls' input: 1 if all images are grey, else 3.
-        side: Of the images that the nulls see, before each rounds it to its stride.
-        frame: What of an image they see (`audit.core.sizes.frame_of`).
+        input: What the nulls see of an image.
         nulls: The ladder.
         cuts: Where the transfer curve cuts the subject, in order of depth.
         all_cuts: Every place where it can be looked into, likewise.
@@ -126,8 +175,7 @@ class Setup(FrozenModel):
     n_train: int
     n_eval: int
     channels: int
-    side: int
-    frame: str = "1:1"
+    input: NullInput
     nulls: tuple[Null, ...]
     cuts: tuple[CutPoint, ...] = ()
     all_cuts: tuple[CutPoint, ...] = ()
@@ -141,22 +189,42 @@ class Setup(FrozenModel):
     network_digest: str = ""
 
     @property
-    def pixels(self) -> int:
-        """Bytes of all training images as nulls see them."""
-        return self.n_train * self.channels * self.side**2
-
-    @property
     def subject_sides(self) -> tuple[int, int]:
         """Shorter and longer side of the subject's input in pixels."""
         short, long = sorted(height_width(self.subject_size))
         return short, long
 
-    def null(self, kind: str, q: int | None = None) -> Null | None:
-        """The null of that kind with that q, or the one with the largest q, if there is one."""
-        found = [n for n in self.nulls if n.kind == kind and q in (None, n.q)]
-        return max(found, key=lambda n: n.q or 0) if found else None
+    def null(self, kind: str) -> Null | None:
+        """The null of that kind that shows most, if there is one.
+
+        Of those that the verdict rests on, those that see the model's own pixels, and then the one
+        with the largest receptive field.
+        """
+        found = [n for n in self.nulls if n.kind == kind]
+        return max(found, key=lambda n: (n.claim, -n.scale, n.q or 0), default=None)
 
     @property
-    def gating_q(self) -> int | None:
-        """The largest receptive field that the verdict rests on."""
-        return max((n.q for n in self.nulls if n.q and n.claim), default=None)
+    def gating(self) -> bool:
+        """Whether the verdict rests on any null."""
+        return any(n.claim for n in self.nulls)
+
+    def null_size(self, null: Null) -> tuple[int, int]:
+        """Height and width of what a null sees, in its own pixels."""
+        return self.input.reduced(null.scale)
+
+    def learned_area(self, null: Null) -> int:
+        """Pixels of an image, or of a window of it, that a network learns from at a time."""
+        size = self.null_size(null)
+        if null.kind == "sighted" or max(size) <= LARGEST_WHOLE:
+            return area(size)
+        return baselines.window_side(null.q or 0) ** 2
+
+    def learns_from_windows(self, null: Null) -> bool:
+        """Whether a network learns from windows of the images, which are too large for it."""
+        return self.learned_area(null) < area(self.null_size(null))
+
+    @property
+    def disk(self) -> int:
+        """Bytes of temporary disk that the decoded images take; 0 where they are in memory."""
+        each = self.channels * area(self.input.size)
+        return sum(n * each for n in (self.n_train, self.n_eval) if n * each > MAPPED)

@@ -6,11 +6,14 @@ the store. One exception: the nulls see colour if any image of either split has 
 """
 
 from audit import baselines
+from audit.core.sizes import area, height_width
+from audit.evidence import ridge_plan
 from audit.evidence.outcomes import (
     ChosenLinear,
     ChosenNetwork,
     FoundInData,
     NotTrained,
+    SolvedRidge,
     Stacked,
     TrainedLinear,
     TrainedNetwork,
@@ -23,12 +26,14 @@ from audit.jobs.values import Ran
 
 
 def _executor(name: str) -> Executor:
-    from audit.evidence import choose_recipe, fit_null, outputs
+    from audit.evidence import choose_recipe, fit_null, outputs, solve_ridge
 
     known: dict[str, Executor] = {
         "train_facts": outputs.train_facts,
         "facts": outputs.facts,
         "statistics": outputs.statistics,
+        "ridge": solve_ridge.solve,
+        "ridge_outputs": solve_ridge.outputs,
         "choose": choose_recipe.choose,
         "fit": fit_null.fit,
         "null_outputs": outputs.null_outputs,
@@ -46,10 +51,26 @@ def _prepare() -> Prepare:
 
 TRAIN_FACTS = Kind("train_facts", 1, lambda: _executor("train_facts"))
 FACTS = Kind("facts", 3, lambda: _executor("facts"), values=(FoundInData,))
-STATISTICS = Kind("statistics", 2, lambda: _executor("statistics"))
+STATISTICS = Kind("statistics", 3, lambda: _executor("statistics"))
+RIDGE = Kind(
+    "ridge",
+    1,
+    lambda: _executor("ridge"),
+    "baseline",
+    _prepare,
+    values=(SolvedRidge,),
+)
+RIDGE_OUTPUTS = Kind(
+    "ridge_outputs",
+    1,
+    lambda: _executor("ridge_outputs"),
+    "baseline",
+    _prepare,
+    values=(Ran,),
+)
 CHOOSE = Kind(
     "choose",
-    9,
+    10,
     lambda: _executor("choose"),
     "baseline",
     _prepare,
@@ -57,7 +78,7 @@ CHOOSE = Kind(
 )
 FIT = Kind(
     "fit",
-    5,
+    6,
     lambda: _executor("fit"),
     "baseline",
     _prepare,
@@ -65,7 +86,7 @@ FIT = Kind(
 )
 NULL_OUTPUTS = Kind(
     "null_outputs",
-    2,
+    3,
     lambda: _executor("null_outputs"),
     "baseline",
     _prepare,
@@ -73,20 +94,40 @@ NULL_OUTPUTS = Kind(
 )
 STACK = Kind("stack", 3, lambda: _executor("stack"), values=(Stacked,))
 SUBJECT_OUTPUTS = Kind("subject_outputs", 1, lambda: _executor("subject_outputs"), values=(Ran,))
-KINDS = by_name(TRAIN_FACTS, FACTS, STATISTICS, CHOOSE, FIT, NULL_OUTPUTS, STACK, SUBJECT_OUTPUTS)
-OF_TRAINING = by_name(TRAIN_FACTS, STATISTICS, CHOOSE, FIT)  # all that needs training images
+KINDS = by_name(
+    TRAIN_FACTS,
+    FACTS,
+    STATISTICS,
+    RIDGE,
+    RIDGE_OUTPUTS,
+    CHOOSE,
+    FIT,
+    NULL_OUTPUTS,
+    STACK,
+    SUBJECT_OUTPUTS,
+)
+OF_TRAINING = by_name(TRAIN_FACTS, STATISTICS, RIDGE, CHOOSE, FIT)  # all that needs their images
+UNIT = 32**2  # pixels of the image whose training step is the unit of cost
+FULL = 64**2  # pixels of an image that counts as one of the budget; larger ones count as more
 
 
-def cost_of(kind: str) -> float:
-    """Of a training step of one image, or of one training image of a linear null."""
-    found = baselines.null_kind(kind)
-    return 1.0 if found is None else found.cost
+def step_cost(setup: Setup, null: Null) -> float:
+    """Of a training step of one image or window, or of one training image of a linear null."""
+    found = baselines.null_kind(null.kind)
+    each = 1.0 if found is None else found.cost
+    return each * setup.learned_area(null) / UNIT if null.trained else each
 
 
-def vote_cost_of(kind: str) -> float:
+def vote_cost(setup: Setup, null: Null) -> float:
     """Of an image that a null votes on, at most: by closer or by mirrored patches."""
-    found = baselines.null_kind(kind)
-    return 0.8 if found is None else found.vote_cost
+    found = baselines.null_kind(null.kind)
+    each = 0.8 if found is None else found.vote_cost * found.cost
+    return each * area(setup.null_size(null)) / UNIT if null.trained else each
+
+
+def budget(setup: Setup, null: Null) -> int:
+    """Images or windows that one fit of a network sees, by the profile's budget of pixels."""
+    return round(setup.profile.images_seen * min(1.0, FULL / setup.learned_area(null)))
 
 
 def train_facts(setup: Setup) -> Job:
@@ -111,15 +152,37 @@ def facts(setup: Setup) -> Job:
 def statistics(setup: Setup, null: Null) -> Job:
     """By what the images are normalised before a null sees them."""
     return STATISTICS.job(
-        label=f"measuring the channels of the training images at {null.side} pixels",
-        params={
-            "data": setup.train_digest,
-            "side": null.side,
-            "from_side": setup.side,
-            "frame": setup.frame,
-            "channels": setup.channels,
-        },
+        label="measuring the channels of the training images"
+        + (f" at {baselines.SCALES[null.scale]} size" if null.scale > 1 else ""),
+        params=seen(setup, null),
         cost=0.3 * setup.n_train,
+    )
+
+
+def ridge(setup: Setup, null: Null) -> Job:
+    """Solve the closed forms of one q and scale, both ways of pooling."""
+    solved = ridge_plan.cost_of(setup, null) * setup.n_train
+    return RIDGE.job(
+        label=f"solving {family(setup, null).title}",
+        params=common(setup, family(setup, null)) | {"seed": setup.seed},
+        after=(train_facts(setup),),
+        cost=1.3 * solved + 5000,  # the regressions take a third of the time and a few seconds
+    )
+
+
+def family(setup: Setup, null: Null) -> Null:
+    """Of the closed forms of one q and scale, the bag of patches, which names their jobs."""
+    same = (n for n in setup.nulls if (n.kind, n.q, n.scale) == ("patches", null.q, null.scale))
+    return next(same, null)
+
+
+def ridge_outputs(setup: Setup, null: Null) -> Job:
+    """The closed forms of one q and scale on the evaluation images, both ways of pooling."""
+    return RIDGE_OUTPUTS.job(
+        label=f"running {family(setup, null).title}",
+        params=common(setup, family(setup, null)) | {"evaluation": setup.eval_digest},
+        after=(ridge(setup, null),),
+        cost=ridge_plan.cost_of(setup, null) * setup.n_eval,
     )
 
 
@@ -129,7 +192,7 @@ def choose(setup: Setup, null: Null) -> Job:
     if null.trained:
         profile = setup.profile
         params |= {
-            "images_seen": profile.images_seen,
+            "images_seen": budget(setup, null),
             "rehearsals": profile.seeds,
             "rates": list(profile.rates),
             "doublings": profile.doublings,
@@ -137,38 +200,49 @@ def choose(setup: Setup, null: Null) -> Job:
         }
     tried, seeds = len(setup.profile.rates) + 2, setup.profile.seeds
     held = 0.1 * setup.n_train + 1000  # about
-    learned = setup.profile.images_seen * (0.125 * tried + 1.4 * seeds)
-    voted = 0.3 * tried + 4 * vote_cost_of(null.kind) * seeds
-    seen = learned + held * voted if null.trained else setup.n_train
+    cost = setup.n_train * step_cost(setup, null)
+    if null.trained:
+        learned = budget(setup, null) * (0.125 * tried + 1.4 * seeds)
+        voted = held * (0.2 * tried + 3 * seeds)
+        cost = learned * step_cost(setup, null) + voted * vote_cost(setup, null)
+    closed = baselines.is_ridge(null.kind)
     return CHOOSE.job(
         label=f"choosing the recipe of {null.title}",
         params=params,
-        after=(train_facts(setup),),
-        cost=seen * cost_of(null.kind),
+        after=(train_facts(setup), *([ridge(setup, null)] if closed else [])),
+        cost=1.0 if closed else cost,
     )
 
 
 def fit(setup: Setup, null: Null, seed: int = 0) -> Job:
     """Train a null on all training images."""
-    seen = setup.profile.images_seen if null.trained else 0.4 * setup.n_train
+    seen = budget(setup, null) if null.trained else 0.4 * setup.n_train
+    closed = baselines.is_ridge(null.kind)
     return FIT.job(
         label=f"training {null.title}" + (f", seed {seed}" if seed else ""),
         params=common(setup, null) | {"seed": setup.seed + seed},
-        after=(choose(setup, null),),
-        cost=seen * cost_of(null.kind),
+        after=(choose(setup, null), *([ridge(setup, null)] if closed else [])),
+        cost=1.0 if closed else seen * step_cost(setup, null),
     )
+
+
+def seen(setup: Setup, null: Null) -> dict[str, Plain]:
+    """What names the training images as a null sees them."""
+    given = setup.input
+    return {
+        "data": setup.train_digest,
+        "size": [float(side) for side in height_width(given.size)],
+        "crop_pct": given.crop_pct,
+        "interpolation": given.interpolation,
+        "crop_mode": given.crop_mode,
+        "scale": null.scale,
+        "channels": setup.channels,
+    }
 
 
 def common(setup: Setup, null: Null) -> dict[str, Plain]:
     """What every job of a null is named by."""
-    return {
-        "data": setup.train_digest,
-        "null": null.name,
-        "side": null.side,
-        "from_side": setup.side,
-        "frame": setup.frame,
-        "channels": setup.channels,
-    }
+    return seen(setup, null) | {"null": null.name}
 
 
 def null_outputs(
@@ -178,7 +252,9 @@ def null_outputs(
     if null.kind == "stack":
         return stack(setup, seed)
     name = f"{'untrained twin of ' if untrained else ''}{null.title}"
-    scale = (statistics(setup, null),) if null.trained else ()
+    more = (statistics(setup, null),) if null.trained else ()
+    if baselines.is_ridge(null.kind):
+        more = (ridge_outputs(setup, null),)
     return NULL_OUTPUTS.job(
         label=f"running {name}"
         + (f", seed {seed}" if seed else "")
@@ -187,8 +263,8 @@ def null_outputs(
         | {"evaluation": setup.eval_digest, "seed": setup.seed + seed}
         | {"untrained": untrained, "relocated": relocated}
         | {"features": not (seed or relocated)},  # only `dimension` reads them
-        after=(choose(setup, null) if untrained else fit(setup, null, seed), *scale),
-        cost=vote_cost_of(null.kind) * setup.n_eval * cost_of(null.kind),
+        after=(choose(setup, null) if untrained else fit(setup, null, seed), *more),
+        cost=vote_cost(setup, null) * setup.n_eval,
     )
 
 

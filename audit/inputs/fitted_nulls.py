@@ -34,15 +34,15 @@ from audit.reports.document import FrozenModel
 from audit.reports.files import write_atomic
 from audit.reports.text import visible
 
-SCHEMA_VERSION = 2  # 1: the classes stood in the order of the outputs of some model
+# 1: the classes stood in the order of the outputs of some model; 2: nulls saw squares of 64 pixels
+SCHEMA_VERSION = 3
 MOST_BYTES = 16 * 2**20
 
 
 PREPROCESSING = (
-    "resized (bicubic) to the side below, keeping the image's shape, and the frame below cut from "
-    "the centre and squeezed to a square (the frame `whole`: all of it squeezed), resized once "
-    "more to each null's own side; channels less their mean over the training images, divided by "
-    "their standard deviation"
+    "resized and cropped as the input below says, like the images of the model; for nulls of a "
+    "scale the mean of scale x scale pixels; for networks channels less their mean over the "
+    "training images, divided by their standard deviation"
 )
 
 
@@ -56,7 +56,7 @@ class FittedNull(FrozenModel):
         sha256: Of the entry's own manifest, which holds the digests of its files.
     """
 
-    kind: Literal["train_facts", "statistics", "choose", "fit"]
+    kind: Literal["train_facts", "statistics", "ridge", "choose", "fit"]
     key: str = Field(pattern=r"^[0-9a-f]{40}$")
     label: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -71,7 +71,7 @@ class Manifest(FrozenModel):
         fitted: Date.
         versions: Of the code of each kind of job.
         training: What the nulls were trained on.
-        side_from: Where the side comes from, in words.
+        side_from: Where the input comes from, in words.
         preprocessing: From an image to a null's input, in words.
         seed: Of everything random.
         profile: How much was trained.

@@ -41,8 +41,8 @@ from audit.reports.text import visible
 if TYPE_CHECKING:
     import torch
 
-    from audit.core.sizes import Size
     from audit.evidence.examine import Examination, Experiment
+    from audit.evidence.setup import NullInput
     from audit.inputs.fitted_nulls import TrainedNulls
     from audit.model.checkpoint import Subject
 
@@ -298,26 +298,45 @@ def fitting_classes(inputs: Inputs, subject: "Subject") -> Names:
     return output_classes(inputs.class_map, subject, dataset)
 
 
-def examine_data(inputs: Inputs, experiment: "Experiment") -> "tuple[Examination, str]":
-    """Look at the data alone, for nulls; and where the size of their images comes from, in words.
+def examine_data(
+    inputs: Inputs, experiment: "Experiment", model: Path | None = None
+) -> "tuple[Examination, str]":
+    """Look at the data alone, for nulls; and where what they see comes from, in words.
+
+    Args:
+        inputs: All that the call names.
+        experiment: The data.
+        model: Whose images the nulls are to see; None: as the settings say.
 
     Raises:
-        AuditError: DATA_NO_TRAINING, DATA_IMAGES_TOO_SMALL.
+        AuditError: DATA_NO_TRAINING, DATA_IMAGES_TOO_SMALL, and as `load_model`.
     """
-    from audit.evidence.examine import examine_nulls
+    from audit.evidence.examine import examine_nulls, input_of
 
     settings = inputs._settings
-    size, words = null_size(settings, experiment)
-    return examine_nulls(experiment, size, settings.crop_mode or "center"), words
+    if model is None:
+        given, words = null_input(settings, experiment)
+    else:
+        subject = load_model(model, settings)
+        given, words = input_of(subject.preprocessing), f"as {visible(subject.name, 80)} sees them"
+    return examine_nulls(experiment, given), words
 
 
-def null_size(settings: Settings, experiment: "Experiment") -> "tuple[Size, str]":
-    """Size of the models' input that the nulls are for, and where it comes from, in words."""
+def null_input(settings: Settings, experiment: "Experiment") -> "tuple[NullInput, str]":
+    """What the models see that the nulls are for, and where its size comes from, in words."""
     from audit.core.sizes import flag
-    from audit.evidence.ladder import LARGEST_SIDE
+    from audit.evidence.setup import NullInput
     from audit.inputs.data import median_side
 
     if settings.img_size is not None:
-        return settings.img_size, f"--img-size {flag(settings.img_size)}, at most {LARGEST_SIDE}"
-    side = median_side(experiment.dataset)
-    return side, f"the median side of the training images, {side}, at most {LARGEST_SIDE}"
+        size, words = settings.img_size, f"--img-size {flag(settings.img_size)}"
+    else:
+        size = median_side(experiment.dataset)
+        words = f"the median side of the training images, {size}"
+    given = NullInput(
+        size=size,
+        crop_pct=settings.crop_pct or 1.0,
+        interpolation=settings.interpolation or "bicubic",
+        crop_mode=settings.crop_mode or "center",
+    )
+    return given, words

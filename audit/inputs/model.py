@@ -136,7 +136,8 @@ def right_answers(subject: "Subject", images: "Split", order: list[int]) -> list
     """Whether a subject classifies each image right, prepared as it wants them."""
     import torch
 
-    from audit.baselines.train import Images, predict
+    from audit.baselines.images import Images
+    from audit.baselines.train import predict
     from audit.data import decode
     from audit.evidence.outputs import BATCH
 

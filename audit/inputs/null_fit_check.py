@@ -1,19 +1,18 @@
 """Do the nulls of a folder fit the model, the evaluation images and what is asked of them?
 
-The side needs a rule of its own. Nulls see images at one side, that of the folder; an audit with
-training images would have taken the model's input side, at most 64 pixels. Which receptive fields
-gate follows from that side (q of at most a third of it), and the verdict says "blind beyond q". So
-another side is said in the report, and refused only where it would change which q gate: then the
-verdict would rest on other claims than the model's own size asks for.
+Nulls must see what the model sees: its own size, crop and interpolation. Nulls of another size or
+crop would be measured on pixels that they never learned from, and the verdict would rest on other
+claims than the model's size asks for.
 """
 
 from typing import TYPE_CHECKING
 
 from audit.core.errors import AuditError
-from audit.core.sizes import WHOLE, flag, frame_of, height_width, in_words
-from audit.evidence.decide import set_up_nulls
-from audit.evidence.ladder import LARGEST_SIDE, gating_qs
+from audit.core.sizes import flag, in_words, shown
+from audit.evidence.decide import seen_size, set_up_nulls
+from audit.evidence.examine import input_of
 from audit.evidence.profile import Profile
+from audit.evidence.setup import NullInput
 from audit.inputs.fitted_nulls import TrainedNulls, null_jobs
 from audit.inputs.settings import Settings, chosen_profile, precision
 from audit.reports.text import visible
@@ -113,7 +112,7 @@ def require_images(fitted: TrainedNulls, subject: "Subject", dataset: "Dataset")
     Raises:
         AuditError: NULLS_OTHER_CHANNELS, NULLS_OTHER_FRAME, NULLS_OTHER_SIDE.
     """
-    known, profile = fitted.manifest.training, fitted.manifest.profile
+    known = fitted.manifest.training
     if known.channels == 1 and not dataset.grey:
         raise AuditError(
             "NULLS_OTHER_CHANNELS",
@@ -121,43 +120,27 @@ def require_images(fitted: TrainedNulls, subject: "Subject", dataset: "Dataset")
             "on grey images and the evaluation images have colour.",
             "Fit nulls on the data that the model was trained on.",
         )
-    view = subject.preprocessing
-    frame = frame_of(view.img_size, view.crop_mode)
-    remedy = f"Fit nulls with --img-size {flag(view.img_size)}"
-    remedy += " --crop-mode squash." if frame == WHOLE else "."
-    if frame != known.frame:
+    own = input_of(subject.preprocessing)
+    own = own.model_copy(update={"size": seen_size(own.size)})
+    if own != known.input:
+        other_size = own == known.input.model_copy(update={"size": own.size})
         raise AuditError(
-            "NULLS_OTHER_FRAME",
-            f"--nulls needs nulls that see what the model sees, {in_words(frame)}, but those of "
-            f"{fitted.name} saw {in_words(known.frame)}. {remedy}",
-        )
-    own = own_side(subject)
-    gating, theirs = (gating_qs(side)[-profile.gating :] for side in (own, known.side))
-    if gating != theirs:
-        raise AuditError(
-            "NULLS_OTHER_SIDE",
-            f"--nulls needs nulls for the model's image size, but at {own} pixels q of "
-            f"{listed(gating)} decide and at the {known.side} pixels of {fitted.name} q of "
-            f"{listed(theirs)}. {remedy}",
+            "NULLS_OTHER_SIDE" if other_size else "NULLS_OTHER_FRAME",
+            f"--nulls needs nulls that see what the model sees, {described(own)}, but those of "
+            f"{fitted.name} saw {described(known.input)}.",
+            f"Fit nulls with --for and this model, or with {flags(own)}.",
         )
 
 
-def own_side(subject: "Subject") -> int:
-    """Side in pixels at which nulls of the model's own size would see images."""
-    return min(max(height_width(subject.preprocessing.img_size)), LARGEST_SIDE)
+def described(seen: NullInput) -> str:
+    """From an image to what is seen, in words."""
+    text = f"{shown(seen.size)} pixels of {in_words(seen.frame)}"
+    return f"{text} (crop {seen.crop_pct:g}, {seen.interpolation})"
 
 
-def caveats(fitted: TrainedNulls, subject: "Subject") -> list[str]:
-    """What an audit with these nulls does not establish, where they saw another size."""
-    own, known = own_side(subject), fitted.manifest.training
-    if own == known.side:
-        return []
-    return [
-        f"That nulls at the model's own size would do the same: they were fitted at {known.side} "
-        f"pixels a side, and the model's size would have given {own}; the same q decide at both."
-    ]
-
-
-def listed(qs: tuple[int, ...]) -> str:
-    """As in "5 and 9"."""
-    return " and ".join(map(str, qs)) or "no size"
+def flags(seen: NullInput) -> str:
+    """The options that make nulls see the same."""
+    return (
+        f"--img-size {flag(seen.size)} --crop-pct {seen.crop_pct:g} --interpolation "
+        f"{seen.interpolation} --crop-mode {seen.crop_mode}"
+    )

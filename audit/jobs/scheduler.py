@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -28,6 +29,22 @@ class JobResults:
     failures: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     reused: set[str] = field(default_factory=set)
+
+    def joined(self, later: "JobResults", jobs: Sequence[Job]) -> "JobResults":
+        """What became of `jobs`, some of which were done before; notes what `later` adds here.
+
+        A job that was done before counts as done now, not as found.
+        """
+        self.outcomes |= later.outcomes
+        self.failures |= later.failures
+        self.seconds |= later.seconds
+        keys = {job.key for job in jobs}
+        return JobResults(
+            outcomes={key: value for key, value in self.outcomes.items() if key in keys},
+            failures={key: value for key, value in self.failures.items() if key in keys},
+            seconds={key: value for key, value in self.seconds.items() if key in keys},
+            reused=later.reused - self.seconds.keys(),
+        )
 
 
 @dataclass

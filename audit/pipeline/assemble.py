@@ -95,7 +95,7 @@ def assemble(found: AuditEvidence, invocation: Invocation, out: Path) -> Report:
 
 def pictures(found: AuditEvidence) -> tuple[Words, Words, list[NDArray[np.uint8]]]:
     """Captions, groups and pixels of the example images, if they were drawn."""
-    null = found.setup.null("bagnet", found.setup.gating_q)
+    null = found.setup.null("bagnet")
     if null is None:
         return (), (), []
     try:

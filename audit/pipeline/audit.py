@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from audit import checks
 from audit.baselines.device import PROCESSOR
 from audit.checks import Check
-from audit.core.errors import AuditError
 from audit.core.workers import worker_count
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
@@ -20,6 +19,8 @@ from audit.jobs.execute import execute
 from audit.jobs.job import Job, merged
 from audit.jobs.scheduler import JobResults
 from audit.jobs.store import default_cache
+from audit.pipeline.case import make_case
+from audit.pipeline.looks import STOPPED, early_fail
 from audit.pipeline.reference import NAME as REFERENCE
 from audit.pipeline.reference import Reference, measured_against, require_same_data
 from audit.pipeline.workspace import Workspace
@@ -48,6 +49,7 @@ class AuditEvidence:
         device: That networks ran on, by name.
         size: How many processes did jobs side by side.
         reference: The run that it was compared with, if any.
+        stopped: What was left out since the gate had failed already, in words; or empty.
     """
 
     examined: Examination
@@ -64,6 +66,7 @@ class AuditEvidence:
     device: str = "cpu"
     size: int = 1
     reference: ReferenceFacts | None = None
+    stopped: str = ""
 
 
 def audit(
@@ -108,10 +111,22 @@ def audit(
         device=workspace.device or PROCESSOR,
     )
     context.require_device()
+    size = worker_count(context.device)
+    before = JobResults(outcomes=dict(fitted.outcomes) if fitted else {})
+
+    def run(jobs: list[Job], now: Setup) -> JobResults:
+        context.setup = now
+        store, given = workspace.store, before.outcomes
+        return before.joined(
+            execute(jobs, context, store, progress, checks.kinds(), given, size), jobs
+        )
+
+    small = None if fitted else early_fail(setup, policy, run)  # those are trained already
+    setup, stopped = (setup, "") if small is None else (small, STOPPED)
+    if stopped:
+        progress.say("the gate has failed on models without training: none is trained")
     jobs = all_jobs(setup)
-    given_outcomes = fitted.outcomes if fitted else None
-    size = worker_count(context.device, setup.pixels)
-    done = execute(jobs, context, workspace.store, progress, checks.kinds(), given_outcomes, size)
+    done = run(jobs, setup)
     case = make_case(setup, done)
     measurements, crashed = {}, {}
     for check in checks.ALL:
@@ -140,6 +155,7 @@ def audit(
         device=ran_on,
         size=size,
         reference=reference.facts if reference else None,
+        stopped=stopped,
     )
 
 
@@ -148,23 +164,6 @@ def all_jobs(setup: Setup) -> list[Job]:
     return merged(
         (requests.facts(setup), *(job for check in checks.ALL for job in check.needs(setup)))
     )
-
-
-def make_case(setup: Setup, done: JobResults) -> Case:
-    """The evidence; without the data's facts every image is its own group.
-
-    Raises:
-        AuditError: If the labels could not even be read.
-    """
-    facts = requests.facts(setup)
-    if facts.key not in done.outcomes:
-        raise AuditError(
-            "DATA_UNUSABLE",
-            f"the audit needs the facts of the data, but {done.failures[facts.key]}.",
-            "Look at the data with another tool.",
-        )
-    arrays = done.outcomes[facts.key].arrays
-    return Case(setup, arrays["eval_labels"], arrays["eval_groups"], done.outcomes, done.failures)
 
 
 def measured(check: Check, case: Case) -> tuple[list[Measurement], str]:
@@ -194,7 +193,6 @@ __all__ = [
     "all_jobs",
     "audit",
     "default_cache",
-    "make_case",
     "measured",
     "stage_seconds",
 ]

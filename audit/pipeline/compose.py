@@ -71,7 +71,7 @@ def document(
     said, code = verdict(findings, tuple(crashed))
     everything = [m for found in audit.measurements.values() for m in found]
     subject, data, made = about_model(facts.model), about_data(facts.data), provenance(facts)
-    not_shown = (*caveats(facts, setup.gating_q is not None), *remarks)
+    not_shown = (*caveats(facts, setup.gating), *remarks)
     return Document(
         title=f"{setup.subject} ({setup.architecture})",
         verdict=said,

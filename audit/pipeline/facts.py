@@ -96,10 +96,11 @@ def data_facts(found: AuditEvidence, dataset: "Dataset", said: Declared) -> Data
         training_images=not found.fitted,
         grey=setup.channels == 1,
         left_out=len(dataset.skipped),
-        null_side=setup.side,
-        frame=setup.frame,
+        null_side=max(height_width(setup.input.size)),
+        null_size=height_width(setup.input.size),
+        frame=setup.input.frame,
         model_size=height_width(setup.subject_size),
-        nulls_reduced=setup.side < setup.subject_sides[1],
+        nulls_reduced=max(height_width(setup.input.size)) < setup.subject_sides[1],
         chose_model=said.evaluation_chose_subject,
         extra={
             option: ExtraFacts.model_validate(data.model_dump())
@@ -118,7 +119,9 @@ def audit_facts(found: AuditEvidence, left_out: str, started: float) -> AuditFac
         started: When the command began, in seconds since the epoch.
     """
     from audit.baselines.patch_net import STRIDE, width_and_depth
+    from audit.evidence.fit_null import FULL_SIDE
 
+    side = min(found.setup.input.side, FULL_SIDE)
     return AuditFacts(
         tool_version=__version__,
         date=time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(started)),
@@ -134,7 +137,7 @@ def audit_facts(found: AuditEvidence, left_out: str, started: float) -> AuditFac
         stage_seconds=dict(stage_seconds(found)),
         peak_memory=peak_memory(),
         nulls_folder=folder_facts(found.fitted),
-        network=(STRIDE, *width_and_depth(found.setup.n_train, found.setup.side)),
+        network=(STRIDE, *width_and_depth(found.setup.n_train, side)),
         nulls=tuple(null_facts(found)),
         reference=found.reference,
         versions=environment(),

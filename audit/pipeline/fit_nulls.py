@@ -3,19 +3,20 @@
 from pathlib import Path
 
 from audit.core.errors import AuditError
-from audit.core.sizes import in_words
+from audit.core.sizes import in_words, shown
 from audit.inputs.load import Inputs, examine_data
 from audit.jobs.folders import claim_folder
 from audit.pipeline.workspace import Workspace
 
 
-def fit_nulls(inputs: Inputs, out: Path, workspace: Workspace) -> str:
+def fit_nulls(inputs: Inputs, out: Path, workspace: Workspace, model: Path | None = None) -> str:
     """Fit what is not in the cache yet, and write the folder.
 
     Args:
         inputs: Data, profile, seed and side.
         out: Must not exist.
         workspace: The ordinary cache: after a finished audit nothing is left to fit.
+        model: Whose images the nulls are to see; None: as the settings say.
 
     Returns:
         SHA-256 of the manifest.
@@ -34,17 +35,17 @@ def fit_nulls(inputs: Inputs, out: Path, workspace: Workspace) -> str:
     from audit.jobs.execute import execute
 
     progress = workspace.progress
-    examined, said = examine_data(inputs, inputs.training)
+    examined, said = examine_data(inputs, inputs.training, model)
     known, dataset = examined.training, examined.experiment.dataset
     progress.say(
         f"{known.n_train:,} training images of {len(known.classes)} classes; nulls see "
-        f"{known.side} x {known.side} pixels of {in_words(known.frame)}: {said}"
+        f"{shown(known.input.size)} pixels of {in_words(known.input.frame)}: {said}"
     )
     setup = set_up(examined, inputs.profile)
     jobs = null_jobs(setup)
     context = JobContext(dataset, None, setup, device=workspace.device or PROCESSOR)
     context.require_device()
-    size = worker_count(context.device, setup.pixels)
+    size = worker_count(context.device)
     done = execute(jobs, context, workspace.store, progress, checks.kinds(), size=size)
     if done.failures:
         raise AuditError(

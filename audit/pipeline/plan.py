@@ -125,7 +125,7 @@ def seconds(job: Job, speed: Speed, aside: frozenset[str] = frozenset()) -> floa
     if needs_model(job):
         own = speed.alone if job.kind in aside else None
         return (job.cost - job.fixed) * (own or speed.subject) + job.fixed * speed.other
-    if job.kind in baseline and not baselines.is_linear(kind):
+    if job.kind in baseline and not (baselines.is_linear(kind) or baselines.is_ridge(kind)):
         running = speed.running if job.kind == "null_outputs" else None
         return job.cost * (running or speed.null)
     return job.cost * speed.other

@@ -69,7 +69,7 @@ def plan_for(
     def known(job: "Job") -> bool:
         return job.key in given or store.has(job.kind, job.key)
 
-    size, rest = worker_count(device, setup.pixels), [job for job in jobs if not known(job)]
+    size, rest = worker_count(device), [job for job in jobs if not known(job)]
     kinds = checks.kinds()
     aside = worker_kinds(rest, kinds, size)
     copies = not aside.isdisjoint(kinds_in(kinds, "retraining"))

@@ -72,7 +72,8 @@ def classes(facts: DataFacts) -> str:
 
 def seen(facts: DataFacts) -> str:
     """What the nulls see of an image."""
-    text = f"{facts.null_side} x {facts.null_side} pixels of {in_words(facts.frame)}"
+    height, width = facts.null_size or (facts.null_side, facts.null_side)
+    text = f"{height} x {width} pixels of {in_words(facts.frame)}"
     if not facts.nulls_reduced:
         return text
     size = flag(size_of(*facts.model_size)) if facts.model_size else "more"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from audit import checks
 from audit.core.progress import Progress
 from audit.inputs.call import Call
-from audit.inputs.load import Inputs, examine_model, load
+from audit.inputs.load import examine_model, load
 from audit.inputs.model import require_unchanged
 from audit.inputs.settings import Settings
 from audit.jobs.folders import claim_folder
@@ -21,7 +21,6 @@ from audit.pipeline.workspace import Session, Workspace
 from audit.record import Report
 
 if TYPE_CHECKING:
-    from audit.evidence.examine import Examination
     from audit.model.checkpoint import Subject
 
 Name = Callable[["Subject"], Path]  # the run folder of a model
@@ -93,19 +92,9 @@ def audit_one(session: Session, path: Path, *, out: Name, command: str = "") -> 
         log=tuple(workspace.progress.lines[first_line:]),
         declared=inputs.declared,
         config=inputs.config,
-        left_out=session.left_out,
-        caveats=null_caveats(inputs, examined),
+        left_out="; ".join(text for text in (session.left_out, found.stopped) if text),
     )
     return assemble(found, invocation, folder), folder
-
-
-def null_caveats(inputs: Inputs, examined: "Examination") -> tuple[str, ...]:
-    """What the report should say of nulls from a folder."""
-    if inputs.fitted is None or examined.subject is None:
-        return ()
-    from audit.inputs.null_fit_check import caveats
-
-    return tuple(caveats(inputs.fitted, examined.subject))
 
 
 USUAL = Path("audit-runs")  # where reports go unless --out says otherwise

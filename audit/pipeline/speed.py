@@ -8,6 +8,7 @@ a round the processor time where it is less than the time by the clock: with one
 time on an idle machine, with k threads at most k times that.
 """
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,12 +18,14 @@ from audit.checks.transfer.jobs import STEP
 from audit.core.progress import FIRST_GUESS
 from audit.core.workers import worker_count
 from audit.evidence.setup import Setup
+from audit.evidence.shared_jobs import UNIT
 from audit.reports.document import FrozenModel
 
 if TYPE_CHECKING:
     import torch
 
-    from audit.baselines.train import Images, Recipe
+    from audit.baselines.images import Images
+    from audit.baselines.train import Recipe
     from audit.model.checkpoint import Subject
 
 MOMENT = 1.0  # seconds of calibration for each
@@ -61,8 +64,8 @@ def measure_speed(
     """
     import torch
 
-    null = setup.null("bagnet", setup.gating_q)
-    threads = 1 if worker_count(device, setup.pixels) > 1 else torch.get_num_threads()
+    null = setup.null("bagnet")
+    threads = 1 if worker_count(device) > 1 else torch.get_num_threads()
     own, found = FIRST_GUESS, dict.fromkeys({setup.profile.precision, "float32"}, FIRST_GUESS)
     if null is not None:
         for precision in found:
@@ -96,16 +99,21 @@ def null_step(
     device: "torch.device | None" = None,
     precision: str = "float32",
 ) -> float:
-    """Seconds that a null takes to learn from one image."""
+    """Seconds that a null takes to learn from one image of 32 x 32 pixels, the unit of cost."""
     import torch
 
+    from audit.baselines import window_side
     from audit.baselines.patch_net import PatchNet, width_and_depth
     from audit.baselines.train import Recipe
+    from audit.evidence.fit_null import FULL_SIDE
 
-    null = setup.null("bagnet", setup.gating_q)
+    null = setup.null("bagnet")
     assert null is not None
-    width, blocks = width_and_depth(setup.n_train, setup.side)
-    data = noise(256, (setup.channels, null.side, null.side), len(setup.classes))
+    size = setup.null_size(null)
+    if setup.learns_from_windows(null):
+        size = (window_side(null.q or 0),) * 2
+    width, blocks = width_and_depth(setup.n_train, min(*size, FULL_SIDE))
+    data = noise(256, (setup.channels, *size), len(setup.classes))
     with torch.random.fork_rng(devices=[]):
         network = PatchNet(
             "bagnet",
@@ -121,7 +129,8 @@ def null_step(
             optimizer="muon",
             precision=precision,
         )
-        return timed(lambda: images_learned(network, data, recipe), moment)
+        each = timed(lambda: images_learned(network, data, recipe), moment)
+    return each * UNIT / math.prod(size)
 
 
 def subject_step(subject: "Subject", moment: float, device: "torch.device | None" = None) -> float:
@@ -155,7 +164,7 @@ def noise(n: int, shape: tuple[int, int, int], classes: int) -> "Images":
     """Images without any meaning."""
     import torch
 
-    from audit.baselines.train import Images, statistics
+    from audit.baselines.images import Images, statistics
 
     generator = torch.Generator().manual_seed(0)
     pixels: torch.Tensor = torch.randint(

@@ -127,6 +127,20 @@ def judge_gain(pairs: Sequence[Pair], g: float, *, twins: Sequence[Pair] = ()) -
     return decided.model_copy(update={"p_pass": passes, "p_fail": fails})
 
 
+def fails_early(pairs: Sequence[Pair], g: float, alpha: float) -> bool:
+    """Whether the gain fails already, before the trained nulls are there to be judged.
+
+    Args:
+        pairs: Statistics of the nulls that were measured.
+        g: Smallest required gain.
+        alpha: Level of this look, which all looks before the verdict add to its own 0.025.
+    """
+    claims = [pair for pair in pairs if pair.claim]
+    solved = any(solves(pair, len(claims)) for pair in claims)
+    fails = holm({pair.null: p_fail(pair, g) for pair in claims})
+    return solved or min(fails.values(), default=1.0) <= alpha
+
+
 def _solved(claims: Sequence[Pair]) -> GainVerdict | None:
     """Return the fail of data that a null solves, or None."""
     solved = [pair for pair in claims if solves(pair, len(claims))]

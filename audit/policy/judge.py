@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 from audit import baselines
-from audit.policy.gain_verdict import GainVerdict, judge_gain
+from audit.policy.gain_verdict import GainVerdict, fails_early, judge_gain
 from audit.policy.headline import headline
 from audit.policy.limits import Limit, Policy, load_policy, parse_policy, resolved
 from audit.policy.location import nearest
@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 TWIN = "twin_gain"
+NEEDED = {"bagnet", "coordconv"}  # kinds of null that a pass needs, trained, at the model's size
 EXACT = ("count", "images")  # units of which a value without an interval is the whole truth
 WORST_FIRST = ("fail", "inconclusive", "pass")
 SIDES = {"at_least": "at least", "at_most": "at most", "above": "above", "below": "below"}
@@ -64,6 +65,25 @@ def judge(measurements: Sequence[Measurement], policy: Policy) -> tuple[Finding,
         place = {"waiver": waived.get(limit.name, ""), "file": limit.file, "line": limit.line}
         found.append(_finding(limit, measurements).model_copy(update=place))
     return tuple(found)
+
+
+def decided_early(measurements: Sequence[Measurement], policy: Policy, alpha: float) -> bool:
+    """Whether a gate on the gain fails already on the nulls that were measured so far.
+
+    Args:
+        measurements: Of the accuracy gap, without the nulls that are still to be trained.
+        policy: From `load_policy`.
+        alpha: Level of this look.
+    """
+    waived = {waiver.limit for waiver in policy.waivers}
+    for limit in policy.limits:
+        from_below = limit.comparator in ("at_least", "above")
+        if limit.severity != "gate" or limit.name in waived or not from_below:
+            continue
+        pairs = _pairs([m for m in measurements if limit.asks_for(m)], GAIN)
+        if fails_early([*pairs.values()], limit.bound, alpha):
+            return True
+    return False
 
 
 def verdict(findings: Sequence[Finding], crashed: Sequence[str] = ()) -> tuple[Verdict, int]:
@@ -258,17 +278,27 @@ def _gain_finding(
 
 
 def _reduced(measurements: Sequence[Measurement]) -> Reason | None:
-    """Why no gain may pass: no patch null that gates saw the model's own pixels.
+    """Why no gain may pass: of a claim, no trained null saw the model's own pixels.
 
-    Colours, thumbnails and nulls of reduced images never stand in for such a null, whichever of
-    them a limit asks for. None if there is one.
+    Both claims need one: a bag of patches, and patches told where they are. Colours, thumbnails,
+    nulls of reduced images and closed forms (exact, but small) never stand in for it, whichever of
+    them a limit asks for. None if there are both.
     """
-    gains = [m for m in measurements if is_gain(m)]
-    claims = [m.detail for m in gains if m.detail.get("claim")]
-    seen = [(d["side"], d["subject_side"]) for d in claims if {"side", "subject_side"} <= d.keys()]
-    if any(side >= subject for side, subject in seen):
+    claims = [m for m in measurements if is_gain(m) and m.detail.get("claim")]
+    learned = [m for m in claims if m.detail.get("trained", 1.0)]
+    known = [m for m in learned if {"side", "subject_side"} <= m.detail.keys()]
+    own = {kind_of(m.of) for m in known if m.detail["side"] >= m.detail["subject_side"]}
+    told = any("trained" in m.detail for m in claims)  # before, every patch null was trained
+    if own >= NEEDED or (own and not told):
         return None
+    seen = [(m.detail["side"], m.detail["subject_side"]) for m in known if kind_of(m.of) not in own]
     return nulls_reduced(*max(seen, default=(math.nan, math.nan)))
+
+
+def kind_of(name: str) -> str:
+    """Kind of a null by its name; empty if there is no such null."""
+    null, _, _ = baselines.read_name(name)
+    return "" if null is None else null.kind
 
 
 def _pairs(measurements: Sequence[Measurement], quantity: str) -> dict[str, Pair]:

@@ -15,15 +15,15 @@ def title_of(name: str) -> str:
     """What a model is called in a report: "bagnet-9" -> "BagNet-9", "subject" -> "this model"."""
     if name == "subject":
         return "this model"
-    null, q = baselines.read_name(name)
-    return name if null is None else null.title.format(q=q)
+    null, q, scale = baselines.read_name(name)
+    return name if null is None else null.titled(q, scale)
 
 
 def role_of(name: str) -> Role:
     """Colour and kind of a model in every chart."""
     if name == "subject":
         return "subject"
-    null, _ = baselines.read_name(name)
+    null, _, _ = baselines.read_name(name)
     return "null" if null is None else null.role
 
 

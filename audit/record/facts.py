@@ -84,7 +84,9 @@ class DataFacts(FrozenModel):
         training_images: Whether the training images were at hand.
         grey: Whether all images are grey.
         left_out: Number of files that were left out.
-        null_side: Side of the images that the nulls see, in pixels.
+        null_side: Longer side of the images that the nulls see, in pixels.
+        null_size: Height and width of these images; None in reports of earlier versions, whose
+            nulls saw squares.
         frame: What of an image the nulls see ("1:1", "whole").
         model_size: Height and width of the model's input, in pixels.
         nulls_reduced: Whether the nulls saw smaller images than the model.
@@ -102,6 +104,9 @@ class DataFacts(FrozenModel):
     grey: bool | None = Field(default=None, title="grey")
     left_out: int | None = Field(default=None, title="files left out")
     null_side: int | None = Field(default=None, title="side that the nulls see")
+    null_size: tuple[int, int] | None = Field(
+        default=None, title="height and width that the nulls see"
+    )
     frame: str = Field(default="", title="frame that the nulls see")
     model_size: tuple[int, int] | None = Field(default=None, title="height and width of the input")
     nulls_reduced: bool | None = Field(default=None, title="nulls saw smaller images")

@@ -24,7 +24,8 @@ def train_subject(dataset: "Dataset", path: Path, progress: Progress) -> None:
     import timm
     import torch
 
-    from audit.baselines.train import Images, Recipe, statistics, train
+    from audit.baselines.images import Images, statistics
+    from audit.baselines.train import Recipe, train
     from audit.data import decode
 
     assert dataset.train is not None

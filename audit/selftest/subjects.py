@@ -11,8 +11,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from audit.baselines.images import Images, statistics
 from audit.baselines.patch_net import PatchNet
-from audit.baselines.train import Images, Recipe, statistics, train
+from audit.baselines.train import Recipe, train
 from audit.data.dataset import Dataset
 from audit.data.decode import decode
 from audit.model.checkpoint import Subject, load_subject

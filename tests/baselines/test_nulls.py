@@ -9,7 +9,7 @@ import torch
 from audit.baselines import QS
 from audit.baselines.bagnet import BagNet
 from audit.baselines.coordinates import add_coordinates
-from audit.baselines.patch_net import SPACINGS, STRIDE, PatchNet, PatchSampling, input_side
+from audit.baselines.patch_net import SPACINGS, STRIDE, PatchNet, PatchSampling, covered
 from audit.baselines.receptive_field import prove_local, prove_position_blind
 from audit.baselines.trivial import colour, fit_linear, fit_prior, moments, pixels
 
@@ -34,16 +34,15 @@ VOTERS += [("bagnet", PatchSampling(spacing, mirrored=True)) for spacing in SPAC
 @pytest.mark.parametrize("q", QS)
 @pytest.mark.parametrize(("kind", "vote"), VOTERS)
 def test_sibling_sees_q_pixels(kind, q, vote):
-    side = input_side(kind, 40)
-    torus = kind != "bagnet"
-    images, network = torch.randn(2, 3, side, side), small(kind, q).sampling(vote)
+    torus = kind != "bagnet"  # 39 and 42 pixels: neither fits, so that both are extended
+    images, network = torch.randn(2, 3, 39, 42), small(kind, q).sampling(vote)
     assert prove_local(network, images, q=q, stride=vote.spacing, torus=torus).holds
 
 
 @pytest.mark.parametrize("q", QS)
 @pytest.mark.parametrize("kind", ["bagnet", "coordconv", "circular"])
 def test_closer_patches_add_votes_and_change_none(kind, q):
-    network, images = small(kind, q).eval(), torch.randn(2, 3, *[input_side(kind, 40)] * 2)
+    network, images = small(kind, q).eval(), torch.randn(2, 3, 40, 40)
     closer = network.sampling(PatchSampling(2)).evidence(images)
     torch.testing.assert_close(
         closer[..., ::2, ::2], network.sampling(PatchSampling()).evidence(images)
@@ -149,8 +148,12 @@ def test_sighted_twin_has_the_size_of_its_null(q, width, blocks):
     ("bagnet", 28, 29), ("bagnet", 32, 33), ("bagnet", 33, 33), ("bagnet", 224, 225),
     ("coordconv", 28, 28), ("circular", 30, 32),
 ])  # fmt: skip
-def test_input_side_covers_the_image(kind, side, expected):
-    assert input_side(kind, side) == expected
+def test_positions_cover_the_image_which_is_extended_and_never_resampled(kind, side, expected):
+    image = torch.arange(side * side, dtype=torch.float32).view(1, 1, side, side)
+    found = covered(image, torus=kind != "bagnet")
+    assert found.shape[2:] == (expected, expected)
+    assert torch.equal(found[..., :side, :side], image)
+    assert torch.equal(found[..., side:, 0], image[..., -1:, 0].expand(1, 1, expected - side))
 
 
 def test_coordinates_are_scaled_by_their_own_axis():

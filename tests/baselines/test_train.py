@@ -5,19 +5,9 @@ import torch
 from torch import nn
 
 from audit.baselines.coordinates import Window
+from audit.baselines.images import Images, augmented, statistics
 from audit.baselines.patch_net import PatchNet
-from audit.baselines.train import (
-    Branches,
-    Diverged,
-    Images,
-    Recipe,
-    augmented,
-    inputs,
-    plan_steps,
-    predict,
-    statistics,
-    train,
-)
+from audit.baselines.train import Branches, Diverged, Recipe, inputs, plan_steps, predict, train
 
 
 def images(n=64, side=8, classes=2):
@@ -96,14 +86,15 @@ def test_a_crop_costs_its_share_of_the_pixels():
 
 def test_crops_come_from_every_place():
     generator = torch.Generator().manual_seed(0)
-    places = {inputs(images(), torch.arange(2), "none", generator, 7)[1][:2] for _ in range(40)}
+    recipe, some = Recipe(images_seen=1), torch.arange(2)
+    places = {inputs(images(), some, recipe, generator, 7)[1][:2] for _ in range(40)}
     assert places == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
 def test_a_window_of_a_blind_network_sees_what_the_whole_sees_there():
     """CoordConv on a crop: the same evidence, with the coordinates of the whole image."""
     net, x = sibling("coordconv").eval(), torch.rand(2, 1, 16, 16)
-    window = Window(2, 6, 9, 16)
+    window = Window(2, 6, 9, 16, 16)
     part = net.features(window.cut(x), window)
     whole = net.features(x)[:, :, 1:3, 2:4]  # patch i of the whole is centred at 4 i
     torch.testing.assert_close(part, whole)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from audit.baselines.images import Images
 from audit.baselines.patch_net import PatchNet
-from audit.baselines.train import Images
 from audit.checks.dimension import profile as check
 from audit.checks.dimension import run_profile as id_profile
 from audit.checks.dimension.outcomes import ProfilePoint

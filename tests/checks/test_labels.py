@@ -8,7 +8,7 @@ from audit.api import load_policy
 from audit.checks.labels import check as labels
 from audit.evidence.case import Case
 from audit.evidence.profile import profile
-from audit.evidence.setup import Setup
+from audit.evidence.setup import NullInput, Setup
 from audit.evidence.shared_jobs import subject_outputs
 from audit.jobs.store import Outcome
 from audit.kernels.assignment import best_permutation, cross_fitted
@@ -22,7 +22,8 @@ def made_case(predicted, truth, k, groups=None, order=()):
     setup = Setup(
         profile=profile("quick"), seed=0, subject="m", architecture="a", subject_digest="",
         subject_size=32, view="", train_digest="", eval_digest="", order=order,
-        classes=tuple(f"c{i}" for i in range(k)), n_train=0, n_eval=len(truth), channels=3, side=32,
+        classes=tuple(f"c{i}" for i in range(k)), n_train=0, n_eval=len(truth), channels=3,
+        input=NullInput(size=32),
         nulls=(),
     )  # fmt: skip
     groups = np.arange(len(truth)) if groups is None else groups

@@ -9,7 +9,7 @@ from audit.evidence.case import Case
 from audit.evidence.ladder import ladder
 from audit.evidence.null_errors import Ladder
 from audit.evidence.profile import profile
-from audit.evidence.setup import Setup
+from audit.evidence.setup import NullInput, Setup
 from audit.jobs.store import Outcome
 from audit.stats.paired import ASSUMED_SEED_VARIANCE
 
@@ -32,7 +32,7 @@ def claimed(
     setup = Setup(
         profile=settings, seed=0, subject="m", architecture="a", subject_digest="", n_eval=N,
         subject_size=32, view="", train_digest="", eval_digest="", classes=("a", "b"), n_train=9,
-        channels=3, side=32, nulls=ladder(32, settings),
+        channels=3, input=NullInput(size=32), nulls=ladder(32, settings),
     )  # fmt: skip
     first, second = (setup.null(kind, setup.gating_q) for kind in ("coordconv", "circular"))
     given = {

@@ -17,7 +17,7 @@ from audit.data.idx import array_split
 from audit.evidence.case import Case
 from audit.evidence.context import JobContext
 from audit.evidence.profile import profile
-from audit.evidence.setup import Setup
+from audit.evidence.setup import NullInput, Setup
 from audit.evidence.shared_jobs import train_facts
 from audit.inputs.load import declared
 from audit.inputs.model import described, overridden
@@ -53,7 +53,8 @@ def shop_of(view, **changes):
     setup = Setup(
         profile=profile("quick"), seed=0, subject="m", architecture="a", subject_digest="",
         subject_size=16, view=repr(view), train_digest="t", eval_digest="", classes=data.classes,
-        n_train=200, n_eval=200, channels=3, side=16, nulls=(), check_preprocessing=True,
+        n_train=200, n_eval=200, channels=3,
+        input=NullInput(size=16), nulls=(), check_preprocessing=True,
     ).model_copy(update=changes)  # fmt: skip
     subject = SimpleNamespace(model=Brightness(), preprocessing=view, name="m")
     return JobContext(data, subject, setup)

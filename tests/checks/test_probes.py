@@ -17,7 +17,7 @@ from audit.evidence.context import JobContext
 from audit.evidence.decide import points
 from audit.evidence.features import PIXELS, groups
 from audit.evidence.profile import profile
-from audit.evidence.setup import CutPoint, ExtraDataset, Setup
+from audit.evidence.setup import CutPoint, ExtraDataset, NullInput, Setup
 from audit.evidence.shared_jobs import train_facts
 from audit.jobs.job import counter
 from audit.jobs.store import Outcome
@@ -35,7 +35,8 @@ def setup_of(cuts=CUTS, **changes):
     return Setup(
         profile=profile("quick", probe_cuts=99, probe_svm=True), seed=0, subject="m",
         architecture="a", subject_digest="s", subject_size=16, view="v", train_digest="t",
-        eval_digest="e", classes=("x", "y", "z"), n_train=180, n_eval=240, channels=1, side=16,
+        eval_digest="e", classes=("x", "y", "z"), n_train=180, n_eval=240, channels=1,
+        input=NullInput(size=16),
         nulls=(), all_cuts=cuts,
     ).model_copy(update=changes)  # fmt: skip
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from audit.baselines.train import Diverged, Images, statistics
+from audit.baselines.images import Images, statistics
+from audit.baselines.train import Diverged
 from audit.checks.transfer import jobs as transfer_requests
 from audit.checks.transfer import own as transfer
 from audit.checks.transfer import retrain as retraining
@@ -17,14 +18,16 @@ from audit.evidence import shared_jobs as requests
 from audit.evidence.context import JobContext
 from audit.evidence.decide import Training, set_up_nulls
 from audit.evidence.profile import PROFILES
-from audit.evidence.setup import CutPoint
+from audit.evidence.setup import CutPoint, NullInput
 from audit.jobs.store import Outcome
 from audit.model.network.split import find_cuts
 from audit.model.spec import ModelSpec
 from tests.samples.audits import KWARGS
 
 SPEC = ModelSpec("resnet10t", KWARGS, 3, 3, 16)
-KNOWN = Training(classes=("a", "b"), train_digest="t", n_train=100, channels=1, side=28)
+KNOWN = Training(
+    classes=("a", "b"), train_digest="t", n_train=100, channels=1, input=NullInput(size=28)
+)
 N = 60
 
 

@@ -10,7 +10,8 @@ import torch
 
 from audit import checks
 from audit.api import load_policy
-from audit.baselines.train import Images, predict, statistics
+from audit.baselines.images import Images, statistics
+from audit.baselines.train import predict
 from audit.checks.transfer import jobs as transfer_requests
 from audit.checks.transfer import split as split_transfer
 from audit.checks.transfer.retrain import Curve, Start, beginning, learn

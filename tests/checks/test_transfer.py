@@ -11,7 +11,7 @@ from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case
 from audit.evidence.decide import Training, set_up_nulls
 from audit.evidence.profile import PROFILES
-from audit.evidence.setup import CutPoint
+from audit.evidence.setup import CutPoint, NullInput
 from audit.jobs.store import Outcome
 from audit.policy.judge import judge
 from tests.samples.outcomes import retrained
@@ -34,7 +34,9 @@ def wrong(share):
 
 def case_of(changes=(), missing=()):
     """A model that errs on 10 % of the images, and networks that err on these shares."""
-    known = Training(classes=("a", "b"), train_digest="t", n_train=100, channels=1, side=28)
+    known = Training(
+        classes=("a", "b"), train_digest="t", n_train=100, channels=1, input=NullInput(size=28)
+    )
     setup = set_up_nulls(known, PROFILES["quick"], 0, None)
     setup = setup.model_copy(update={"cuts": CUTS, "training_images": True})
     outcomes = {requests.subject_outputs(setup).key: Outcome(

@@ -2,15 +2,13 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from audit.core.errors import AuditError
 from audit.core.sizes import Size
 from audit.data import decode
 from audit.data.dataset import Dataset
-from audit.data.decode import resize
 from audit.data.load import load_dataset
-from tests.samples.images import RNG, noise
+from tests.samples.images import noise
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +56,3 @@ def test_grey_and_colour(shapes: Dataset):
 def test_preprocessing_that_is_not_supported(shapes: Dataset, bad: dict[str, object]):
     with pytest.raises(AuditError, match="MODEL_PREPROCESSING"):
         decode(shapes.eval, 16, 3, **bad)
-
-
-def test_resize_is_pillows():
-    images = RNG.integers(0, 256, (5, 3, 32, 32), dtype=np.uint8)
-    bigger = resize(images, 33)
-    one = Image.fromarray(images[4].transpose(1, 2, 0)).resize((33, 33), Image.Resampling.BICUBIC)
-    assert (bigger[4].transpose(1, 2, 0) == np.asarray(one)).all()
-    assert resize(images, 32) is images

@@ -7,6 +7,7 @@ import torch
 
 from audit.baselines.train import Diverged
 from audit.evidence import choose_recipe as choosing
+from audit.evidence import rehearsals
 from audit.evidence.choose_recipe import RecipeSearch, choose_network
 from audit.evidence.ladder import make_null
 from audit.evidence.outcomes import NotTrained
@@ -48,13 +49,16 @@ def chosen(monkeypatch):
             return torch.eye(2)[torch.where(wrong, 1 - data.labels, data.labels)]
 
         monkeypatch.setattr(choosing, "train", train)
-        monkeypatch.setattr(choosing, "predict", predict)
+        monkeypatch.setattr(rehearsals, "predict", predict)
         monkeypatch.setattr(choosing, "accuracy", lambda right, data: right)
-        setup = SimpleNamespace(n_train=100, side=16, classes=("a", "b"), channels=1)
+        setup = SimpleNamespace(
+            n_train=100, classes=("a", "b"), channels=1, null_size=lambda null: (16, 16),
+            learns_from_windows=lambda null: False,
+        )  # fmt: skip
         context = SimpleNamespace(
             setup=setup, resume_state=ResumeState(), placed=lambda network: network
         )
-        null = make_null("coordconv", 5, 16, claim=True)
+        null = make_null("coordconv", 5, claim=True)
         bench = RecipeSearch(null, context, images(100), images(100), shares.append)
         return choose_network(bench, JOB).values, runs
 

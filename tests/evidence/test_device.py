@@ -154,7 +154,7 @@ def test_without_moving_what_it_is_given_a_network_says_so(monkeypatch):
 
 @apart
 def test_only_tensors_are_moved():
-    window = loop.Window(0, 0, 4, 16)
+    window = loop.Window(0, 0, 4, 16, 16)
     with accelerator():
         found = moved((torch.ones(2), window, "x"), AWAY)
     assert found[0].device == AWAY

@@ -11,7 +11,7 @@ from audit.evidence.ladder import drawn_qs, gating_qs, ladder
 from audit.evidence.null_errors import needs, nesting, read_ladder
 from audit.evidence.outcomes import Stacked
 from audit.evidence.profile import PROFILES
-from audit.evidence.setup import CutPoint, Setup
+from audit.evidence.setup import CutPoint, NullInput, Setup
 from audit.jobs.job import merged
 from audit.jobs.store import Outcome
 from audit.jobs.values import Ran
@@ -23,8 +23,8 @@ N, CLASSES = 2000, 10
 
 
 @pytest.mark.parametrize(("side", "gating", "drawn"), [
-    (12, (), (5,)), (28, (5, 9), ()), (32, (5, 9), (17,)), (64, (5, 9, 17), (33,)),
-    (224, (5, 9, 17, 33), ()),
+    (12, (), (5,)), (28, (5, 9), ()), (32, (5, 9), (17,)), (64, (9, 17), (33,)),
+    (224, (9, 17, 33), ()),
 ])  # fmt: skip
 def test_which_q_gate(side, gating, drawn):
     assert gating_qs(side) == gating
@@ -33,8 +33,10 @@ def test_which_q_gate(side, gating, drawn):
 
 def test_quick_ladder_at_32_pixels():
     nulls = ladder(32, PROFILES["quick"])
-    assert [n.name for n in nulls] == ["prior", "colour", "moments", "pixels", "bagnet-9",
-                                       "coordconv-9", "stack", "sighted-9"]  # fmt: skip
+    assert [n.name for n in nulls] == [
+        "prior", "colour", "moments", "statistics", "pixels", "patches-5", "cells-5", "patches-9",
+        "cells-9", "bagnet-9", "coordconv-9", "stack", "sighted-9",
+    ]  # fmt: skip
     assert [n.name for n in nulls if not n.claim] == ["sighted-9"]
 
 
@@ -52,7 +54,7 @@ def setup():
     return Setup(
         profile=PROFILES["quick"], seed=0, subject="s", architecture="resnet18",
         subject_digest="d", subject_size=32, view="v", train_digest="x", eval_digest="y",
-        classes=tuple("abcdefghij"), n_train=10_000, n_eval=N, channels=3, side=32,
+        classes=tuple("abcdefghij"), n_train=10_000, n_eval=N, channels=3, input=NullInput(size=32),
         nulls=ladder(32, PROFILES["quick"]), cuts=(CutPoint(name="head", depth=1.0, head=True),),
     )  # fmt: skip
 
@@ -209,10 +211,10 @@ def test_what_determines_predictions_is_in_the_key(change):
 
 
 def test_nulls_of_another_side_are_other_nulls():
-    """31 and 33 pixels both round to 33, but the images were not the same."""
     null = setup().null("bagnet")
-    keys = {requests.fit(setup().model_copy(update={"side": side}), null).key for side in (31, 33)}
-    assert len(keys) == 2
+    others = ({"size": 31}, {"size": 33}, {"size": 33, "crop_pct": 0.9})
+    plans = [setup().model_copy(update={"input": NullInput(**other)}) for other in others]
+    assert len({requests.fit(plan, null).key for plan in plans}) == 3
 
 
 def test_nulls_do_not_depend_on_the_subject():

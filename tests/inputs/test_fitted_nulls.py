@@ -16,7 +16,7 @@ from audit.data.load import load_dataset
 from audit.evidence.decide import set_up_nulls
 from audit.evidence.shared_jobs import FIT
 from audit.inputs.fitted_nulls import FittedNull, null_jobs, read_nulls, read_outcome, seal
-from audit.inputs.null_fit_check import caveats, profile_with, require_images
+from audit.inputs.null_fit_check import profile_with, require_images
 from audit.inputs.settings import load_settings
 from audit.jobs.store import Outcome, read_entry, read_plain, write_entry
 from audit.jobs.values import as_record
@@ -190,7 +190,7 @@ def test_manifests_that_are_not_ours(folder, tmp_path):
     with pytest.raises(AuditError, match="NULLS_NOT_FOUND"):
         read_nulls(tmp_path)
     text = (folder / "manifest.yaml").read_text()
-    for old, new, reason in [("schema_version: 2", "schema_version: 1", "NULLS_OTHER_VERSION"),
+    for old, new, reason in [("schema_version: 3", "schema_version: 1", "NULLS_OTHER_VERSION"),
                              ("  fit: ", "  fit: 9", "NULLS_OTHER_VERSION"),
                              ("kind: fit", "kind: ../fit", "NULLS_INVALID"),
                              ("seed: ", "seed: &a ", "NULLS_INVALID")]:  # fmt: skip
@@ -200,28 +200,23 @@ def test_manifests_that_are_not_ours(folder, tmp_path):
             read_nulls(tmp_path)
 
 
-def test_another_side_is_refused_where_other_q_decide(folder, data, monkeypatch):
+def test_nulls_for_another_size_are_refused(folder, data, monkeypatch):
     fitted, dataset = read_nulls(folder), load_dataset(data, training=False)
-    monkeypatch.setattr(Subject.preprocessing, "img_size", 16)
     require_images(fitted, Subject, dataset)
-    assert caveats(fitted, Subject) == []
     monkeypatch.setattr(Subject.preprocessing, "img_size", 18)
-    require_images(fitted, Subject, dataset)
-    assert "18" in caveats(fitted, Subject)[0]
-    monkeypatch.setattr(Subject.preprocessing, "img_size", 32)
-    with pytest.raises(AuditError, match=r"NULLS_OTHER_SIDE.*--img-size 32"):
+    with pytest.raises(AuditError, match=r"NULLS_OTHER_SIDE.*--img-size 18"):
         require_images(fitted, Subject, dataset)
 
 
 @pytest.mark.parametrize(
-    ("size", "mode", "remedy"),
-    [((32, 16), "center", "--img-size 32x16"), (16, "squash", "--crop-mode squash")],
-)
+    ("field", "value", "remedy"),
+    [("crop_pct", 0.9, "--crop-pct 0.9"), ("crop_mode", "squash", "--crop-mode squash"),
+     ("interpolation", "bilinear", "--interpolation bilinear")],
+)  # fmt: skip
 def test_nulls_that_saw_another_part_of_the_images_are_refused(
-    folder, data, size, mode, remedy, monkeypatch
+    folder, data, field, value, remedy, monkeypatch
 ):
-    monkeypatch.setattr(Subject.preprocessing, "img_size", size)
-    monkeypatch.setattr(Subject.preprocessing, "crop_mode", mode)
+    monkeypatch.setattr(Subject.preprocessing, field, value)
     with pytest.raises(AuditError, match=rf"NULLS_OTHER_FRAME.*{remedy}"):
         require_images(read_nulls(folder), Subject, load_dataset(data, training=False))
 
@@ -306,8 +301,9 @@ def test_manifests_of_other_versions_and_paths_are_refused(folder, tmp_path):
     text = (folder / "manifest.yaml").read_text()
     for old, new, reason in [("  train_facts: ", "  train_facts: 9", "NULLS_OTHER_VERSION"),
                              ("  statistics: ", "  statistics: 9", "NULLS_OTHER_VERSION"),
-                             ("bicubic", "bilinear", "NULLS_OTHER_VERSION"),
-                             ("frame: ", "frame: 0", "NULLS_INVALID"),
+                             ("like the images", "unlike the images", "NULLS_OTHER_VERSION"),
+                             ("size: 16", "size: 0", "NULLS_INVALID"),
+                             ("interpolation: ", "interpolation: x", "NULLS_INVALID"),
                              ("key: ", "key: ../", "NULLS_INVALID")]:  # fmt: skip
         assert old in text
         (tmp_path / "manifest.yaml").write_text(text.replace(old, new))
@@ -317,12 +313,7 @@ def test_manifests_of_other_versions_and_paths_are_refused(folder, tmp_path):
 
 class Subject:
     class preprocessing:
-        img_size, crop_mode = 224, "center"
-
-
-def test_a_large_model_asks_for_nulls_of_64_pixels(folder, data):
-    with pytest.raises(AuditError, match=r"at 64 pixels q of 17 decide.*--img-size 224"):
-        require_images(read_nulls(folder), Subject, load_dataset(data, training=False))
+        img_size, crop_mode, crop_pct, interpolation = 16, "center", 1.0, "bicubic"
 
 
 def test_nulls_of_grey_images_say_nothing_of_coloured_ones(folder, data):

@@ -123,7 +123,7 @@ def test_the_workshop_hands_out_its_images_as_the_model_sees_them(model, data, b
     from audit.data.load import load_dataset
     from audit.evidence.context import JobContext
     from audit.evidence.profile import profile
-    from audit.evidence.setup import Setup
+    from audit.evidence.setup import NullInput, Setup
     from audit.model.checkpoint import load_subject
 
     subject, audited = load_subject(model), load_dataset(data)
@@ -131,7 +131,7 @@ def test_the_workshop_hands_out_its_images_as_the_model_sees_them(model, data, b
     setup = Setup(
         profile=profile("quick"), seed=0, subject="m", architecture="a", subject_digest="",
         subject_size=16, view="", train_digest="", eval_digest="", classes=audited.classes,
-        n_train=1, n_eval=1, channels=1, side=16, nulls=(),
+        n_train=1, n_eval=1, channels=1, input=NullInput(size=16), nulls=(),
     )  # fmt: skip
     context = JobContext(audited, subject, setup, others={"probe": other})
     assert len(context.subject_images("eval")) == 240

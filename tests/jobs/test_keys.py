@@ -5,15 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 
-from audit.baselines import is_linear
 from audit.data.dataset import evaluation_only
 from audit.evidence import shared_jobs as requests
 from audit.evidence.decide import Training, set_up_nulls
 from audit.evidence.examine import agree
 from audit.evidence.profile import PROFILES
+from audit.evidence.setup import NullInput
 from audit.inputs.fitted_nulls import null_jobs
 
-KNOWN = Training(classes=("a", "b"), train_digest="t", n_train=100, channels=1, side=28)
+KNOWN = Training(
+    classes=("a", "b"), train_digest="t", n_train=100, channels=1, input=NullInput(size=28)
+)
 
 
 def setup(**changes):
@@ -32,7 +34,9 @@ def test_other_evaluation_images_train_no_null():
     assert outputs[0] != outputs[1]
 
 
-@pytest.mark.parametrize("change", [{"train_digest": "u"}, {"channels": 3}, {"side": 32}])
+@pytest.mark.parametrize(
+    "change", [{"train_digest": "u"}, {"channels": 3}, {"input": NullInput(size=28, crop_pct=0.9)}]
+)
 def test_other_training_images_train_all_nulls(change):
     assert not keys(setup(), "fit") & keys(setup(**change), "fit")
 
@@ -47,7 +51,8 @@ def test_precision_names_what_nulls_learn_and_32_bits_is_no_name():
 
 def trivial():
     """Keys of the nulls that are no networks."""
-    return {job.key for job in null_jobs(setup()) if is_linear(str(job.params.get("null")))}
+    networks = {null.name for null in setup().nulls if null.trained}
+    return {job.key for job in null_jobs(setup()) if job.params.get("null") not in networks}
 
 
 def test_facts_are_of_both_splits():
@@ -56,15 +61,16 @@ def test_facts_are_of_both_splits():
     assert plain != requests.facts(setup(train_digest="other")).key
 
 
-def test_training_images_are_asked_for_by_four_kinds_only():
+def test_training_images_are_asked_for_by_five_kinds_only():
     assert {job.kind for job in null_jobs(setup())} == {
         "train_facts",
         "statistics",
+        "ridge",
         "choose",
         "fit",
     }
     for job in null_jobs(setup()):
-        assert {needed.kind for needed in job.after} <= {"train_facts", "choose"}
+        assert {needed.kind for needed in job.after} <= {"train_facts", "ridge", "choose"}
 
 
 def test_digests_of_a_split_do_not_see_the_other(data):

@@ -117,7 +117,8 @@ def test_another_model_on_the_same_data_trains_no_null(data, cache, tmp_path, co
     net = timm.create_model("resnet10t", in_chans=1, num_classes=3, **kwargs)
     torch.save(net.state_dict(), tmp_path / "other.pt")
     words = ["--model", "resnet10t", "--img-size", "16", "--model-kwargs", "stem_width=8",
-             "--model-kwargs", "channels=[8,8,8,8]"]  # fmt: skip
+             "--model-kwargs", "channels=[8,8,8,8]", "--crop-pct", "1", "--interpolation",
+             "bicubic"]  # fmt: skip
     out = tmp_path / "other"
     assert command(tmp_path / "other.pt", *tiny_flags(data, cache, out), *words) in (1, 3)
     log = (out / "log.txt").read_text()

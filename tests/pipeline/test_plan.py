@@ -13,7 +13,7 @@ from audit.checks.transfer.jobs import costs
 from audit.core.errors import AuditError
 from audit.evidence.decide import Training, set_up_nulls
 from audit.evidence.profile import PROFILES
-from audit.evidence.setup import CutPoint
+from audit.evidence.setup import CutPoint, NullInput
 from audit.inputs.load import parse_time
 from audit.jobs.kind import kinds_in
 from audit.model.network import split
@@ -22,7 +22,9 @@ from audit.pipeline.speed import Speed, images_learned, noise, timed
 from tests.samples.audits import TINY, sets, tiny_flags
 from tests.samples.kinds import job_of, patch
 
-KNOWN = Training(classes=("a", "b"), train_digest="t", n_train=100, channels=1, side=28)
+KNOWN = Training(
+    classes=("a", "b"), train_digest="t", n_train=100, channels=1, input=NullInput(size=28)
+)
 BY_SIZE = [PROFILES[name] for name in ("full", "default", "quick")]
 
 

@@ -28,7 +28,8 @@ def curve_of(*accuracies, budget=1000):
 def chosen(**changes):
     """The choice of a recipe that went well."""
     recipe = RecipeValues(images_seen=1000, rate=0.1, weight_decay=0.01, augment="none", batch=128,
-                          optimizer="muon", crop=0, precision="float32")  # fmt: skip
+                          optimizer="muon", crop=0, window=0, wraps=False,
+                          precision="float32")  # fmt: skip
     given = {"status": "ok", "recipe": recipe, "trials": (), "diverged_at": 0.0,
              "vote": (4, False), "curve": curve_of(0.69, 0.699, 0.70), "rehearsals": 1,
              "doublings": 0, "discordance": 0.05, "heldout_accuracy": 0.70, "seconds": 1.0,

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from audit.checks.accuracy_gap.breakdown import halves, per_class, together
 from audit.checks.accuracy_gap.jobs import PICTURES, pictures
 from audit.checks.accuracy_gap.report import NAME, section
+from audit.core.sizes import height_width
 from audit.evidence import null_errors as predictions
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case
@@ -111,7 +112,7 @@ LEFT_OUT: dict[str, str] = {}
 
 def needs(setup: Setup) -> tuple[Job, ...]:
     """Predictions of all models, and example pictures where a local null has them."""
-    null = setup.null("bagnet", setup.gating_q)
+    null = setup.null("bagnet")
     drawn = (pictures(setup, null),) if null else ()
     return (*predictions.needs(setup), *drawn)
 
@@ -233,14 +234,21 @@ def view(setup: Setup, null: Null) -> dict[str, float]:
     """What a patch null sees at a time: q in its own pixels and in the subject's, and q / side.
 
     Of a rectangle along its shorter side, so that no claim is too large. The two sides say whether
-    the null saw the subject's own pixels; the judge lets nothing pass if none did.
+    the null saw the subject's own pixels; the judge lets nothing pass unless trained ones did.
     """
     if null.q is None:
         return {}
     short, long = setup.subject_sides
-    scale = short / setup.side
-    sides = {"side": setup.side, "subject_side": long}
-    return {"q": null.q, "q_subject": null.q * scale, "q_share": null.q / setup.side} | sides
+    scale = short / setup.input.side
+    seen = max(height_width(setup.input.size)) / null.scale
+    return {
+        "q": null.q,
+        "q_subject": null.extent * scale,
+        "q_share": null.extent / setup.input.side,
+        "side": seen,
+        "subject_side": long,
+        "trained": float(null.trained),
+    }
 
 
 def learning_curve(case: Case, null: Null) -> list[Measurement]:
@@ -307,7 +315,7 @@ def balanced(ladder: Ladder, subject: NDArray[np.float64]) -> list[Measurement]:
 def twins(ladder: Ladder) -> list[Measurement]:
     """The sighted twin in the subject's place: does the price of blindness exist on these data?"""
     setup = ladder.case.setup
-    twin = setup.null("sighted", setup.gating_q)
+    twin = setup.null("sighted")
     if twin is None:
         return []
     if twin.name in ladder.unusable:

@@ -104,9 +104,9 @@ def lost_by_subject(
     model, view = context.placed(context.subject.model.eval()), context.subject.preprocessing
     order = list(context.setup.order) or slice(None)
     images = context.subject_images("eval", np.array(chosen, dtype=np.int64))
-    sides = height_width(view.img_size)  # which the crop left of what the null sees
-    scale = (null.q or 0) / view.crop_pct / null.side
-    height, width = (patch_side(scale * side, side) for side in sides)
+    sides = height_width(view.img_size)
+    reduced = max(sides) / max(height_width(context.setup.input.size))
+    height, width = (patch_side(reduced * null.extent, side) for side in sides)
     panel = panel_sides(view.img_size)
     maps = occlusions(
         lambda x: outputs(model, x.to(context.device))[1][:, order].to(PROCESSOR),
@@ -171,7 +171,8 @@ def map_of(network: PatchNet, x: torch.Tensor, target: int) -> NDArray[np.float3
     kernel = torch.ones(1, 1, network.q, network.q)
     total = F.conv_transpose2d(evidence, kernel, stride=network.vote.spacing)
     count = F.conv_transpose2d(torch.ones_like(evidence), kernel, stride=network.vote.spacing)
-    return (total / count.clamp_min(1))[0, 0].numpy()
+    height, width = x.shape[2:]  # the network may have extended the image
+    return (total / count.clamp_min(1))[0, 0, :height, :width].numpy()
 
 
 def panel_sides(size: Size) -> tuple[int, int]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from audit.baselines.device import device_of
+from audit.baselines.images import Images
 from audit.baselines.patch_net import PatchNet
-from audit.baselines.train import Images
 from audit.checks.dimension.outcomes import Profiled, ProfilePoint
 from audit.evidence.columns import Columns, Room
 from audit.evidence.context import JobContext
@@ -60,7 +60,7 @@ def id_profile(
             network.vote._replace(mirrored=False)
         )  # one pass, of the images themselves
         images = context.evaluation(null, results[needed(job, "statistics").key])
-        cuts = sibling_cuts(network, (context.setup.channels, null.side, null.side))
+        cuts = sibling_cuts(network, (context.setup.channels, *context.setup.null_size(null)))
         parts: Iterator[Images] = iter([images.subset(torch.from_numpy(index))])
         return profile(network, cuts, parts, len(index), tick)
     subject = context.subject

@@ -68,8 +68,8 @@ LEFT_OUT: dict[str, str] = {}
 
 def needs(setup: Setup) -> tuple[Job, ...]:
     """CoordConv, its twin and the model, on the images and on relocated ones."""
-    pair = [setup.null(kind, setup.gating_q) for kind in ("coordconv", "circular")]
-    if setup.gating_q is None or None in pair:
+    pair = [setup.null(kind) for kind in ("coordconv", "circular")]
+    if not setup.gating or None in pair:
         return ()
     jobs = [*predictions.needs(setup), requests.subject_outputs(setup, relocated=True)]
     for null in pair:
@@ -84,8 +84,8 @@ def needs(setup: Setup) -> tuple[Job, ...]:
 def measure(case: Case) -> list[Measurement]:
     """The effect of coordinates, the cost of relocation, and whether both together are a claim."""
     setup = case.setup
-    told, blind = (setup.null(kind, setup.gating_q) for kind in ("coordconv", "circular"))
-    if setup.gating_q is None or told is None or blind is None:
+    told, blind = (setup.null(kind) for kind in ("coordconv", "circular"))
+    if not setup.gating or told is None or blind is None:
         return []  # the profile trains no circular twin
     ladder = read_ladder(case)
     lacking = [ladder.unusable[n.name] for n in (told, blind) if n.name not in ladder.errors]

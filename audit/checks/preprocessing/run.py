@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audit.baselines.train import Images, predict
+from audit.baselines.images import Images
+from audit.baselines.train import predict
 from audit.checks.preprocessing.outcomes import Tried
 from audit.data import decode
 from audit.evidence.context import JobContext

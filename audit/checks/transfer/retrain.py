@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from audit.baselines.device import PROCESSOR, called, moved
+from audit.baselines.images import Data, Images
 from audit.baselines.resume import StateSaver
-from audit.baselines.train import Data, Diverged, Images, Recipe, accuracy, predict, train
+from audit.baselines.train import Diverged, Recipe, accuracy, predict, train
 from audit.data.splits import heldout_indices
 from audit.evidence.device import on_device
 from audit.jobs.job import Tick, counter

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from audit.baselines.device import PROCESSOR
-from audit.baselines.train import Diverged, Images
+from audit.baselines.images import Images
+from audit.baselines.train import Diverged
 from audit.checks.transfer.outcomes import TrainedBase
 from audit.checks.transfer.retrain import DIVERGED, Curve, Start, errors_on, learn
 from audit.checks.transfer.run_own import facts, images_each, shares_of

@@ -93,4 +93,5 @@ def test_the_untrained_prefix_has_three_networks_whose_spread_is_in_the_interval
     assert apart.value == pytest.approx(0.4)
     assert alike.value == pytest.approx(0.4)
     assert "3 seeds" in apart.note
+    assert "one seed" in measured()["untrained.layer2"].note
     assert apart.high - apart.low > 3 * (alike.high - alike.low)

@@ -139,7 +139,7 @@ def trained(case: Case, cut: CutPoint, mode: str) -> tuple[Table, str]:
         NotMeasured: If one of them could not be trained.
     """
     outcomes = [case.result(job) for job in networks(case.setup, cut, mode)]
-    note = training_note(outcomes[0].read(Retrained), len(outcomes))
+    note = training_note(outcomes[0].read(Retrained), len(outcomes), mode)
     return np.stack([outcome.arrays["errors"] for outcome in outcomes]), note
 
 

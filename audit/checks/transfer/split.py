@@ -206,7 +206,8 @@ def trained(case: Case, jobs: Sequence[Job]) -> tuple[Table, str]:
         NotMeasured: If one of them could not be trained.
     """
     outcomes = [case.result(job) for job in jobs]
-    note = training_note(outcomes[0].read(Retrained), len(outcomes))
+    kind = str(jobs[0].params.get("curve", "base"))
+    note = training_note(outcomes[0].read(Retrained), len(outcomes), kind)
     return np.stack([outcome.arrays["errors"] for outcome in outcomes]), note
 
 

@@ -271,3 +271,8 @@ def draws(setup: Setup) -> range:
 def norms(setup: Setup) -> str:
     """Digest of the images that the norms of untrained networks are estimated on."""
     return setup.train_digest if setup.training_images else setup.eval_digest
+
+
+def norms_note(setup: Setup) -> str:
+    """What to know of these images; empty where they are training images, as usual."""
+    return "" if setup.training_images else "batch norms estimated on evaluation images"

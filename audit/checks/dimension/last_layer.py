@@ -5,11 +5,12 @@ What it measures:
     networks of each architecture, on the same evaluation images; the logarithm of the ratio to the
     mean of the own untrained networks, paired; and the model's estimate within each class.
 
-    The untrained control is the paper's: networks with open branches, and with batch norms that
-    are estimated on about 1,000 training images. It is the geometric mean of three networks (one
-    in the quick profile), because the ratio is a logarithm. The variance of that mean over networks
-    is added to the variance over images. Student's t then has between 19 degrees of freedom
-    (images) and 2 (networks), by the share of each in the variance.
+    The untrained control is the paper's: networks with open branches, and with batch norms that are
+    estimated on about 1,000 training images (evaluation images where there are none). It is the
+    geometric mean of three networks (one in the quick profile), because the ratio is a logarithm.
+    The variance of that mean over networks is added to the variance over images. Student's t then
+    has between 19 degrees of freedom (images) and 2 (networks), by the share of each in the
+    variance.
 
 Why it matters:
     Training compresses: among networks of one family a lower last-layer dimension goes with a
@@ -40,6 +41,7 @@ from audit.checks.dimension.jobs import DIMENSION, dimension
 from audit.checks.dimension.outcomes import Estimate, LastLayer
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import Setup
+from audit.evidence.shared_jobs import norms_note
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
 from audit.kernels.bias import bias_note
@@ -106,7 +108,7 @@ def measure(case: Case) -> list[Measurement]:
                 why = str(missing)
                 found += [unknown("class", t, "dimensions", why) for t in case.setup.classes]
             continue
-        found += of_model(name, values)
+        found += of_model(name, values, norms_note(case.setup))
         if name == "subject":
             by_class = zip(case.setup.classes, values.by_class, strict=True)
             found += [measurement("class", title, own) for title, own in by_class]
@@ -129,10 +131,17 @@ def unknown(quantity: str, of: str, unit: Unit, reason: str) -> Measurement:
     return Measurement(check=NAME, quantity=quantity, of=of, value=math.nan, unit=unit, note=note)
 
 
-def of_model(name: str, values: LastLayer) -> list[Measurement]:
-    """All measurements of one model, from what its job found."""
+def of_model(name: str, values: LastLayer, norms: str = "") -> list[Measurement]:
+    """All measurements of one model, from what its job found.
+
+    Args:
+        name: The model.
+        values: What its job found.
+        norms: What to know of the images that norms were estimated on.
+    """
     twin = measurement("untrained", name, values.untrained)
-    note = "; ".join(part for part in (drawn_words(values.drawn), twin.note) if part)
+    draws = "; ".join(part for part in (drawn_words(values.drawn), norms) if part)
+    note = f"{draws}; {twin.note}" if twin.note else draws
     detail = twin.detail | {"draws": float(len(values.drawn))}
     found = [
         measurement("last_layer", name, values.trained),
@@ -162,7 +171,7 @@ def of_model(name: str, values: LastLayer) -> list[Measurement]:
         low=low,
         high=high,
         n=values.n,
-        note=drawn_words(values.drawn) if value == value else refusal(values),
+        note=draws if value == value else refusal(values),
         detail={"draws": float(len(values.drawn))},
     )
     return [*found, ratio]

@@ -6,10 +6,10 @@ What it measures:
     of the variance; the same for untrained networks and for each trained null, on the same
     evaluation images.
 
-    The untrained control is the paper's: networks with open branches, and with batch norms that
-    are estimated on about 1,000 training images. Its curve is the geometric mean of three networks
-    (one in the quick profile). Their spread is part of its intervals and of the tests of its shape;
-    the shapes of the single networks are counted.
+    The untrained control is the paper's: networks with open branches, and with batch norms that are
+    estimated on about 1,000 training images (evaluation images where there are none). Its curve is
+    the geometric mean of three networks (one in the quick profile). Their spread is part of its
+    intervals and of the tests of its shape; the shapes of the single networks are counted.
 
 Why it matters:
     In trained networks the dimension first rises and then falls: a hunchback. In untrained ones it
@@ -55,6 +55,7 @@ from audit.checks.dimension.profile_report import (
 )
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import Setup
+from audit.evidence.shared_jobs import norms_note
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
 from audit.kernels.bias import bias_note
@@ -101,7 +102,9 @@ def measure(case: Case) -> list[Measurement]:
         except NotMeasured as missing:
             found += unshaped(name, str(missing), 0)
             continue
-        found += of_points(name, curve.points, curve.note)
+        norms = norms_note(case.setup) if name == TWIN else ""
+        also = "; ".join(part for part in (curve.note, norms) if part)
+        found += of_points(name, curve.points, also)
         found += of_shape(name, curve)
     return found
 

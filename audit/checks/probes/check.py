@@ -7,10 +7,11 @@ What it measures:
     aside. Accuracy is that on the evaluation images. Beside it the same of untrained networks, of
     the images' pixels, and, with --probe-data, all of it on another data set.
 
-    The untrained control is the paper's: networks with open branches, and with batch norms that
-    are estimated on about 1,000 training images. It is the mean of three networks (one in the
-    quick profile), and their run-to-run variation, pooled over the cuts, is part of the interval
-    of all that is compared with it, with one degree of freedom less than there are networks.
+    The untrained control is the paper's: networks with open branches, and with batch norms that are
+    estimated on about 1,000 of the model's training images. It is the mean of three networks (one
+    in the quick profile), and their run-to-run variation, pooled over the cuts, is part of the
+    interval of all that is compared with it, with one degree of freedom less than there are
+    networks.
 
 Why it matters:
     Where the accuracy rises, the network makes the classes easier to tell; where it does not, or

@@ -21,6 +21,7 @@ from audit.evidence.decide import set_up_nulls, training
 from audit.evidence.outcomes import ChosenNetwork
 from audit.evidence.profile import profile
 from audit.evidence.rehearsals import WHILE_TRAINING
+from audit.evidence.setup import NullInput
 from audit.evidence.shared_jobs import choose
 from audit.inputs.device import has_amx
 from audit.inputs.settings import precision
@@ -49,7 +50,7 @@ def main() -> None:
     known = profile("default", seeds=options.seeds, doublings=options.doublings)
     known = known.model_copy(update={"precision": precision(options.amp)})
     print(f"nulls learn in {known.precision}\n")
-    setup = set_up_nulls(training(dataset, options.side), known, 0, dataset)
+    setup = set_up_nulls(training(dataset, NullInput(size=options.side)), known, 0, dataset)
     print(HEAD + "\n|" + "---|" * (HEAD.count("|") - 1), flush=True)
     for name in options.nulls:
         null = next(null for null in setup.nulls if null.name == name)

@@ -2,7 +2,7 @@
 
     python benchmarks/profiles.py resnet18.pt vit.pt convnext.pt --data cifar10 -o profiles.svg
 
-Each model stands beside an untrained twin (fresh weights), both at the input and at every cut
+Each model stands beside untrained networks (their mean), both at the input and at every cut
 point, on the same evaluation images. The numbers come from the audit's own jobs and check.
 """
 
@@ -41,7 +41,7 @@ def measured(path: Path, dataset: Dataset, images: int) -> list[Measurement]:
     examined = examine(subject, Experiment(dataset))
     setup, cuts = set_up(examined, wanted), examined.cuts
     context = JobContext(dataset, subject, setup, all_cuts=cuts)
-    jobs = list(profiles(setup).values())
+    jobs = [job for each in profiles(setup).values() for job in each]
     done = execute(jobs, context, Store(None), Progress(quiet=True), checks.kinds())
     labels = dataset.eval.labels
     return id_profile.measure(

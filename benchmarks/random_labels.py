@@ -27,6 +27,7 @@ from torch import nn
 from audit.baselines.images import Images, statistics
 from audit.baselines.train import Recipe, accuracy, train
 from audit.checks.dimension import profile as id_profile
+from audit.checks.dimension.drawn import joined
 from audit.checks.dimension.outcomes import Profiled
 from audit.checks.dimension.run_profile import profile
 from audit.data import decode
@@ -44,7 +45,7 @@ CHOICE = 0  # seed of the images, the same for all networks
 
 
 def fresh(classes: int, seed: int) -> nn.Module:
-    """The demo's network, with the same initial weights for the same seed."""
+    """The demo's network as timm initialises it, with the same weights for the same seed."""
     torch.manual_seed(seed)
     return timm.create_model(ARCHITECTURE, in_chans=1, num_classes=classes, **KWARGS)
 
@@ -88,9 +89,7 @@ def show(title: str, curves: dict[str, Outcome]) -> None:
         ]
         print(f"| {same[0].name} | {same[0].depth:.3f} | {' | '.join(cells)} |")
     for name, outcome in curves.items():
-        shape = id_profile.of_shape(
-            name, outcome.read(Profiled).points, outcome.arrays["in_blocks"]
-        )
+        shape = id_profile.of_shape(name, joined([outcome]))
         last = next(m for m in shape if m.quantity == "last_over_peak")
         kind = next(m for m in shape if m.quantity == "hunchback").category
         ends = f"{last.low:.2f} to {last.high:.2f}"

@@ -44,6 +44,7 @@ class JobContext:
         all_cuts: Those of `setup.all_cuts`, likewise.
         decoded: Images as nulls see them; several audits of the same data may share it.
         others: Data sets beside the audited one, by use: "probe", "transfer".
+        few: Images that the norms of untrained networks are estimated on, once decoded.
         near: Groups of near duplicates found in these, by data set, split and images.
         resume_state: Where the job that is being done keeps what it has done so far.
         device: That networks are trained on and the subject runs on.
@@ -56,6 +57,7 @@ class JobContext:
     decoded: PixelCache = field(default_factory=dict)
     others: dict[str, Dataset] = field(default_factory=dict)
     all_cuts: "dict[str, Cut]" = field(default_factory=dict)
+    few: list[Images] = field(default_factory=list)
     near: dict[tuple[str, str, bytes], NDArray[np.int64]] = field(default_factory=dict)
     resume_state: ResumeState = field(default_factory=ResumeState)
     device: torch.device = PROCESSOR

@@ -18,8 +18,9 @@ from audit.core.errors import AuditError
 from audit.core.sizes import Size, height_width
 from audit.data.duplicates import Known, facts_of, groups_of
 from audit.data.fingerprints import Prints, fingerprints
+from audit.evidence import untrained
 from audit.evidence.context import JobContext
-from audit.evidence.fit_null import build, features_of, null_of, restore
+from audit.evidence.fit_null import features_of, null_of, restore
 from audit.evidence.outcomes import ChosenNetwork, FoundInData, Stacked
 from audit.jobs.job import Job, Tick, counter, merged
 from audit.jobs.resume import ResumeState, RowBuffer
@@ -144,14 +145,14 @@ def quarter(size: Size) -> tuple[int, int]:
 def subject_outputs(
     job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick
 ) -> Outcome:
-    """The subject, or its untrained twin, on the evaluation images."""
+    """The subject, or an untrained network of its kind, on the evaluation images."""
     from audit.model.network.split import outputs
 
     subject = context.subject
-    model = subject.model
     if job.params["untrained"]:
-        model = subject.spec.build(job.whole("seed"))
-    model = context.placed(model.eval().to(memory_format=torch.channels_last))
+        model = untrained.of_subject(context, job.whole("seed"))
+    else:
+        model = context.placed(subject.model.eval().to(memory_format=torch.channels_last))
     shift = quarter(subject.preprocessing.img_size) if job.params["relocated"] else (0, 0)
     parts, n = context.evaluation_parts(), len(context.dataset.eval)
     order = list(context.setup.order) or slice(None)
@@ -177,13 +178,14 @@ def subject_outputs(
 def null_outputs(
     job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick
 ) -> Outcome:
-    """A null, or its untrained twin, on the evaluation images."""
+    """A null, or an untrained network of its kind, on the evaluation images."""
     null = null_of(job, context)
     if job.params["untrained"]:
         chosen, vote = results[needed(job, "choose").key].values, PatchSampling()
         if isinstance(chosen, ChosenNetwork):  # otherwise nothing says which patches are to vote
             vote = PatchSampling(*chosen.vote)
-        network = build(null, context, job.whole("seed")).sampling(vote).eval()
+        scale = results[needed(job, "statistics").key]
+        network = untrained.of_null(context, null, scale, job.whole("seed")).sampling(vote)
     else:
         fitted = results[job.after[0].key]
         if isinstance(fitted.values, Failed):

@@ -86,6 +86,11 @@ class Profile(FrozenModel):
         default=True,
         description="Whether a linear SVM is learned beside the logistic regression.",
     )
+    untrained_draws: int = Field(
+        default=3,
+        ge=1,
+        description="Untrained networks that a control consists of, alike but for the seed.",
+    )
     stop_at_fail: bool = Field(
         default=True,
         description="Whether no network is trained once the gate has failed on the simple and the "
@@ -113,6 +118,7 @@ LEFT_OUT = {  # what a smaller value leaves out, in words; checks say it of thei
     "seeds": "{} seeds of each null",
     "images_seen": "{:,} training images seen per fit",
     "doublings": "up to {} doublings of the budget",
+    "untrained_draws": "{} untrained networks of each control, with their spread",
 }
 
 PROFILES: dict[str, Profile] = {
@@ -135,6 +141,7 @@ PROFILES: dict[str, Profile] = {
         probe_svm=False,
         id_images=1_000,
         id_nulls=False,
+        untrained_draws=1,
     ),
     "default": Profile(
         name="default",

@@ -86,14 +86,14 @@ FIT = Kind(
 )
 NULL_OUTPUTS = Kind(
     "null_outputs",
-    3,
+    4,
     lambda: _executor("null_outputs"),
     "baseline",
     _prepare,
     values=(Ran, NotTrained),
 )
 STACK = Kind("stack", 3, lambda: _executor("stack"), values=(Stacked,))
-SUBJECT_OUTPUTS = Kind("subject_outputs", 1, lambda: _executor("subject_outputs"), values=(Ran,))
+SUBJECT_OUTPUTS = Kind("subject_outputs", 2, lambda: _executor("subject_outputs"), values=(Ran,))
 KINDS = by_name(
     TRAIN_FACTS,
     FACTS,
@@ -248,10 +248,18 @@ def common(setup: Setup, null: Null) -> dict[str, Plain]:
 def null_outputs(
     setup: Setup, null: Null, seed: int = 0, *, untrained: bool = False, relocated: bool = False
 ) -> Job:
-    """A null on the evaluation images; the stack is a job of its own."""
+    """A null on the evaluation images; the stack is a job of its own.
+
+    Args:
+        setup: What is measured.
+        null: Which null.
+        seed: Number of the fit, or of the draw of an untrained network, from 0.
+        untrained: Whether its weights are drawn and left as they are.
+        relocated: Whether the images are rolled first.
+    """
     if null.kind == "stack":
         return stack(setup, seed)
-    name = f"{'untrained twin of ' if untrained else ''}{null.title}"
+    name = f"{'an untrained ' if untrained else ''}{null.title}"
     more = (statistics(setup, null),) if null.trained else ()
     if baselines.is_ridge(null.kind):
         more = (ridge_outputs(setup, null),)
@@ -262,7 +270,8 @@ def null_outputs(
         params=common(setup, null)
         | {"evaluation": setup.eval_digest, "seed": setup.seed + seed}
         | {"untrained": untrained, "relocated": relocated}
-        | {"features": not (seed or relocated)},  # only `dimension` reads them
+        | {"features": not relocated and (untrained or not seed)}  # only `dimension` reads them
+        | ({"norms": norms(setup)} if untrained else {}),
         after=(choose(setup, null) if untrained else fit(setup, null, seed), *more),
         cost=vote_cost(setup, null) * setup.n_eval,
     )
@@ -289,20 +298,30 @@ def stack(setup: Setup, seed: int = 0) -> Job:
     )
 
 
-def subject_outputs(setup: Setup, *, untrained: bool = False, relocated: bool = False) -> Job:
-    """The subject, or its untrained twin, on the evaluation images."""
+def subject_outputs(
+    setup: Setup, *, untrained: bool = False, relocated: bool = False, draw: int = 0
+) -> Job:
+    """The subject, or an untrained network of its kind, on the evaluation images.
+
+    Args:
+        setup: What is measured.
+        untrained: Whether its weights are drawn and left as they are.
+        relocated: Whether the images are rolled first.
+        draw: Number of the untrained network, from 0.
+    """
     params: dict[str, Plain] = {
         "data": setup.eval_digest,
         "view": setup.view,
         "untrained": untrained,
         "relocated": relocated,
-        "seed": setup.seed,
+        "seed": setup.seed + draw,
     }
     if setup.order:
         params["order"] = [float(i) for i in setup.order]
     return SUBJECT_OUTPUTS.job(
         label="running the "
-        + ("untrained twin of the model" if untrained else "model")
+        + ("model, untrained" if untrained else "model")
+        + (f", draw {draw}" if draw else "")
         + (" on relocated images" if relocated else ""),
         params=params | network(setup, untrained=untrained),
         cost=2.0 * setup.n_eval,
@@ -315,5 +334,21 @@ def network(setup: Setup, *, untrained: bool) -> dict[str, Plain]:
     So another checkpoint of the architecture finds what its untrained networks gave in the store.
     """
     if untrained:
-        return {"network": setup.network_digest, "classes": len(setup.classes)}
+        own: dict[str, Plain] = {"network": setup.network_digest, "classes": len(setup.classes)}
+        return own | {"norms": norms(setup)}
     return {"subject": setup.subject_digest}
+
+
+def draws(setup: Setup) -> range:
+    """Numbers of the untrained networks that a control consists of."""
+    return range(setup.profile.untrained_draws)
+
+
+def norms(setup: Setup) -> str:
+    """Digest of the images that the norms of untrained networks are estimated on."""
+    return setup.train_digest if setup.training_images else setup.eval_digest
+
+
+def norms_note(setup: Setup) -> str:
+    """What to know of these images; empty where they are training images, as usual."""
+    return "" if setup.training_images else "batch norms estimated on evaluation images"

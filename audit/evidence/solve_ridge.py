@@ -52,7 +52,9 @@ def solve(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: T
     drawn = torch.from_numpy(subset(split.labels, LOOKED_AT, seed))
     filters = patch_ridge.learn_filters(pixels[drawn], null.q or 0, plan.filters, generator)
     model = PatchRidge(filters, plan.stride, 1, len(setup.classes))
-    learn = Learned(torch.from_numpy(split.labels), torch.from_numpy(groups), len(setup.classes))
+    learn = RidgeTargets(
+        torch.from_numpy(split.labels), torch.from_numpy(groups), len(setup.classes)
+    )
     count = counter(1.1 * (len(used) + len(few)), tick)
     small = patch_ridge.features(model, pixels, (2, 3), torch.from_numpy(used[few]), count)
     scores = {cells: learn.accuracy(cells, x, used[few]) for cells, x in small.items()}
@@ -85,8 +87,8 @@ def solve(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: T
     return Outcome(values, plain | {"heldout": held})
 
 
-class Learned(NamedTuple):
-    """What the regressions learn.
+class RidgeTargets(NamedTuple):
+    """What the regressions are solved for.
 
     Attributes:
         labels: (N,) of the training images.

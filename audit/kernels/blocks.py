@@ -84,10 +84,24 @@ def block_count(images: int, blocks: int) -> int:
     return max(2, min(blocks, images // SMALLEST_BLOCK))
 
 
-def half_interval(logs: Array) -> float:
-    """Half the 95 % interval of a log estimate on all points, from (B,) blocks of them."""
-    t = float(special.stdtrit(len(logs) - 1, 0.975))
-    return t * float(logs.std(ddof=1)) / math.sqrt(len(logs))
+def half_interval(logs: Array, drawn: Array | None = None) -> float:
+    """Half the 95 % interval of a log estimate on all points, from (B,) blocks of them.
+
+    Where the estimate is a mean over networks that differ in their seed alone, the variance of that
+    mean over seeds is added, as in `audit.stats.curve_shape.log_margin`. 1 / df of Student's t is
+    the mean of 1 / df of both variances, weighted by their shares (`audit.stats.gain.freedom`).
+
+    Args:
+        logs: (B,) on disjoint blocks.
+        drawn: (S,) log estimates on all points, one a network; None or one: a single network, whose
+            seed the interval leaves out.
+    """
+    images, seeds, free = float(logs.var(ddof=1)) / len(logs), 0.0, 1
+    if drawn is not None and len(drawn) > 1:
+        seeds, free = float(drawn.var(ddof=1)) / len(drawn), len(drawn) - 1
+    share = seeds / (images + seeds) if seeds > 0 else 0.0
+    t = float(special.stdtrit(1 / ((1 - share) / (len(logs) - 1) + share / free), 0.975))
+    return t * math.sqrt(images + seeds)
 
 
 def judge(value: float, logs: Array, rank: Callable[[float], int]) -> Judged:

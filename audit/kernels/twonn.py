@@ -56,6 +56,7 @@ class IdEstimate(NamedTuple):
         curve: Estimates on fewer points, hence at larger scales; see `scale_curve`.
         in_blocks: Logarithms of the estimates on disjoint blocks of the images; empty if refused.
         reason: One sentence if refused, else empty.
+        drawn: Logarithms of the estimates that this is the mean of; empty for a single network.
     """
 
     value: float
@@ -67,6 +68,7 @@ class IdEstimate(NamedTuple):
     curve: tuple[CurvePoint, ...]
     in_blocks: tuple[float, ...]
     reason: str
+    drawn: tuple[float, ...] = ()
 
 
 class _Cloud(NamedTuple):
@@ -166,7 +168,8 @@ def log_ratio(a: IdEstimate, b: IdEstimate) -> tuple[float, float, float]:
 
     Args:
         a: From `intrinsic_dimension`, with the same blocks and seed as `b`, hence paired.
-        b: Of the same images in the same order.
+        b: Of the same images in the same order. From `mean_of` if of several networks: then their
+            spread is part of the interval.
 
     Returns:
         In nats, with the ends of the 95 % interval; all NaN if either was refused.
@@ -179,8 +182,34 @@ def log_ratio(a: IdEstimate, b: IdEstimate) -> tuple[float, float, float]:
     if a.n + a.duplicates != b.n + b.duplicates or len(a.in_blocks) != len(b.in_blocks):
         raise ValueError("estimates on different images or blocks are not paired")
     ratio = math.log(a.value / b.value)
-    margin = half_interval(np.subtract(a.in_blocks, b.in_blocks))
+    margin = half_interval(np.subtract(a.in_blocks, b.in_blocks), np.array(b.drawn))
     return ratio, ratio - margin, ratio + margin
+
+
+def mean_of(draws: Sequence[IdEstimate]) -> IdEstimate:
+    """The geometric mean over networks that differ in their seed alone, as one estimate.
+
+    Args:
+        draws: One or more, of the same images in the same order, with the same blocks.
+
+    Returns:
+        An estimate without a curve, whose interval holds the spread of the draws; refused if one
+        of them is. A single draw is returned as it is.
+    """
+    if len(draws) == 1:
+        return draws[0]
+    n, images = min(d.n for d in draws), draws[0].n + draws[0].duplicates
+    reason = next((d.reason for d in draws if d.reason), "")
+    if reason:
+        nan, words = math.nan, f"One of {len(draws)} networks: {reason}"
+        return IdEstimate(nan, nan, nan, n, images - n, nan, (), (), words)
+    logs = np.log([d.value for d in draws])
+    in_blocks = np.mean([d.in_blocks for d in draws], axis=0)
+    value, margin = math.exp(logs.mean()), half_interval(in_blocks, logs)
+    low, high = value * math.exp(-margin), value * math.exp(margin)
+    second = math.exp(np.log([d.second for d in draws]).mean())
+    blocks, drawn = tuple(in_blocks.tolist()), tuple(logs.tolist())
+    return IdEstimate(value, low, high, n, images - n, second, (), blocks, "", drawn)
 
 
 def _cloud(x: Tensor) -> _Cloud:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from audit.stats.intervals import Array, simultaneous_quantile
+from audit.stats.intervals import Array, joint_freedom, simultaneous_quantile
 
 # A curve within this factor of its first point is called flat. Chosen by hand, between the paper's
 # untrained networks, which vary by 1.3, and its trained ones, which vary by 5 and more.
@@ -50,7 +50,12 @@ class Shape(NamedTuple):
     last: Ratio
 
 
-def shape_of(values: Sequence[float], in_blocks: Array, depths: Sequence[float]) -> Shape:
+def shape_of(
+    values: Sequence[float],
+    in_blocks: Array,
+    depths: Sequence[float],
+    drawn: Array | None = None,
+) -> Shape:
     """Name the shape of a curve.
 
     All statements rest on differences of log dimensions between two points of the curve, on the
@@ -65,11 +70,13 @@ def shape_of(values: Sequence[float], in_blocks: Array, depths: Sequence[float])
         values: Dimensions (K,), finite and positive, K >= 3, in order of depth.
         in_blocks: Log estimates (K, B) on the same blocks of images.
         depths: Relative depths (K,) of the points.
+        drawn: Log dimensions (S, K) of the networks that the curve is the mean of: their spread is
+            part of the intervals, with S - 1 degrees of freedom. None for a single network.
     """
     logs, last = np.log(np.asarray(values, dtype=float)), len(values) - 1
 
     def ratio(a: int, b: int) -> Ratio:
-        return _ratio(logs, in_blocks, a, b)
+        return _ratio(logs, in_blocks, a, b, drawn)
 
     peak = int(logs.argmax())
     to_first, to_last = ratio(0, peak), ratio(last, peak)
@@ -86,12 +93,30 @@ def shape_of(values: Sequence[float], in_blocks: Array, depths: Sequence[float])
     return Shape(kind, peak, (depths[alike[0]], depths[alike[-1]]), to_first, to_last)
 
 
-def _ratio(logs: Array, in_blocks: Array, a: int, b: int) -> Ratio:
+def log_margin(blocks: Array, drawn: Array | None, together: int = 1) -> float:
+    """Return half of the 95 % interval of a log dimension, or of a difference of two.
+
+    The variance over images comes from the blocks. Where the value is a mean over networks that
+    differ in their seed alone, the variance of that mean is added; it holds each network's own part
+    of the variance over images once more, so the interval is a little wide.
+
+    Args:
+        blocks: Values (B,) on disjoint blocks of images, averaged over the networks.
+        drawn: Values (S,) on all images, one a network; None or one value for a single network.
+        together: Number of intervals that must cover together (Bonferroni).
+    """
+    images, seeds, free = float(blocks.var(ddof=1)) / len(blocks), 0.0, 1
+    if drawn is not None and len(drawn) > 1:
+        seeds, free = float(drawn.var(ddof=1)) / len(drawn), len(drawn) - 1
+    df = joint_freedom(images, seeds, len(blocks) - 1, free)
+    return simultaneous_quantile(together, df) * math.sqrt(images + seeds)
+
+
+def _ratio(logs: Array, in_blocks: Array, a: int, b: int, drawn: Array | None) -> Ratio:
     """Return the ratio of the dimension at a to that at b."""
     if a == b:
         return Ratio(1.0)
-    count = in_blocks.shape[1]
-    t = simultaneous_quantile(2 * (len(logs) - 1), count - 1)
-    margin = t * float((in_blocks[a] - in_blocks[b]).std(ddof=1)) / math.sqrt(count)
+    seeds = None if drawn is None else drawn[:, a] - drawn[:, b]
+    margin = log_margin(in_blocks[a] - in_blocks[b], seeds, 2 * (len(logs) - 1))
     difference = float(logs[a] - logs[b])
     return Ratio(*(math.exp(difference + side * margin) for side in (0, -1, 1)))

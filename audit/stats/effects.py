@@ -7,7 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.stats.intervals import IMAGE_DF, paired_difference, simultaneous_quantile
+from audit.stats.intervals import (
+    IMAGE_DF,
+    joint_freedom,
+    paired_difference,
+    simultaneous_quantile,
+)
 from audit.stats.paired import pooled_seed_variance
 
 Table = NDArray[np.float64]  # (S, n) errors, one row per seed
@@ -78,7 +83,6 @@ def difference(
     image, seeds = (upper - value) ** 2, noise.variance / len(worse)
     if not math.isfinite(image):
         return Effect(value, math.nan, math.nan)
-    share = seeds / (image + seeds) if seeds > 0 else 0.0
-    df = 1 / ((1 - share) / min(IMAGE_DF, n - 1) + share / noise.df)
+    df = joint_freedom(image, seeds, min(IMAGE_DF, n - 1), noise.df)
     margin = simultaneous_quantile(together, df) * math.sqrt(image + seeds)
     return Effect(value, value - margin, value + margin)

@@ -94,6 +94,19 @@ def quantile(df: float, level: float = 0.95) -> float:
     return float(special.stdtrit(max(df, 1.0), 0.5 + level / 2))
 
 
+def joint_freedom(images: float, seeds: float, df_images: float, df_seeds: float) -> float:
+    """Return the degrees of freedom of the sum of two variances, as in `audit.stats.gain.freedom`.
+
+    Args:
+        images: Variance over images.
+        seeds: Variance over seeds; may be 0.
+        df_images: Degrees of freedom of `images`.
+        df_seeds: Degrees of freedom of `seeds`.
+    """
+    share = seeds / (images + seeds) if seeds > 0 else 0.0
+    return 1 / ((1 - share) / df_images + share / df_seeds)
+
+
 def simultaneous_quantile(k: int, df: float = IMAGE_DF, level: float = 0.95) -> float:
     """Return the Student quantile at which k intervals cover together (Bonferroni)."""
     return quantile(df, 1 - (1 - level) / max(k, 1))

@@ -14,6 +14,7 @@ from audit.evidence.context import JobContext
 from audit.evidence.decide import set_up_nulls, training
 from audit.evidence.outputs import facts, train_facts
 from audit.evidence.profile import profile
+from audit.evidence.setup import NullInput
 from audit.evidence.shared_jobs import facts as request_facts
 from audit.policy.judge import judge
 
@@ -50,7 +51,7 @@ def found(folder):
 
 
 def measured(dataset):
-    setup = set_up_nulls(training(dataset, 16), profile("quick"), 0, dataset)
+    setup = set_up_nulls(training(dataset, NullInput(size=16)), profile("quick"), 0, dataset)
     context, tick = JobContext(dataset, None, setup), lambda share: None
     (before,) = request_facts(setup).after
     known = {before.key: train_facts(before, context, {}, tick)}
@@ -132,7 +133,8 @@ def test_many_classes_are_drawn_by_rank(found):
 
 def test_without_training_images_their_sizes_are_unknown_not_zero(folder):
     data = load_dataset(folder, max_bad_images=1)
-    (m,) = [m for m in check.sizes(set_up_nulls(training(data, 16), profile("quick"), 0, data), {})
+    setup = set_up_nulls(training(data, NullInput(size=16)), profile("quick"), 0, data)
+    (m,) = [m for m in check.sizes(setup, {})
             if m.name == "data.train_width.median"]  # fmt: skip
     assert np.isnan(m.value)
     assert "not at hand" in m.note

@@ -11,9 +11,11 @@ from audit.baselines.images import Images
 from audit.baselines.patch_net import PatchNet
 from audit.checks.dimension import profile as check
 from audit.checks.dimension import run_profile as id_profile
-from audit.checks.dimension.outcomes import ProfilePoint
+from audit.checks.dimension.drawn import CurveOfDraws, joined
+from audit.checks.dimension.outcomes import Profiled, ProfilePoint
 from audit.checks.dimension.run_profile import INPUT, NO_CUTS, profile
 from audit.evidence.columns import Columns, Room
+from audit.jobs.store import Outcome
 from audit.jobs.values import Failed
 from audit.kernels.gram import gram, linear_dimension
 from audit.kernels.pairwise import dimension
@@ -246,13 +248,14 @@ def point(name, depth, value, reason="", pca=5.0):
     )  # fmt: skip
 
 
-def measurements(*values, name="subject", reasons=None):
+def measurements(*values, name="subject", reasons=None, kinds=()):
     depths = np.linspace(0, 1, len(values)).tolist()
     rows = [point(f"layer.{i}", d, v) for i, (d, v) in enumerate(zip(depths, values, strict=True))]
     for i, reason in (reasons or {}).items():
         rows[i] = point(rows[i].name, rows[i].depth, math.nan, reason, math.nan)
     blocks = np.log(values)[:, None] + np.random.default_rng(0).normal(0, 0.02, (len(values), 20))
-    return [*check.of_points(name, rows), *check.of_shape(name, rows, blocks)]
+    curve = CurveOfDraws(tuple(rows), blocks, np.log([values]), kinds)
+    return [*check.of_points(name, rows), *check.of_shape(name, curve)]
 
 
 def value(found, name):
@@ -275,6 +278,15 @@ def test_a_shape_that_the_twin_has_too_says_nothing():
     found = check.section([*measurements(20, 44, 30, 8), *twin], [])
 
     assert "says nothing about training" in found.summary
+
+
+def test_a_shape_that_one_untrained_network_has_is_a_warning():
+    """The mean of three is flat, but the networks are not alike."""
+    kinds = ("hunchback", "flat", "flat")
+    twin = measurements(20, 21, 22, 21, name="untrained", kinds=kinds)
+    found = check.section([*measurements(20, 44, 30, 8), *twin], [])
+
+    assert "Of 3 untrained networks 1 by itself has the model's shape" in found.summary
 
 
 def test_a_refused_point_has_its_reason_and_leaves_the_shape():
@@ -306,3 +318,38 @@ def test_nothing_measured_is_said():
     assert "leaves it out" in empty.summary
     assert f"This model has no profile: {NO_CUTS}." in reason.summary
     assert reason.charts == ()
+
+
+def profiled(*values, noise=0.02, seed=0):
+    """The outcome of one network's job."""
+    depths = np.linspace(0, 1, len(values)).tolist()
+    points = [
+        point(f"layer.{i}", d, v) for i, (d, v) in enumerate(zip(depths, values, strict=True))
+    ]
+    blocks = np.random.default_rng(seed).normal(0, noise, (len(values), 20))
+    blocks += np.log(values)[:, None]
+    return Outcome(Profiled(points=tuple(points), images=900, on_disk=0), {"in_blocks": blocks})
+
+
+def test_the_curve_of_several_networks_is_their_mean_with_their_spread():
+    alike = joined([profiled(20, 40, 19, 10, seed=i) for i in range(3)])
+    apart = joined([profiled(20, v, 19, 10, seed=i) for i, v in enumerate((20, 40, 80))])
+
+    assert [p.value for p in apart.points] == pytest.approx([20, 40, 19, 10])
+    widths = [c.points[1].high / c.points[1].low for c in (alike, apart)]
+    assert widths[0] < 1.05
+    assert widths[1] > 10
+    assert (alike.kinds, apart.kinds[2]) == (("hunchback",) * 3, "hunchback")
+    shapes = [value(check.of_shape("untrained", c), "hunchback.untrained") for c in (alike, apart)]
+    assert [m.value for m in shapes] == [1, 0]
+    assert "hunchback in 3 of 3 networks" in shapes[0].note
+    assert shapes[1].detail["hunchback"] >= 1
+
+
+def test_a_point_that_one_network_lacks_is_refused():
+    lacking = profiled(20, 40, 30, 10)
+    points = list(lacking.values.points)
+    points[1] = point("layer.1", 1 / 3, math.nan, "equally far", math.nan)
+    lacking = Outcome(lacking.values.model_copy(update={"points": tuple(points)}), lacking.arrays)
+
+    assert joined([lacking, profiled(20, 40, 30, 10)]).points[1].reason == "equally far"

@@ -19,12 +19,19 @@ CLASSES = ("line", "cube", "few")
 
 
 def found(labels, features, **params):
-    after = tuple(job_of("subject_outputs", label=name) for name in ("trained", "fresh"))
-    after = (after[0], after[1].model_copy(update={"params": {"untrained": True}}))
-    outcome = Outcome(arrays={"features": features.astype(np.float32)})
+    return of_clouds(features, features, labels=labels, **params)
+
+
+def of_clouds(*clouds, labels=None, **params):
+    """What the job finds in the features of a trained network, then of untrained ones."""
+    after = [job_of("subject_outputs", label="l", params={"seed": i}) for i in range(len(clouds))]
     job = job_of("dimension", label="of the model", after=after, params=params)
-    context = SimpleNamespace(split=lambda _: SimpleNamespace(labels=labels))
-    return dimension(job, context, {j.key: outcome for j in after}, lambda _: None).values
+    split = SimpleNamespace(labels=np.zeros(N, dtype=np.int64) if labels is None else labels)
+    given = {
+        j.key: Outcome(arrays={"features": cloud.astype(np.float32)})
+        for j, cloud in zip(after, clouds, strict=True)
+    }
+    return dimension(job, SimpleNamespace(split=lambda _: split), given, lambda _: None).values
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +82,36 @@ def test_nulls_are_not_looked_at_class_by_class():
     rng = np.random.default_rng(1)
 
     assert found(np.zeros(100, dtype=np.int64), rng.random((100, 4))).by_class == ()
+
+
+def test_the_untrained_control_is_the_mean_of_its_networks_and_says_how_many():
+    rng = np.random.default_rng(2)
+    clouds = [rng.normal(size=(N, d)) for d in (5, 4, 6, 9)]
+    many = of_clouds(*clouds)
+    found = {m.quantity: m for m in check.of_model("subject", many)}
+    twin, ratio = found["untrained"], found["log_ratio"]
+
+    assert twin.value == pytest.approx(np.prod(many.drawn) ** (1 / 3))
+    assert ratio.value == pytest.approx(math.log(found["last_layer"].value / twin.value))
+    assert twin.note.startswith("mean of 3 untrained networks (")
+    assert ratio.detail == {"draws": 3}
+    one = of_clouds(*clouds[:2]).log_ratio
+    assert ratio.high - ratio.low > 2 * (one[2] - one[1])
+    section = check.section([*found.values()], [])
+    assert "; mean of 3 untrained networks" in section.summary
+    assert "mean of 3 untrained" in section.rows[0]["note"]
+
+
+def test_one_untrained_network_is_said_to_be_one():
+    rng = np.random.default_rng(2)
+    found = check.of_model("subject", of_clouds(*(rng.normal(size=(N, 4)) for _ in range(2))))
+    assert check.ONE_DRAW in found[-1].note
+
+
+def test_without_a_dimension_of_an_untrained_network_there_is_no_ratio():
+    rng = np.random.default_rng(2)
+    clouds = [rng.normal(size=(N, 4)), np.zeros((N, 4)), rng.normal(size=(N, 4))]
+    ratio = check.of_model("subject", of_clouds(*clouds))[-1]
+
+    assert math.isnan(ratio.value)
+    assert "One of 2 networks: All points are equal" in ratio.note

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from audit.api import load_policy
-from audit.checks.dimension import jobs as id_requests
 from audit.checks.dimension import profile as id_profile
 from audit.checks.dimension.run_profile import NO_CUTS
 from audit.checks.dimension.run_profile import profile as job
@@ -58,7 +57,7 @@ def test_the_transfer_section_tells_a_network_from_a_profile_without_cuts():
 
 def test_the_profile_of_such_a_network_has_no_shape():
     outcome = job(None, (), iter(()), 9, lambda _: None)
-    found = measured(id_profile, {j.key: outcome for j in id_requests.profiles(UNCUT).values()})
+    found = measured(id_profile, {j.key: outcome for j in id_profile.needs(UNCUT)})
     assert all(math.isnan(m.value) and NO_CUTS in m.note for m in found)
     assert "has no profile" in id_profile.section(found, ()).summary
     assert isinstance(outcome, Outcome)

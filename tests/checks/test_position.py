@@ -34,7 +34,7 @@ def claimed(
         subject_size=32, view="", train_digest="", eval_digest="", classes=("a", "b"), n_train=9,
         channels=3, input=NullInput(size=32), nulls=ladder(32, settings),
     )  # fmt: skip
-    first, second = (setup.null(kind, setup.gating_q) for kind in ("coordconv", "circular"))
+    first, second = (setup.null(kind) for kind in ("coordconv", "circular"))
     given = {
         requests.null_outputs(setup, first, 0, relocated=True).key: outputs(told_moved),
         requests.null_outputs(setup, second, 0, relocated=True).key: outputs(twin_moved),

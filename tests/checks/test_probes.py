@@ -119,7 +119,7 @@ def test_a_read_out_at_the_end_of_its_search_says_so():
     assert "the smallest" in found["linear.head"].note
     for name in ("gain.b", "gain.head", "last_minus_middle"):
         assert "the best C is the last that was tried" in found[name].note
-    assert found["gain.a"].note == ""
+    assert "the best C" not in found["gain.a"].note
 
 
 @pytest.mark.parametrize(("changes", "why"), [
@@ -230,3 +230,32 @@ def test_the_share_never_exceeds_one():
     for n in (2, 2):
         count(n)
     assert seen == [2 / 3, 1.0]
+
+
+def drawn(*rights):
+    """A case with untrained networks that are right on these shares of the images, at every cut."""
+    rows = all_read([0.9] * 5, rights[0])
+    for draw, right in enumerate(rights[1:], 1):
+        rows |= {(f"untrained-{draw}", cut.name, "logistic"): right for cut in CUTS}
+    return setup_of(profile=profile("quick", untrained_draws=len(rights))), rows
+
+
+def test_what_the_model_gains_is_over_the_mean_of_untrained_networks_with_their_spread():
+    one, alike, apart = (measured(case_of(*drawn(*rights)))
+                         for rights in ((0.4,), (0.4, 0.4, 0.4), (0.3, 0.4, 0.5)))  # fmt: skip
+    for found in (one, alike, apart):
+        assert found["gain.b"].value == pytest.approx(0.5)
+        assert found["untrained.b"].value == pytest.approx(0.4)
+    widths = [found["gain.b"].high - found["gain.b"].low for found in (one, alike, apart)]
+    assert widths[2] > 3 * widths[1]
+    assert widths[1] == pytest.approx(widths[0], rel=0.2)
+    assert apart["gain.b"].note == "mean of 3 untrained networks"
+    assert "one untrained network" in one["gain.b"].note
+
+
+def test_a_cut_that_one_untrained_network_lacks_has_no_gain():
+    setup, rows = drawn(0.4, 0.4, 0.4)
+    del rows["untrained-2", "b", "logistic"]
+    found = measured(case_of(setup, rows, {"untrained-2.b": "it is constant"}))
+    assert math.isnan(found["gain.b"].value)
+    assert found["untrained.b"].note == "it is constant"

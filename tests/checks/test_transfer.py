@@ -32,19 +32,24 @@ def wrong(share):
     return (np.arange(N) < share * N).astype(float)
 
 
-def case_of(changes=(), missing=()):
-    """A model that errs on 10 % of the images, and networks that err on these shares."""
+def case_of(changes=(), missing=(), draws=(0,)):
+    """A model that errs on 10 % of the images, and networks that err on these shares.
+
+    The untrained ones err on a share that is more by each of `draws`.
+    """
     known = Training(
         classes=("a", "b"), train_digest="t", n_train=100, channels=1, input=NullInput(size=28)
     )
     setup = set_up_nulls(known, PROFILES["quick"], 0, None)
-    setup = setup.model_copy(update={"cuts": CUTS, "training_images": True})
+    given = setup.profile.model_copy(update={"untrained_draws": len(draws)})
+    setup = setup.model_copy(update={"cuts": CUTS, "training_images": True, "profile": given})
     outcomes = {requests.subject_outputs(setup).key: Outcome(
         arrays={"logits": np.eye(2, dtype=np.float32)[wrong(0.1).astype(int)]})}  # fmt: skip
     for (mode, name), share in (SHARES | dict(changes)).items():
-        (job,) = transfer.networks(setup, next(c for c in CUTS if c.name == name), mode)
-        if (mode, name) not in missing:
-            outcomes[job.key] = Outcome(retrained(), {"errors": wrong(share)})
+        jobs = transfer.networks(setup, next(c for c in CUTS if c.name == name), mode)
+        for job, more in zip(jobs, draws if mode == "untrained" else (0,), strict=True):
+            if (mode, name) not in missing:
+                outcomes[job.key] = Outcome(retrained(), {"errors": wrong(share + more)})
     return Case(setup, np.zeros(N, int), np.arange(N), outcomes, {})
 
 
@@ -81,3 +86,14 @@ def test_where_a_control_fails_coadaptation_is_not_measured(changes, missing, wo
     drop = measured(changes.items(), missing)["coadaptation.layer2"]
     assert math.isnan(drop.value)
     assert words in drop.note
+
+
+def test_the_untrained_prefix_has_three_networks_whose_spread_is_in_the_interval():
+    apart, alike = (
+        measured(draws=draws)["untrained.layer2"] for draws in ((-0.2, 0, 0.2), (0, 0, 0))
+    )
+    assert apart.value == pytest.approx(0.4)
+    assert alike.value == pytest.approx(0.4)
+    assert "3 seeds" in apart.note
+    assert "one seed" in measured()["untrained.layer2"].note
+    assert apart.high - apart.low > 3 * (alike.high - alike.low)

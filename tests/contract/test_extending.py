@@ -75,7 +75,8 @@ def test_the_plan_counts_both(extended, data, model, cache, tmp_path, monkeypatc
     (chosen,) = found if isinstance(found, list) else (found,)
     jobs = {row["kind"]: row["jobs"] for row in chosen["rows"]}
     assert jobs["mirrored"] == 1
-    assert jobs["choose"] == 5 + len(["bagnet", "coordconv", "sighted"])  # five linear ones
+    closed, trained = ["patches", "cells"], ["bagnet", "coordconv", "sighted"]
+    assert jobs["choose"] == 6 + len(closed) + len(trained)  # six linear ones
 
 
 def test_the_report_has_both(run):

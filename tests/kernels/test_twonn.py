@@ -9,7 +9,7 @@ import torch
 from audit.kernels import twonn
 from audit.kernels.estimators import gride, two_nn
 from audit.kernels.neighbours import nearest
-from audit.kernels.twonn import intrinsic_dimension, log_ratio
+from audit.kernels.twonn import intrinsic_dimension, log_ratio, mean_of
 
 
 def normal(*shape, seed=0):
@@ -237,3 +237,26 @@ def test_an_estimate_that_was_refused_has_no_ratio():
 def test_decimation_needs_enough_points():
     sizes = [point.n for point in twonn.scale_curve(normal(200, 3), (1.0, 0.5, 0.1))]
     assert sizes == [200, 100]
+
+
+def test_a_ratio_to_several_networks_is_wider_by_their_spread():
+    own = intrinsic_dimension(normal(400, 6, seed=9), fractions=())
+    flat, deep = (intrinsic_dimension(normal(400, d, seed=3), fractions=()) for d in (3, 12))
+    one, alike, apart = mean_of([flat]), mean_of([flat] * 3), mean_of([flat, deep, deep])
+
+    assert one is flat
+    assert log_ratio(own, alike) == pytest.approx(log_ratio(own, one))
+    value, low, high = log_ratio(own, apart)
+    logs = [math.log(d.value) for d in (flat, deep, deep)]
+    assert value == pytest.approx(math.log(own.value) - np.mean(logs))
+    by_draws = 4.303 * np.std(logs, ddof=1) / math.sqrt(3)  # t with two degrees of freedom
+    assert (high - low) / 2 == pytest.approx(by_draws, rel=0.15)
+    assert math.log(apart.high / apart.value) == pytest.approx(by_draws, rel=0.15)
+
+
+def test_networks_of_which_one_has_no_dimension_have_none():
+    known, none = (intrinsic_dimension(x) for x in (normal(400, 4), torch.zeros(400, 4)))
+    found = mean_of([known, none, known])
+
+    assert math.isnan(found.value)
+    assert found.reason.startswith("One of 3 networks: All points are equal")

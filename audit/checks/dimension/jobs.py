@@ -20,27 +20,34 @@ def _id_profile() -> Executor:
     return id_profile
 
 
-DIMENSION = Kind("dimension", 4, _dimension, values=(LastLayer, Failed))
-ID_PROFILE = Kind("id_profile", 3, _id_profile, values=(Profiled, Failed))
-TWIN = "untrained"  # what the untrained twin of the subject is called among the models
+DIMENSION = Kind("dimension", 5, _dimension, values=(LastLayer, Failed))
+ID_PROFILE = Kind("id_profile", 4, _id_profile, values=(Profiled, Failed))
+TWIN = "untrained"  # what the untrained control is called among the models
 PASS, PAIR = 3.0, 6e-3  # cost of an image, and of a pair of images at all cuts together
 
 
-def profiles(setup: Setup) -> dict[str, Job]:
-    """By model: "subject", "untrained", then the nulls where the profile has them."""
+def profiles(setup: Setup) -> dict[str, tuple[Job, ...]]:
+    """By model: "subject", "untrained", then the nulls where the profile has them.
+
+    The untrained control has a job for each of its networks, the others have one.
+    """
     if not setup.profile.id_images or not setup.subject_digest:
         return {}
-    found = {"subject": of_subject(setup, untrained=False), TWIN: of_subject(setup, untrained=True)}
+    twins = [of_subject(setup, untrained=True, draw=draw) for draw in requests.draws(setup)]
+    found = {"subject": (of_subject(setup, untrained=False),), TWIN: tuple(twins)}
     nulls = setup.nulls if setup.profile.id_nulls else ()
-    return found | {null.name: of_null(setup, null) for null in nulls if null.trained}
+    return found | {null.name: (of_null(setup, null),) for null in nulls if null.trained}
 
 
-def of_subject(setup: Setup, *, untrained: bool) -> Job:
-    """The subject, or a network of its architecture with fresh weights."""
+def of_subject(setup: Setup, *, untrained: bool, draw: int = 0) -> Job:
+    """The subject, or an untrained network of its architecture; `draw` is its number, from 0."""
     own: dict[str, Plain] = {"view": setup.view, "untrained": untrained}
+    if untrained:
+        own["weights"] = setup.seed + draw
     return ID_PROFILE.job(
-        label="dimensions at every depth of "
-        + ("the untrained twin of the model" if untrained else "the model"),
+        label="dimensions at every depth of the model"
+        + (", untrained" if untrained else "")
+        + (f", draw {draw}" if draw else ""),
         params=common(setup) | requests.network(setup, untrained=untrained) | own,
         cost=cost(setup),
     )
@@ -69,17 +76,20 @@ def cost(setup: Setup) -> float:
 
 
 def dimension(setup: Setup, null: Null | None) -> Job:
-    """Intrinsic dimension of a null's last layer and its untrained twin's; None: the subject's."""
+    """Intrinsic dimension of a null's last layer and its untrained control's; None: the subject's.
+
+    `after` is the outputs of the trained network, then of each untrained one.
+    """
+    draws = requests.draws(setup)
     if null is None:
-        after = (requests.subject_outputs(setup), requests.subject_outputs(setup, untrained=True))
+        twins = [requests.subject_outputs(setup, untrained=True, draw=draw) for draw in draws]
+        after = (requests.subject_outputs(setup), *twins)
     else:
-        after = (
-            requests.null_outputs(setup, null),
-            requests.null_outputs(setup, null, untrained=True),
-        )
+        twins = [requests.null_outputs(setup, null, draw, untrained=True) for draw in draws]
+        after = (requests.null_outputs(setup, null), *twins)
     return DIMENSION.job(
         label=f"intrinsic dimension of {null.title if null else 'the model'}",
         params={} if null else {"classes": len(setup.classes)},
         after=after,
-        cost=2e-5 * min(setup.n_eval, 10_000) ** 2 + 2000,
+        cost=(1 + len(draws)) / 2 * (2e-5 * min(setup.n_eval, 10_000) ** 2 + 2000),
     )

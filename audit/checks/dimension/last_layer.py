@@ -1,18 +1,27 @@
 """Intrinsic dimension: on how many directions do the last layer's features really vary?
 
 What it measures:
-    The TwoNN estimate on the last hidden layer of the model, of each trained null, and of an
-    untrained twin of each, on the same evaluation images; the logarithm of the ratio to the own
-    untrained twin, paired; and the model's estimate within each class.
+    The TwoNN estimate on the last hidden layer of the model, of each trained null, and of untrained
+    networks of each architecture, on the same evaluation images; the logarithm of the ratio to the
+    mean of the own untrained networks, paired; and the model's estimate within each class.
+
+    The untrained control is the paper's: networks with open branches, and with batch norms that are
+    estimated on about 1,000 training images (evaluation images where there are none). It is the
+    geometric mean of three networks (one in the quick profile), because the ratio is a logarithm.
+    The variance of that mean over networks is added to the variance over images. Student's t then
+    has between 19 degrees of freedom (images) and 2 (networks), by the share of each in the
+    variance.
 
 Why it matters:
     Training compresses: among networks of one family a lower last-layer dimension goes with a
-    better accuracy (Ansuini et al.). A model whose dimension is that of its untrained twin has left
+    better accuracy (Ansuini et al.). A model whose dimension is that of untrained networks has left
     its features as it found them.
 
 How it can mislead:
     - It has no side that is good by itself: briefly trained networks and blind nulls show the same
       values. It informs and does not gate.
+    - Untrained networks of one architecture differ. With one of them, as in the quick profile, the
+      interval leaves that out, and another one may turn the sign.
     - It is biased low where the dimension is high: above about 20 read it as a lower bound.
     - The estimator is the censored maximum likelihood of TwoNN, not the papers' line fit, which is
       at hand as `audit.kernels.estimators.two_nn(..., "fit")` and is not shown.
@@ -32,6 +41,7 @@ from audit.checks.dimension.jobs import DIMENSION, dimension
 from audit.checks.dimension.outcomes import Estimate, LastLayer
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import Setup
+from audit.evidence.shared_jobs import norms_note
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
 from audit.kernels.bias import bias_note
@@ -51,10 +61,11 @@ from audit.reports.text import fixed, interval, number
 
 NAME = "intrinsic_dimension"
 MOST_CLASSES = 30  # in a chart
+ONE_DRAW = "one untrained network: the interval leaves out how much its draw matters"
 KINDS = by_name(DIMENSION)
 NAMES = {
     "last_layer.<network>": About("dimension of the last hidden layer"),
-    "untrained.<network>": About("the same of the untrained twin"),
+    "untrained.<network>": About("the same of untrained networks, their mean"),
     "scale.<network>": About("the same of fewer images", single=False),
     "class.<class>": About("dimension of the subject's last layer within one class", of_class=True),
     "log_ratio.<network>": About("log ratio of the two dimensions"),
@@ -62,7 +73,7 @@ NAMES = {
 LIMITS = """
   # Intrinsic dimension. It has no side that is good by itself (nulls that cannot see
   # objects fall, too), so it informs, with a bound that only a network far from a trained one
-  # misses: the log of the last layer's dimension over that of an untrained twin; 0.7 is twice it.
+  # misses: the log of the last layer's dimension over that of untrained networks; 0.7 is twice it.
   id_ratio:
     measure: "intrinsic_dimension.log_ratio.subject"
     at_most: 0.7
@@ -74,7 +85,7 @@ LEFT_OUT: dict[str, str] = {}
 
 
 def needs(setup: Setup) -> tuple[Job, ...]:
-    """The dimensions of all trained models and their untrained twins."""
+    """The dimensions of all trained models and their untrained networks."""
     return tuple(jobs(setup).values())
 
 
@@ -86,7 +97,7 @@ def jobs(setup: Setup) -> dict[str, Job]:
 
 
 def measure(case: Case) -> list[Measurement]:
-    """Dimension, scale curve and ratio to the untrained twin for each model."""
+    """Dimension, scale curve and ratio to the untrained networks for each model."""
     found: list[Measurement] = []
     for name, job in jobs(case.setup).items():
         try:
@@ -97,7 +108,7 @@ def measure(case: Case) -> list[Measurement]:
                 why = str(missing)
                 found += [unknown("class", t, "dimensions", why) for t in case.setup.classes]
             continue
-        found += of_model(name, values)
+        found += of_model(name, values, norms_note(case.setup))
         if name == "subject":
             by_class = zip(case.setup.classes, values.by_class, strict=True)
             found += [measurement("class", title, own) for title, own in by_class]
@@ -120,11 +131,21 @@ def unknown(quantity: str, of: str, unit: Unit, reason: str) -> Measurement:
     return Measurement(check=NAME, quantity=quantity, of=of, value=math.nan, unit=unit, note=note)
 
 
-def of_model(name: str, values: LastLayer) -> list[Measurement]:
-    """All measurements of one model, from what its job found."""
+def of_model(name: str, values: LastLayer, norms: str = "") -> list[Measurement]:
+    """All measurements of one model, from what its job found.
+
+    Args:
+        name: The model.
+        values: What its job found.
+        norms: What to know of the images that norms were estimated on.
+    """
+    twin = measurement("untrained", name, values.untrained)
+    draws = "; ".join(part for part in (drawn_words(values.drawn), norms) if part)
+    note = f"{draws}; {twin.note}" if twin.note else draws
+    detail = twin.detail | {"draws": float(len(values.drawn))}
     found = [
         measurement("last_layer", name, values.trained),
-        measurement("untrained", name, values.untrained),
+        twin.model_copy(update={"note": note, "detail": detail}),
     ]
     found += [
         Measurement(
@@ -150,8 +171,23 @@ def of_model(name: str, values: LastLayer) -> list[Measurement]:
         low=low,
         high=high,
         n=values.n,
+        note=draws if value == value else refusal(values),
+        detail={"draws": float(len(values.drawn))},
     )
     return [*found, ratio]
+
+
+def refusal(values: LastLayer) -> str:
+    """Why a model has no ratio."""
+    return f"not measured: {values.trained.reason or values.untrained.reason}"
+
+
+def drawn_words(drawn: Sequence[float]) -> str:
+    """How many untrained networks there are, and the dimension of each."""
+    if len(drawn) == 1:
+        return ONE_DRAW
+    each = ", ".join(fixed(value, 1) for value in drawn)
+    return f"mean of {len(drawn)} untrained networks ({each})"
 
 
 def measurement(quantity: str, of: str, e: Estimate) -> Measurement:
@@ -188,7 +224,7 @@ def section(
         summary = (
             f"The last layer's features vary along about {fixed(subject.value, 1)} directions "
             f"(95 % interval {fixed(subject.low, 1)} to {fixed(subject.high, 1)}"
-            + (f"; untrained twin {fixed(twin.value, 1)})." if twin is not None else ").")
+            + (f"; {twin_words(twin)})." if twin is not None else ").")
             + within_words(found)
             + " This informs; by itself it is neither good nor bad."
         )
@@ -202,6 +238,9 @@ def section(
         pictures=tuple(pictures),
         caveats=(
             "It has no good side by itself: blind nulls and the model often show the same values.",
+            "The untrained control has open branches and batch norms that are estimated on images. "
+            "It is the mean of several networks, whose spread is part of the interval of the log "
+            "ratio; with one network, the interval leaves its draw out.",
             "Above about 20 the estimate is biased low: read it as a lower bound. (2,000 points of "
             "Gaussian clouds of 20, 50 and 100 dimensions read 17, 32 and 49.)",
             "The estimator is the censored maximum likelihood of TwoNN, not the papers' line fit, "
@@ -224,6 +263,7 @@ def row(found: ByQuantity, name: str) -> dict[str, Cell]:
     """One model's line of the table."""
     own, twin = found["last_layer", name], found.get(("untrained", name))
     ratio = found.get(("log_ratio", name))
+    notes = [own.note, ratio.note if ratio and ratio.value == ratio.value else ""]
     return {
         "model": title_of(name),
         "dimension": number(own.value, "dimensions"),
@@ -233,8 +273,15 @@ def row(found: ByQuantity, name: str) -> dict[str, Cell]:
         "log ratio to it": number(ratio.value, "nats") if ratio else None,
         "ratio interval": interval(ratio.low, ratio.high, "nats") if ratio else None,
         "n": own.n,
-        "note": own.note,
+        "note": "; ".join(note for note in notes if note),
     }
+
+
+def twin_words(twin: Measurement) -> str:
+    """The dimension of the untrained networks, in words."""
+    draws = int(twin.detail.get("draws", 1))
+    many = f"mean of {draws} untrained networks" if draws > 1 else "untrained twin"
+    return f"{many} {fixed(twin.value, 1)}"
 
 
 def classes_in(found: ByQuantity) -> list[Measurement]:
@@ -278,7 +325,7 @@ def class_chart(by_name: ByQuantity) -> tuple[Chart, ...]:
 
 
 def dimension_chart(found: ByQuantity, names: Sequence[str]) -> Chart:
-    """Every model beside its untrained twin."""
+    """Every model beside its untrained networks."""
     series = []
     for name in names:
         for kind, suffix in (("last_layer", ""), ("untrained", ", untrained")):
@@ -291,7 +338,8 @@ def dimension_chart(found: ByQuantity, names: Sequence[str]) -> Chart:
     return Chart(
         title="Intrinsic dimension of the last hidden layer",
         description="Each row is a network, trained or with fresh weights, on the same images; the "
-        "dot is the TwoNN estimate, the bar its 95 % interval.",
+        "dot is the TwoNN estimate, the bar its 95 % interval. Of several untrained networks it is "
+        "the mean.",
         kind="interval",
         x_label="dimensions",
         y_label="network",

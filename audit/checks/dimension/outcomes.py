@@ -42,14 +42,16 @@ class LastLayer(FrozenModel):
 
     Attributes:
         trained: Estimate of the trained model.
-        untrained: Estimate of its untrained twin.
-        log_ratio: Logarithm of their ratio, and the ends of its 95 % interval.
+        untrained: Mean of the untrained networks, on the scale of logarithms.
+        drawn: Dimension of each untrained network.
+        log_ratio: Logarithm of the ratio of both, and the ends of its 95 % interval.
         n: Number of images.
         by_class: Estimate on the images of each class; empty for a baseline.
     """
 
     trained: Estimate
     untrained: Estimate
+    drawn: tuple[float, ...]
     log_ratio: tuple[float, float, float]
     n: int
     by_class: tuple[Estimate, ...]

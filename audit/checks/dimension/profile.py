@@ -3,8 +3,13 @@
 What it measures:
     The TwoNN estimate at the input and at every cut point of the model against relative depth (the
     share of multiply-adds before it), beside it the number of principal components that hold 90 %
-    of the variance; the same for an untrained twin and for each trained null, on the same
+    of the variance; the same for untrained networks and for each trained null, on the same
     evaluation images.
+
+    The untrained control is the paper's: networks with open branches, and with batch norms that are
+    estimated on about 1,000 training images (evaluation images where there are none). Its curve is
+    the geometric mean of three networks (one in the quick profile). Their spread is part of its
+    intervals and of the tests of its shape; the shapes of the single networks are counted.
 
 Why it matters:
     In trained networks the dimension first rises and then falls: a hunchback. In untrained ones it
@@ -15,15 +20,14 @@ How it can mislead:
     - A low last layer goes with generalisation among networks of one family. It is no proof of it:
       nulls that cannot see objects fall, too, and a network that was trained briefly may not.
     - The paper's untrained network was a plain one. Residual networks that pool can rise and fall
-      untrained, too: only a shape that the twin lacks says something about training.
+      untrained, too: only a shape that the twin lacks says something about training. Three
+      networks rarely show a shape surely, so the shapes that single networks have are counted too.
     - A limit on the last layer over the peak can be met by a network that throws all but the class
       away, right or wrong, and missed by a good one with few stages or without a wide early layer.
     - Above about 20 dimensions the estimate is biased low, and the peak is above: so the peak is
       understated, and the last layer over the peak overstated.
     - The estimator is the censored maximum likelihood of TwoNN, not the papers' line fit, which is
       at hand as `audit.kernels.estimators.two_nn(..., "fit")` and is not shown.
-    - Some untrained networks of timm pass on what a residual block gets (its last scale starts at
-      0), so neighbouring points of the twin may agree to the digit.
     - The estimate depends on the number of images. Curves are comparable within one report only.
     - Early maps are cut where the architecture has its stages; a peak between two stages is missed.
     - Classes are mixed, as in the paper's last-layer figure; its hunchback figure has one class.
@@ -34,13 +38,12 @@ References:
     Facco et al. (2017), Sci. Rep. 7:12140, doi:10.1038/s41598-017-11873-y
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
+from audit.checks.dimension.drawn import CurveOfDraws, joined
 from audit.checks.dimension.jobs import ID_PROFILE, TWIN, profiles
-from audit.checks.dimension.outcomes import Profiled, ProfilePoint
+from audit.checks.dimension.outcomes import ProfilePoint
 from audit.checks.dimension.profile_report import (
     CAVEATS,
     MEANING,
@@ -52,6 +55,7 @@ from audit.checks.dimension.profile_report import (
 )
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import Setup
+from audit.evidence.shared_jobs import norms_note
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
 from audit.kernels.bias import bias_note
@@ -64,7 +68,7 @@ NAN = float("nan")
 ALL_TOGETHER = "the interval holds for all points of the curve together"
 KINDS = by_name(ID_PROFILE)
 NAMES = {
-    "dimension.<point>": About("dimension at one depth of a network, or of its untrained twin"),
+    "dimension.<point>": About("dimension at one depth of a network, or of untrained ones"),
     "pca.<point>": About("components for 90 % of the variance there"),
     "peak_depth.<profiled>": About("relative depth at which the dimension is largest"),
     "first_over_peak.<profiled>": About("dimension of the input over the largest"),
@@ -86,29 +90,30 @@ LEFT_OUT: dict[str, str] = {}
 
 def needs(setup: Setup) -> tuple[Job, ...]:
     """One pass over the images for each network."""
-    return tuple(profiles(setup).values())
+    return tuple(job for jobs in profiles(setup).values() for job in jobs)
 
 
 def measure(case: Case) -> list[Measurement]:
     """Every point of every curve, and its shape."""
     found: list[Measurement] = []
-    for name, job in profiles(case.setup).items():
+    for name, jobs in profiles(case.setup).items():
         try:
-            outcome = case.result(job)
+            curve = joined([case.result(job) for job in jobs])
         except NotMeasured as missing:
             found += unshaped(name, str(missing), 0)
             continue
-        points = outcome.read(Profiled).points
-        found += of_points(name, points)
-        found += of_shape(name, points, outcome.arrays["in_blocks"])
+        norms = norms_note(case.setup) if name == TWIN else ""
+        also = "; ".join(part for part in (curve.note, norms) if part)
+        found += of_points(name, curve.points, also)
+        found += of_shape(name, curve)
     return found
 
 
-def of_points(name: str, points: Sequence[ProfilePoint]) -> list[Measurement]:
-    """Both dimensions at each depth of one network."""
+def of_points(name: str, points: Sequence[ProfilePoint], also: str = "") -> list[Measurement]:
+    """Both dimensions at each depth of one network; `also` is said of every point."""
     found = []
     for p in points:
-        note = f"not measured: {p.reason}" if p.reason else noted(p)
+        note = f"not measured: {p.reason}" if p.reason else noted(p, also)
         found.append(
             Measurement(
                 check=NAME,
@@ -127,6 +132,7 @@ def of_points(name: str, points: Sequence[ProfilePoint]) -> list[Measurement]:
         )
     for p in points:
         note = "a count over these images, without an interval; at most n - 1"
+        note += f"; {also}" if also else ""
         if p.pca != p.pca:
             note = f"not measured: {p.reason or 'the features do not vary'}"
         found.append(
@@ -145,16 +151,15 @@ def of_points(name: str, points: Sequence[ProfilePoint]) -> list[Measurement]:
     return found
 
 
-def noted(p: ProfilePoint) -> str:
+def noted(p: ProfilePoint, also: str) -> str:
     """What to think of one point."""
     merged = f"{p.duplicates} duplicates merged" if p.duplicates else ""
-    return "; ".join(part for part in (bias_note(p.value, p.n), merged) if part)
+    return "; ".join(part for part in (also, bias_note(p.value, p.n), merged) if part)
 
 
-def of_shape(
-    name: str, points: Sequence[ProfilePoint], in_blocks: NDArray[np.float64]
-) -> list[Measurement]:
+def of_shape(name: str, curve: CurveOfDraws) -> list[Measurement]:
     """Peak, ratios of the ends to it, and what the curve looks like."""
+    points = curve.points
     known = [i for i, p in enumerate(points) if not p.reason]
     ends = [points[i] for i in (0, -1) if points[i].reason]
     if ends:
@@ -162,7 +167,8 @@ def of_shape(
     if len(known) < FEWEST:
         return unshaped(name, f"{len(known)} points are too few for a shape; {FEWEST} are needed")
     depths = [points[i].depth for i in known]
-    shape = shape_of([points[i].value for i in known], in_blocks[known], depths)
+    values = [points[i].value for i in known]
+    shape = shape_of(values, curve.in_blocks[known], depths, curve.drawn[:, known])
     peak, n = points[known[shape.peak]], min(points[i].n for i in known)
     found = [
         Measurement(
@@ -183,6 +189,7 @@ def of_shape(
     ]
     for kind in ("hunchback", "flat"):
         note = f"{shape.kind}: {MEANING[shape.kind]}; a yes or no of tests at 5 %, no interval"
+        note += f"; {curve.note}, each by itself: {curve.shapes}" if curve.kinds else ""
         value = float(shape.kind == kind)
         found.append(
             Measurement(
@@ -194,6 +201,7 @@ def of_shape(
                 n=n,
                 note=note,
                 category=shape.kind,
+                detail={kind: float(n) for kind, n in Counter(curve.kinds).items()},
             )
         )
     return found

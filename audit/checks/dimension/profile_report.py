@@ -30,8 +30,9 @@ CAVEATS = (
     "last layer over the peak overstated.",
     "The estimator is the censored maximum likelihood of TwoNN, not the papers' line fit, so "
     "values differ a little from published ones; the fit is not shown.",
-    "Some untrained networks begin with residual blocks that pass on what they get, so "
-    "neighbouring points of the untrained twin may agree to the digit.",
+    "The untrained twin has open branches and batch norms that are estimated on images. It is the "
+    "mean of several networks, whose spread is part of its intervals; with one network, they leave "
+    "its draw out.",
     "Curves are comparable within one report only: the estimate depends on the number of images.",
     "A network is looked into at the ends of its stages; a peak between two of them is missed.",
     "All classes are mixed here; the paper's own hunchback figure has images of one class.",
@@ -78,10 +79,20 @@ def sentence(measurements: Sequence[Measurement], name: str) -> str:
 def alike(measurements: Sequence[Measurement]) -> str:
     """A warning where the shape is no work of training."""
     both = [found_for(measurements, "hunchback", name) for name in ("subject", TWIN)]
-    kinds = [m.category for m in both if m is not None and m.value == m.value]
-    if len(kinds) == 2 and kinds[0] == kinds[1]:
+    known = [m for m in both if m is not None and m.value == m.value]
+    if len(known) < 2:
+        return ""
+    own, twin = known
+    if own.category == twin.category:
         return "Both have the same shape, so on these images it says nothing about training."
-    return ""
+    alone = int(twin.detail.get(own.category, 0))
+    if not alone:
+        return ""
+    return (
+        f"Of {int(sum(twin.detail.values()))} untrained networks {alone} by itself "
+        + ("has" if alone == 1 else "have")
+        + " the model's shape, so on these images it says little about training."
+    )
 
 
 def row(measurements: Sequence[Measurement], name: str) -> dict[str, Cell]:

@@ -11,19 +11,18 @@ from audit.evidence.context import JobContext
 from audit.jobs.job import Job, Tick
 from audit.jobs.store import Outcome
 from audit.jobs.values import Failed
-from audit.kernels.twonn import IdEstimate, intrinsic_dimension, log_ratio
+from audit.kernels.twonn import IdEstimate, intrinsic_dimension, log_ratio, mean_of
 
 MOST_IMAGES = 10_000  # the estimate changes little beyond, its cost grows with the square
 
 
 def dimension(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
-    """A trained model and its untrained twin on the same images; `after` is their outputs.
+    """A trained model and untrained networks on the same images; `after` is their outputs.
 
     The job's `classes`, if any, are so many classes that are looked at one by one as well.
 
     Returns:
-        Values `trained` and `untrained` (an estimate each), `log_ratio` (value, low, high), `n`,
-        and `by_class`, an estimate for the images of each class; or why a model gave no features.
+        The values, with an estimate for the images of each class; or why a model gave no features.
     """
     given = [results[needed.key] for needed in job.after]
     for outcome in given:
@@ -31,12 +30,13 @@ def dimension(job: Job, context: JobContext, results: Mapping[str, Outcome], tic
             return Outcome(Failed(reason=outcome.values.reason))
         if "features" not in outcome.arrays:
             return Outcome(Failed(reason="it has no features"))
-    trained, untrained = (
-        torch.from_numpy(thinned(outcome.arrays["features"])) for outcome in given
-    )
-    own = intrinsic_dimension(trained)
-    tick(0.5)
-    twin = intrinsic_dimension(untrained)
+    found: list[IdEstimate] = []
+    for outcome in given:
+        found.append(intrinsic_dimension(torch.from_numpy(thinned(outcome.arrays["features"]))))
+        tick(len(found) / len(given))
+    own, *draws = found
+    twin = mean_of(draws)
+    trained = torch.from_numpy(thinned(given[0].arrays["features"]))
     count = job.params.get("classes", 0)
     assert isinstance(count, int)
     labels = torch.from_numpy(thinned(context.split("eval").labels))
@@ -46,6 +46,7 @@ def dimension(job: Job, context: JobContext, results: Mapping[str, Outcome], tic
         LastLayer(
             trained=estimate(own),
             untrained=estimate(twin),
+            drawn=tuple(draw.value for draw in draws),
             log_ratio=log_ratio(own, twin),
             n=len(trained),
             by_class=by_class,
@@ -59,7 +60,7 @@ def thinned(rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def estimate(found: IdEstimate) -> Estimate:
-    """An estimate without its blocks."""
+    """An estimate without its blocks and draws."""
     plain = found._asdict()
-    del plain["in_blocks"]
+    del plain["in_blocks"], plain["drawn"]
     return Estimate(**plain)

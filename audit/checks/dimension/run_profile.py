@@ -16,6 +16,7 @@ from audit.baselines.device import device_of
 from audit.baselines.images import Images
 from audit.baselines.patch_net import PatchNet
 from audit.checks.dimension.outcomes import Profiled, ProfilePoint
+from audit.evidence import untrained
 from audit.evidence.columns import Columns, Room
 from audit.evidence.context import JobContext
 from audit.evidence.fit_null import null_of, restore
@@ -41,7 +42,7 @@ BLOCKS_SEED = 0
 def id_profile(
     job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick
 ) -> Outcome:
-    """The profile of the subject, of its untrained twin, or of a trained null.
+    """The profile of the subject, of an untrained network of its kind, or of a trained null.
 
     Returns:
         The values, and an array `in_blocks`, (points, blocks): log dimensions on the same blocks
@@ -63,10 +64,12 @@ def id_profile(
         cuts = sibling_cuts(network, (context.setup.channels, *context.setup.null_size(null)))
         parts: Iterator[Images] = iter([images.subset(torch.from_numpy(index))])
         return profile(network, cuts, parts, len(index), tick)
-    subject = context.subject
     cuts = tuple(context.all_cuts.values())
-    model = subject.spec.build(seed) if job.params["untrained"] else subject.model
-    model = context.placed(model.eval().to(memory_format=torch.channels_last))
+    if job.params["untrained"]:
+        model = untrained.of_subject(context, job.whole("weights"))
+    else:
+        own = context.subject.model.eval()
+        model = context.placed(own.to(memory_format=torch.channels_last))
     return profile(model, cuts, context.subject_parts("eval", index), len(index), tick)
 
 

@@ -4,8 +4,14 @@ What it measures:
     At every cut the features are frozen, averaged over positions, brought to length one, and read
     out by a logistic regression and by a linear SVM (each class against the rest, squared hinge
     loss), learned on training images; how freely each may fit is chosen on training images set
-    aside. Accuracy is that on the evaluation images. Beside it the same of an untrained twin, of
+    aside. Accuracy is that on the evaluation images. Beside it the same of untrained networks, of
     the images' pixels, and, with --probe-data, all of it on another data set.
+
+    The untrained control is the paper's: networks with open branches, and with batch norms that are
+    estimated on about 1,000 of the model's training images. It is the mean of three networks (one
+    in the quick profile), and their run-to-run variation, pooled over the cuts, is part of the
+    interval of all that is compared with it, with one degree of freedom less than there are
+    networks.
 
 Why it matters:
     Where the accuracy rises, the network makes the classes easier to tell; where it does not, or
@@ -20,8 +26,7 @@ How it can mislead:
     - Averaging over positions removes where things are.
     - How strongly a read-out is held down is searched by factors of ten, and no further than a
       thousandth and a million; the note of one that is still best at an end says so.
-    - Some untrained networks of timm pass on what a residual block gets (its last scale starts at
-      0), so neighbouring cuts of the twin may agree to the digit.
+    - With one untrained network, intervals leave out how much its draw matters.
 
 References:
     Donahue et al. (2014), ICML, arXiv:1310.1531
@@ -37,14 +42,17 @@ from numpy.typing import NDArray
 from audit.checks.probes import jobs as probe_requests
 from audit.checks.probes import report as probe_words
 from audit.checks.probes.jobs import PROBES
-from audit.checks.probes.outcomes import ReadOut
+from audit.checks.probes.outcomes import ReadOut, twin_name
+from audit.checks.probes.twins import QUIET, Twins, twins_of
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import CutPoint, ExtraDataset, Setup
+from audit.evidence.shared_jobs import draws as drawn
 from audit.jobs.job import Job
 from audit.jobs.kind import by_name
 from audit.record import About, Finding, Measurement, Quantity, Unit
 from audit.reports.document import Picture, Section
-from audit.stats.intervals import paired_difference
+from audit.stats.effects import SeedNoise
+from audit.stats.effects import difference as effect
 
 NAME = "probes"
 NO_TRAINING = "it needs the training images, which a folder of nulls does not hold"
@@ -52,11 +60,7 @@ NO_CUTS = "no place between the layers of the model was found"
 MIDDLE = (0.25, 0.75)  # relative depths
 PIXELS = ("subject", "pixels", "logistic")
 
-READOUTS = {
-    "linear": ("subject", "logistic"),
-    "svm": ("subject", "hinge"),
-    "untrained": ("untrained", "logistic"),
-}
+READOUTS = {"linear": ("subject", "logistic"), "svm": ("subject", "hinge")}
 
 LAST = "last_minus_middle"
 Errors = NDArray[np.float64]
@@ -66,8 +70,8 @@ KINDS = by_name(PROBES)
 NAMES = {
     "linear.<cut>": About("accuracy of a linear model that reads a cut off"),
     "svm.<cut>": About("the same of a linear SVM"),
-    "untrained.<cut>": About("the same of a linear model, of the untrained twin"),
-    "gain.<cut>": About("linear read-out of a cut minus that of the untrained twin"),
+    "untrained.<cut>": About("the same of a linear model, of untrained networks"),
+    "gain.<cut>": About("linear read-out of a cut minus that of untrained networks"),
     "pixels": About("accuracy of a linear model of the pixels"),
     "last_minus_middle": About("linear read-out of the last cut minus that of the middle ones"),
     "other_linear.<cut>": About("the same on other data (--probe-data)", single=False),
@@ -134,7 +138,7 @@ def attempted(case: Case, other: ExtraDataset | None) -> list[Measurement]:
 
 
 def of_data(case: Case, other: ExtraDataset | None) -> list[Measurement]:
-    """Accuracy of every read-out, what it gains over the twin, and the last over the middle.
+    """Accuracy of every read-out, what it gains over untrained, and the last over the middle.
 
     Raises:
         NotMeasured: If the job failed.
@@ -152,6 +156,8 @@ def of_data(case: Case, other: ExtraDataset | None) -> list[Measurement]:
         words = f"{notes[PIXELS]}; {learned(values, other)}"
         found.append(accuracy(about(other, "pixels"), errors[PIXELS], groups, 0.0, words))
     cuts = probe_requests.cuts_read(case.setup)
+    draws = [twin_name(draw) for draw in drawn(case.setup)]
+    twins = twins_of(draws, cuts, errors, notes)
     for cut in cuts:
         for readout, (network, loss) in READOUTS.items():
             if readout == "svm" and not case.setup.profile.probe_svm:
@@ -162,8 +168,10 @@ def of_data(case: Case, other: ExtraDataset | None) -> list[Measurement]:
             else:
                 why = values.reasons.get(f"{network}.{cut.name}", "it was not read out")
                 found.append(missing(name, why, cut.depth))
-        at_edge = [edges.get((which, cut.name, "logistic")) for which in ("subject", "untrained")]
-        found.append(gain(about(other, "gain", cut.name), errors, groups, cut, any(at_edge)))
+        found.append(of_twins(about(other, "untrained", cut.name), twins, groups, cut, values))
+        at_edge = any(edges.get((name, cut.name, "logistic")) for name in ("subject", *draws))
+        own = errors.get(("subject", cut.name, "logistic"))
+        found.append(gain(about(other, "gain", cut.name), own, twins, groups, cut, at_edge))
     linear = {cut: errors.get(("subject", cut.name, "logistic")) for cut in cuts}
     words = learned(values, other)
     if any(edges.get(("subject", cut.name, "logistic")) for cut in (cuts[-1], *middle_of(cuts))):
@@ -185,30 +193,51 @@ def learned(values: ReadOut, other: ExtraDataset | None) -> str:
     return text
 
 
-def accuracy(what: Quantity, errors: Errors, groups: Groups, at: float, note: str) -> Measurement:
-    """Share of the evaluation images that a read-out gets right."""
-    lost, low, high = paired_difference(errors, np.zeros_like(errors), groups)
+def accuracy(
+    what: Quantity, errors: Errors, groups: Groups, at: float, note: str, noise: SeedNoise = QUIET
+) -> Measurement:
+    """Share of the evaluation images that a read-out, or the mean of several, gets right."""
+    table = np.atleast_2d(errors)
+    lost, low, high = effect(table, np.zeros_like(table), groups, noise)
     return Measurement(
         **what.fields,
         value=1 - lost,
         unit="fraction",
         low=max(0.0, 1 - high),
         high=min(1.0, 1 - low),
-        n=len(errors),
+        n=table.shape[1],
         at=at,
         note=note,
     )
 
 
-def gain(
-    what: Quantity, errors: Mapping[Key, Errors], groups: Groups, cut: CutPoint, at_edge: bool
+def of_twins(
+    what: Quantity, twins: Twins, groups: Groups, cut: CutPoint, values: ReadOut
 ) -> Measurement:
-    """Accuracy of the linear read-out minus that of the untrained twin's, paired."""
-    twin, own = (errors.get((which, cut.name, "logistic")) for which in ("untrained", "subject"))
-    if twin is None or own is None:
+    """Accuracy of the read-outs of untrained networks, their mean."""
+    if cut.name not in twins.tables:
+        whys = (values.reasons.get(f"{name}.{cut.name}") for name in twins.names)
+        why = next((why for why in whys if why), "it was not read out")
+        return missing(what, why, cut.depth)
+    table, note = twins.tables[cut.name], twins.notes[cut.name]
+    return accuracy(what, table, groups, cut.depth, note, twins.of_accuracy)
+
+
+def gain(
+    what: Quantity,
+    own: Errors | None,
+    twins: Twins,
+    groups: Groups,
+    cut: CutPoint,
+    at_edge: bool,
+) -> Measurement:
+    """Accuracy of the linear read-out minus the mean of the untrained networks', paired."""
+    if own is None or cut.name not in twins.tables:
         return missing(what, "one of the two could not be read out", cut.depth)
-    note = probe_words.ONE_AT_EDGE if at_edge else ""
-    return difference(what, twin, own, groups, note, cut.depth)
+    note = f"{twins.words}; {probe_words.ONE_AT_EDGE}" if at_edge else twins.words
+    return difference(
+        what, twins.tables[cut.name], own, groups, note, cut.depth, noise=twins.of_gain
+    )
 
 
 def middle_of(cuts: Sequence[CutPoint]) -> tuple[CutPoint, ...]:
@@ -244,9 +273,10 @@ def difference(
     groups: Groups,
     note: str,
     at: float | None = None,
+    noise: SeedNoise = QUIET,
 ) -> Measurement:
     """Accuracy of one read-out minus that of others on the same images."""
-    value, low, high = paired_difference(worse, better, groups)
+    value, low, high = effect(np.atleast_2d(worse), better[None], groups, noise)
     n = len(better)
     return Measurement(
         **what.fields, value=value, unit="points", low=low, high=high, n=n, at=at, note=note

@@ -2,7 +2,7 @@
 
 from audit.checks.probes.outcomes import ReadOut
 from audit.evidence.setup import CutPoint, ExtraDataset, Setup
-from audit.evidence.shared_jobs import train_facts
+from audit.evidence.shared_jobs import draws, norms, train_facts
 from audit.jobs.job import Job, Plain
 from audit.jobs.kind import Executor, Kind
 
@@ -13,7 +13,7 @@ def _executor() -> Executor:
     return probes
 
 
-PROBES = Kind("probes", 3, _executor, values=(ReadOut,))
+PROBES = Kind("probes", 4, _executor, values=(ReadOut,))
 AUDITED = "audited"
 FORWARD = 2.0  # cost of one image through the model
 SOLVING = 0.6  # cost of one image in one read-out of up to ten classes
@@ -30,7 +30,7 @@ def cuts_read(setup: Setup) -> tuple[CutPoint, ...]:
 
 
 def probes(setup: Setup, other: ExtraDataset | None = None) -> Job:
-    """Read-outs of the model, of its untrained twin and of the pixels.
+    """Read-outs of the model, of untrained networks of its kind and of the pixels.
 
     Args:
         setup: What is measured.
@@ -49,8 +49,10 @@ def probes(setup: Setup, other: ExtraDataset | None = None) -> Job:
         "images": profile.probe_images,
         "svm": profile.probe_svm,
         "seed": setup.seed,
+        "draws": len(draws(setup)),
+        "norms": norms(setup),
     }
-    readouts = len(cuts) * (3 if profile.probe_svm else 2) + 1
+    readouts = len(cuts) * ((2 if profile.probe_svm else 1) + len(draws(setup))) + 1
     classes = len(other.classes if other else setup.classes)
     fixed = SOLVING * max(1.0, classes / 10) * n_train * readouts + (
         1.5 * (n_train + n_eval) if other else 0.0
@@ -59,6 +61,6 @@ def probes(setup: Setup, other: ExtraDataset | None = None) -> Job:
         label="reading out the layers" + (" on other data" if other else ""),
         params=params,
         after=() if other else (train_facts(setup),),
-        cost=2 * FORWARD * (n_train + n_eval) + fixed,
+        cost=(1 + len(draws(setup))) * FORWARD * (n_train + n_eval) + fixed,
         fixed=fixed,
     )

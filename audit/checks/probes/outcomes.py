@@ -3,11 +3,16 @@
 from audit.reports.document import FrozenModel
 
 
+def twin_name(draw: int) -> str:
+    """What an untrained network is called among the networks, by its number from 0."""
+    return f"untrained-{draw}" if draw else "untrained"
+
+
 class ReadOut(FrozenModel):
     """Values of the job `probes`; the first five have one item per read-out.
 
     Attributes:
-        rows: Network, layer and loss.
+        rows: Network ("subject", or the name of an untrained one), layer and loss.
         strengths: Strength of the regularisation that was chosen.
         edges: Which end of the strengths that were tried it is: "least", "greatest" or empty.
         heldout: Accuracy on held-out training images.

@@ -41,12 +41,13 @@ CAVEATS = (
     "classes that vote or the plain hinge of the papers.",
     "C, how freely a read-out may fit, is searched by factors of ten on training images set aside; "
     "where the best is the last that was tried, the note says so, and a read-out may be better.",
-    "Some untrained networks begin with residual blocks that pass on what they get, so "
-    "neighbouring cuts of the untrained twin may agree to the digit.",
+    "The untrained twin has open branches and batch norms that are estimated on images. It is the "
+    "mean of several networks, whose variation is part of the intervals; with one network, they "
+    "leave its draw out.",
     "Averaging over positions removes where things are; accuracy counts every image alike, of "
     "whatever class.",
-    "One draw of training images and one untrained twin: the intervals hold the evaluation images' "
-    "part of the variance, each for its cut alone.",
+    "One draw of training images: the intervals leave its part of the variance out. Each is for "
+    "its cut alone.",
 )
 
 

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from audit.checks.probes.outcomes import ReadOut
+from audit.checks.probes.outcomes import ReadOut, twin_name
 from audit.data.splits import heldout_indices
+from audit.evidence import untrained
 from audit.evidence.context import AUDITED, JobContext
 from audit.evidence.features import (
     PIXELS,
@@ -72,7 +73,7 @@ class Read:
 
 
 def probes(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
-    """Read out the model, its untrained twin and the pixels on one data set.
+    """Read out the model, untrained networks of its kind and the pixels on one data set.
 
     Returns:
         Arrays `wrong` (R, n) uint8, `index` (n,) of the evaluation images and, beside the audited
@@ -82,15 +83,16 @@ def probes(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: 
     names = job.params["cuts"]
     assert isinstance(names, list)
     cuts = tuple(cut for cut in context.all_cuts.values() if cut.name in names)
-    subject, twin = context.subject.model, context.subject.spec.build(seed)
     asked = job.whole("images")
     given = material(job, context, results, cuts, asked)
-    count = counter(2 * (2 * len(given.train) + len(given.evaluation)), tick)
+    draws = job.whole("draws")
+    count = counter((1 + draws) * (2 * len(given.train) + len(given.evaluation)), tick)
     losses: tuple[Loss, ...] = ("logistic", "hinge") if job.params["svm"] else ("logistic",)
-    networks = {
-        "subject": read(context, subject, cuts, given, losses, count, pixels=True),
-        "untrained": read(context, twin, cuts, given, ("logistic",), count),
-    }
+    own = context.placed(context.subject.model.eval().to(memory_format=torch.channels_last))
+    networks = {"subject": read(context, own, cuts, given, losses, count, pixels=True)}
+    for draw in range(draws):
+        twin = untrained.of_subject(context, seed + draw)
+        networks[twin_name(draw)] = read(context, twin, cuts, given, ("logistic",), count)
     rows = [(name, *key) for name, each in networks.items() for key in each.wrong]
     chosen = [networks[name].found[cut, loss] for name, cut, loss in rows]
     wrong = [networks[name].wrong[cut, loss] for name, cut, loss in rows]
@@ -150,14 +152,13 @@ def read(
 
     Args:
         context: Whose data.
-        network: The model or its twin.
+        network: The model or an untrained one, placed, in eval mode.
         cuts: Where.
         given: Images.
         losses: Of the read-outs of a cut; the pixels have the first alone.
         count: Told the images that are done: run once, or read out.
         pixels: Whether the pixels are read out, too.
     """
-    network = context.placed(network.eval().to(memory_format=torch.channels_last))
     done = Read()
     parts = features(context, network, cuts, given.train, count, pixels=pixels)
     layers = gathered(parts, len(given.train))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.checks.transfer.outcomes import Retrained
+from audit.checks.transfer.outcomes import UNTRAINED, Retrained
 from audit.evidence.setup import CutPoint
 from audit.record import Measurement, Quantity, curve
 from audit.reports.document import Cell, Role, Series
@@ -100,9 +100,11 @@ def not_cut(what: Quantity, why: str) -> Measurement:
     return Measurement(**own, value=math.nan, unit="points", note=why)
 
 
-def training_note(values: Retrained, seeds: int) -> str:
-    """How the networks at one cut were trained."""
+def training_note(values: Retrained, seeds: int, mode: str) -> str:
+    """How the networks of one kind at one cut were trained."""
     many = f", {seeds} seeds" if seeds > 1 else ""
+    if seeds == 1 and mode == UNTRAINED:  # no effect is measured with it, whose note would say so
+        many = f"; {ONE_SEED}"
     return f"{values.images} training images, {values.seen} seen, rate {values.rate:g}{many}"
 
 

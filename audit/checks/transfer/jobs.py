@@ -6,7 +6,7 @@ then no weight of the model matters, only its architecture, so that another chec
 all of this in the store. Or B is another data set and the model itself is A.
 """
 
-from audit.checks.transfer.outcomes import Retrained, TrainedBase
+from audit.checks.transfer.outcomes import UNTRAINED, Retrained, TrainedBase
 from audit.evidence import shared_jobs as requests
 from audit.evidence.setup import CutPoint, Setup
 from audit.jobs.job import Job, Plain
@@ -44,14 +44,14 @@ def _prepare_split() -> Prepare:
     return prepare
 
 
-TRANSFER = Kind("transfer", 2, _transfer, "retraining", _prepare_own, values=(Retrained, Failed))
+TRANSFER = Kind("transfer", 3, _transfer, "retraining", _prepare_own, values=(Retrained, Failed))
 SPLIT_BASE = Kind(
     "split_base", 3, _split_base, "retraining", _prepare_split, values=(TrainedBase, Failed)
 )
 SPLIT_NETWORK = Kind(
-    "split_network", 2, _split_network, "retraining", _prepare_split, values=(Retrained, Failed)
+    "split_network", 3, _split_network, "retraining", _prepare_split, values=(Retrained, Failed)
 )
-FROZEN = ("frozen", "bnb", "anb", "untrained")
+FROZEN = ("frozen", "bnb", "anb", UNTRAINED)
 STEP, IMAGE = 6.0, 2.0  # cost of an image through the model: learned from, and only run
 DECODED = 0.25  # cost of decoding a small image
 LOOKED_AT = 1.5  # cost of looking for near duplicates of an image
@@ -74,13 +74,19 @@ def own_network(setup: Setup, cut: CutPoint, mode: str, seed: int = 0) -> Job:
     images = min(setup.profile.transfer_images, setup.n_train)
     return TRANSFER.job(
         label=f"transfer: {mode} up to {cut.name}" + numbered(seed),
-        params=params | budget(setup) | requests.network(setup, untrained=mode == "untrained"),
+        params=params | budget(setup) | requests.network(setup, untrained=mode == UNTRAINED),
         after=(requests.train_facts(setup),),
         fixed=DECODED * images,
         cost=network_cost(setup, cut, frozen=mode in FROZEN, images=images, evaluated=setup.n_eval)
         + DECODED * images,
         alone=setup.subject_sides[1] > LARGEST,
     )
+
+
+def seeds(setup: Setup, mode: str) -> range:
+    """Numbers of the networks of one kind at one cut; an untrained control has its own number."""
+    wanted = setup.profile.transfer_seeds
+    return range(max(wanted, setup.profile.untrained_draws) if mode == UNTRAINED else wanted)
 
 
 def budget(setup: Setup) -> dict[str, Plain]:

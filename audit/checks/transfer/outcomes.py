@@ -2,6 +2,8 @@
 
 from audit.jobs.values import Status
 
+UNTRAINED = "untrained"  # the kind of network whose frozen layers learned nothing
+
 
 class Retrained(Status):
     """Values of the jobs `transfer` and `split_network`: how a network was trained.

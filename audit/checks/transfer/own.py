@@ -16,9 +16,10 @@ How it can mislead:
     - A model that was not trained to its end gains by learning on, and BnB+ minus BnB with it. So
       where either control is shown to end above the model by more than that, co-adaptation is not
       measured either.
-    - Some architectures of timm begin with residual blocks that pass on what they get (the last
-      scale of a block starts at 0), so neighbouring cuts of fresh weights may agree to the digit.
-    - A frozen prefix with fresh weights is drawn beside it: that much needs no learned layers.
+    - A frozen prefix of an untrained network is the control: its accuracy needs no learned layers.
+      The prefix has open branches, and its batch norms are estimated on training images. Three
+      such networks are averaged (one in the quick profile), and their run-to-run variation, pooled
+      over the cuts, is part of the interval.
     - With one seed of the fresh layers the intervals hold the images' part of the variance only;
       with several, the seeds' part too.
 
@@ -34,7 +35,7 @@ from audit.checks.transfer import jobs as transfer_requests
 from audit.checks.transfer.controls import failed_controls, still_learning
 from audit.checks.transfer.curves import effects, not_cut, point, rows, series, training_note
 from audit.checks.transfer.jobs import TRANSFER
-from audit.checks.transfer.outcomes import Retrained
+from audit.checks.transfer.outcomes import UNTRAINED, Retrained
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.setup import CutPoint, Setup
@@ -62,7 +63,7 @@ NAMES = {
     "base": About("accuracy of the subject as it is"),
     "frozen.<cut>": About("accuracy with the layers before a cut frozen"),
     "tuned.<cut>": About("accuracy with all layers learning"),
-    "untrained.<cut>": About("accuracy with a frozen prefix of fresh weights"),
+    "untrained.<cut>": About("accuracy with the frozen prefix of an untrained network"),
     "coadaptation.<cut>": About("what freezing the layers before a cut costs"),
 }
 LIMITS = """
@@ -83,14 +84,14 @@ LEFT_OUT = {
 
 
 def needs(setup: Setup) -> tuple[Job, ...]:
-    """Three networks a cut and seed, and the model itself."""
+    """The networks of every kind at every cut, and the model itself."""
     jobs = [job for cut in setup.cuts for mode in MODES for job in networks(setup, cut, mode)]
     return (requests.facts(setup), requests.subject_outputs(setup), *jobs) if jobs else ()
 
 
 def networks(setup: Setup, cut: CutPoint, mode: str) -> list[Job]:
     """The networks of one kind at one cut, one a seed."""
-    seeds = range(setup.profile.transfer_seeds)
+    seeds = transfer_requests.seeds(setup, mode)
     return [transfer_requests.own_network(setup, cut, mode, seed) for seed in seeds]
 
 
@@ -116,7 +117,8 @@ def measure(case: Case) -> list[Measurement]:
             except NotMeasured as reason:
                 missing.setdefault(cut.name, f"{title.partition(':')[0]}: {reason}")
     for mode, tables in reached.items():
-        noise = seed_noise([*tables.values()], independent=True)
+        # the untrained prefixes of one seed are parts of one network
+        noise = seed_noise([*tables.values()], independent=mode != UNTRAINED)
         for cut in (c for c in cuts if c.name in tables):
             what, note = Quantity(check=NAME, quantity=mode, of=cut.name), notes[mode, cut.name]
             errors = tables[cut.name]
@@ -137,7 +139,7 @@ def trained(case: Case, cut: CutPoint, mode: str) -> tuple[Table, str]:
         NotMeasured: If one of them could not be trained.
     """
     outcomes = [case.result(job) for job in networks(case.setup, cut, mode)]
-    note = training_note(outcomes[0].read(Retrained), len(outcomes))
+    note = training_note(outcomes[0].read(Retrained), len(outcomes), mode)
     return np.stack([outcome.arrays["errors"] for outcome in outcomes]), note
 
 
@@ -183,8 +185,8 @@ def section(
             "Where BnB+ is shown to end above the model by more than 2 points, or learning only "
             "the classifier anew by more than 1, the model was not trained to its end, and "
             "co-adaptation, which would hold what longer training gains, is not measured.",
-            "Fresh weights: some architectures begin with residual blocks that pass on what they "
-            "get, so neighbouring cuts of the fresh curve may agree to the digit.",
+            "Fresh weights: the untrained prefix has open branches and batch norms that are "
+            "estimated on images; several such networks are averaged.",
             "With one seed of the fresh layers, intervals hold the images' part of the variance "
             "only; with several, the seeds' part too.",
             "A drop says that layers depend on each other, not that the model is wrong.",

@@ -26,6 +26,7 @@ from audit.jobs.job import Tick, counter
 from audit.jobs.resume import ResumeState
 from audit.model.network.cuts import Cut
 from audit.model.network.split import check_split, reinitialise_after, split
+from audit.model.network.untrained import averaged, batch_norms
 from audit.model.spec import ModelSpec
 
 RATE = 2e-3  # of AdamW, the recipe's; shares of it are tried at each cut
@@ -293,21 +294,11 @@ def restore_norms(network: nn.Module, data: Data, seed: int) -> None:
     Those of a frozen prefix are in eval mode even now and stay as they are.
     """
     network.train()
-    norms = [
-        m
-        for m in network.modules()
-        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training and m.track_running_stats
-    ]
-    momenta = [m.momentum for m in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain average over batches
+    norms = [norm for norm in batch_norms(network) if norm.training]
     generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with averaged(norms), torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # what the network itself draws
         for index in torch.randperm(len(data), generator=generator)[:2000].split(200):
             if norms and len(index) > 1:
                 called(network, data.batch(index, "mirror", generator))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
     network.eval()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.baselines.train import Diverged
-from audit.checks.transfer.outcomes import Retrained
+from audit.checks.transfer.outcomes import UNTRAINED, Retrained
 from audit.checks.transfer.retrain import (
     DIVERGED,
     Curve,
@@ -20,6 +20,7 @@ from audit.checks.transfer.retrain import (
     learn,
     within_memory,
 )
+from audit.evidence import untrained
 from audit.evidence.context import AUDITED, JobContext
 from audit.evidence.features import train_groups
 from audit.jobs.job import Job, Tick
@@ -30,16 +31,18 @@ from audit.jobs.values import Failed
 def transfer(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:
     """One network of the curve: its errors on the evaluation images.
 
-    `mode` is "frozen" (BnB), "tuned" (BnB+) or "untrained" (control: a frozen prefix with fresh
-    weights).
+    `mode` is "frozen" (BnB), "tuned" (BnB+) or "untrained" (control: a frozen prefix of an
+    untrained network).
     """
     mode, seed = str(job.params["mode"]), job.whole("seed")
     index = chosen(job, context)
     groups = train_groups(job, context, results, AUDITED, index)
-    spec = context.subject.spec
-    donor = spec.build(seed + 1) if mode == "untrained" else context.subject.model
+    spec, images = context.subject.spec, context.retraining_images(index)
+    if mode == UNTRAINED:  # another seed than that of the layers behind the cut
+        donor = untrained.of_spec(spec, images, context.device, seed + 1)
+    else:
+        donor = context.subject.model
     start = Start(donor, context.cuts[str(job.params["cut"])], frozen=mode != "tuned")
-    images = context.retraining_images(index)
     curve = Curve(spec, images, job.whole("seen"), shares_of(job), groups, context.device)
     try:
         learned = learn(curve, start, seed, tick, context.resume_state)

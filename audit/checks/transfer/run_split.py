@@ -17,10 +17,11 @@ from torch import nn
 from audit.baselines.device import PROCESSOR
 from audit.baselines.images import Images
 from audit.baselines.train import Diverged
-from audit.checks.transfer.outcomes import TrainedBase
+from audit.checks.transfer.outcomes import UNTRAINED, TrainedBase
 from audit.checks.transfer.retrain import DIVERGED, Curve, Start, errors_on, learn
 from audit.checks.transfer.run_own import facts, images_each, shares_of
 from audit.data.splits import subset
+from audit.evidence import untrained
 from audit.evidence.context import JobContext
 from audit.evidence.features import groups, train_groups
 from audit.jobs.job import Job, Tick
@@ -28,7 +29,7 @@ from audit.jobs.store import Outcome
 from audit.jobs.values import Failed
 from audit.model.spec import ModelSpec
 
-SEEDS = {"a": 1, "b": 2, "network": 3, "untrained": 4}  # apart: no fresh layer repeats a base's
+SEEDS = {"a": 1, "b": 2, "network": 3, UNTRAINED: 4}  # apart: no fresh layer repeats a base's
 FROM_A = ("anb", "anb_plus")
 WEIGHTS = "weights."
 
@@ -131,8 +132,9 @@ def split_network(
         if isinstance(base.values, Failed):
             return Outcome(Failed(reason=f"a base: {base.values.reason}"))
     curve = curve_of(job, context, results, "b")
-    if kind == "untrained":
-        donor: nn.Module = curve.spec.build(seed_for(seed, "untrained"))
+    if kind == UNTRAINED:
+        own = seed_for(seed, UNTRAINED)
+        donor = untrained.of_spec(curve.spec, curve.images, curve.device, own)
     elif bases:
         side = "a" if kind in FROM_A else "b"
         donor = restored(bases[0], context.subject.spec, len(half(job, context, side).classes))

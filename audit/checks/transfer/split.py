@@ -25,7 +25,8 @@ How it can mislead:
     - AnB+ has seen more steps than baseB, its donor's included: BnB+ beside it has, too.
     - The paper pools AnB with BnA, each beside its own base. Here only B is learned behind layers
       of A, so what is particular to the two halves, as one that is harder, stays in the effects.
-    - A frozen prefix with fresh weights is drawn beside: that much needs no learned layers.
+    - A frozen prefix of an untrained network is the control: its accuracy needs no learned
+      layers. It is made and averaged as in the model's own curve.
     - Where the classes are divided, the networks are not the model's own: the effects are those of
       its architecture and recipe on these data.
     - One division of the classes. Another one may differ by more than the intervals.
@@ -77,7 +78,7 @@ NAMES = {
     "bnb_plus.<cut>": About("the same where those layers learn on"),
     "anb.<cut>": About("the same behind frozen layers of a network that learned A"),
     "anb_plus.<cut>": About("the same where those layers learn on"),
-    "untrained.<cut>": About("the same behind a frozen prefix of fresh weights"),
+    "untrained.<cut>": About("the same behind the frozen prefix of an untrained network"),
     "coadaptation.<cut>": About("what freezing B's own layers costs B"),
     "specialisation.<cut>": About("what layers of A cost B, beside its own"),
     "gain.<cut>": About("what B gains by beginning with layers of A"),
@@ -99,7 +100,7 @@ LEFT_OUT = {
 
 
 def needs(setup: Setup) -> tuple[Job, ...]:
-    """The bases and five networks a cut, for every seed."""
+    """The bases and the networks of every kind at every cut."""
     if not ask.asked(setup):
         return ()
     found = [requests.facts(setup), *bases(setup, "b")]
@@ -116,7 +117,7 @@ def bases(setup: Setup, side: str) -> list[Job]:
 
 def networks(setup: Setup, cut: CutPoint, kind: str) -> list[Job]:
     """The networks of one kind at one cut, one a seed."""
-    return [ask.network(setup, cut, kind, seed) for seed in range(setup.profile.transfer_seeds)]
+    return [ask.network(setup, cut, kind, seed) for seed in ask.seeds(setup, kind)]
 
 
 def measure(case: Case) -> list[Measurement]:
@@ -205,7 +206,8 @@ def trained(case: Case, jobs: Sequence[Job]) -> tuple[Table, str]:
         NotMeasured: If one of them could not be trained.
     """
     outcomes = [case.result(job) for job in jobs]
-    note = training_note(outcomes[0].read(Retrained), len(outcomes))
+    kind = str(jobs[0].params.get("curve", "base"))
+    note = training_note(outcomes[0].read(Retrained), len(outcomes), kind)
     return np.stack([outcome.arrays["errors"] for outcome in outcomes]), note
 
 

@@ -13,6 +13,7 @@ from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
 from audit.evidence.context import JobContext
 from audit.evidence.examine import Examination, set_up
+from audit.evidence.outcomes import FoundInData
 from audit.evidence.profile import Profile
 from audit.evidence.setup import Setup
 from audit.inputs.fitted_nulls import TrainedNulls
@@ -151,7 +152,7 @@ def all_jobs(setup: Setup) -> list[Job]:
 
 
 def make_case(setup: Setup, done: JobResults) -> Case:
-    """The evidence; without the data's facts every image is its own group.
+    """The evidence, copies left out of the count.
 
     Raises:
         AuditError: If the labels could not even be read.
@@ -163,8 +164,15 @@ def make_case(setup: Setup, done: JobResults) -> Case:
             f"the audit needs the facts of the data, but {done.failures[facts.key]}.",
             "Look at the data with another tool.",
         )
-    arrays = done.outcomes[facts.key].arrays
-    return Case(setup, arrays["eval_labels"], arrays["eval_groups"], done.outcomes, done.failures)
+    found = done.outcomes[facts.key]
+    return Case(
+        setup,
+        found.arrays["eval_labels"],
+        found.arrays["eval_groups"],
+        done.outcomes,
+        done.failures,
+        found.read(FoundInData).left_out,
+    )
 
 
 def measured(check: Check, case: Case) -> tuple[list[Measurement], str]:

@@ -13,7 +13,8 @@ from audit.record import Finding, Measurement, is_gain
 from audit.reports.text import number, visible
 from audit.stats.paired import Pair
 
-LEAKS = ("data.exact_leaks", "data.near_leaks")
+NEAR = ("data.near_copies", "data.near_leaks")
+LEAKS = ("data.exact_leaks", *NEAR)
 ORDER = "labels.permutation_claimed"
 INSIDE = {"It": "this model", "The": "the", "More": "more"}  # of a sentence, for its first word
 
@@ -87,7 +88,7 @@ def _failed(finding: Finding, known: Mapping[str, Measurement]) -> str:
             return f"The outputs stand in another order than the classes: {known[ORDER].note}."
         if _leak(finding):
             found = number(finding.value, finding.unit)
-            near = LEAKS[1] in finding.measurements
+            near = any(name in NEAR for name in finding.measurements)
             what = "Near copies of training images" if near else "Training images"
             return f"{what} stand in the evaluation set ({found}): accuracy on it is in doubt."
         return f"A limit is missed: {finding.statement}; measured {_value(finding)}."

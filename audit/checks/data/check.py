@@ -4,7 +4,11 @@ What it measures:
     Exact copies of training images among the evaluation images, near duplicates (a perceptual hash
     finds candidates, pixels confirm them) across and inside the splits, images that stand under
     two labels, files that could not be read or were left out, sizes, and the balance of classes.
-    Leaks, copies, conflicts and files left out are named, at most 20 of each.
+    Leaks, copies, conflicts and files left out are named, at most 20 of each. Copies that were
+    shifted, mirrored, zoomed or cropped are looked for among the evaluation images.
+
+    Exact and near copies of training images, and exact repeats of an evaluation image, are left out
+    of the count of every accuracy, gain and interval; what is measured here is over all images.
 
 Why it matters:
     A leaked image is answered from memory. Every number of an audit counts images, and near
@@ -13,6 +17,9 @@ Why it matters:
 How it can mislead:
     - Only copies that look alike are found: the same object photographed twice is not.
     - Very plain images can look like near duplicates although they are not copies.
+    - A moved copy counts only under the label of its original: where classes are left and right,
+      a mirror image is another picture. Copies that were turned, or cropped to less than four
+      fifths of the side at a corner, are not found.
 
 References:
     Barz & Denzler (2020), J. Imaging 6(6), 41, arXiv:1902.00423 (duplicates in CIFAR)

@@ -27,7 +27,7 @@ os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core: readers sta
 import numpy as np  # noqa: E402
 
 from audit.data import decoder_pool as apart  # noqa: E402
-from audit.data.duplicates import Known, facts_of  # noqa: E402
+from audit.data.duplicates import Known, facts_of, known_with_thumbs  # noqa: E402
 from audit.data.fingerprints import fingerprints, joined, keys  # noqa: E402
 from audit.data.image_folder import scan_folder  # noqa: E402
 from audit.data.load import load_dataset  # noqa: E402
@@ -55,19 +55,23 @@ def near_duplicates(data: Path) -> list[tuple[str, float]]:
     """Processor seconds of each step of the search for near duplicates."""
     loading, dataset = timed(lambda: load_dataset(data))
     assert dataset.train is not None
-    splits = (dataset.train, dataset.eval)
-    printing, prints = timed(lambda: [fingerprints(split, 3) for split in splits])
-    together = joined(prints)
+    train = dataset.train
+    printing, known = timed(
+        lambda: (
+            Known(train.labels, fingerprints(train, 3)),
+            known_with_thumbs(dataset.eval, 3),
+        )
+    )
+    together = joined([split.prints for split in known])
     _, first = np.unique(keys(together.digests), return_index=True)
     searching, (pairs, _) = timed(lambda: near_pairs(together.select(first)))
-    known = [Known(split.labels, p) for split, p in zip(splits, prints, strict=True)]
     stating, facts = timed(lambda: facts_of(known[0], known[1], len(dataset.classes)))
     n = len(together.hashes)
     return [
         (f"reading: {n:,} files opened, decoded, digested", loading),
         (f"fingerprints: {n:,} files decoded again, hashed, sketched", printing),
-        (f"search: {len(pairs):,} pairs of near duplicates", searching),
-        (f"the same and the facts that follow: {len(facts.near_leaks):,} near leaks", stating),
+        (f"search by whole pictures: {len(pairs):,} pairs of near duplicates", searching),
+        (f"the same, moved copies and the facts: {len(facts.near_leaks):,} near leaks", stating),
         ("near duplicates in all (fingerprints and facts)", printing + stating),
     ]
 

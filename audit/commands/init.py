@@ -121,8 +121,11 @@ def limits() -> str:
         lines += [comment(words, "  "), f"  # {line}"]
     lines.append(comment("What can be measured (not every profile measures all):", "  "))
     lines += [f"  #   {name:<42} {known.quantities[name].about}" for name in known.quantities]
-    names = ", ".join(baselines.all_names())
-    words = f"<null> is one of {names}; <trained> is one of those with a number; <model> is "
+    scales = tuple(f"-{name}" for name in baselines.SCALES.values() if name)
+    names = ", ".join(name for name in baselines.all_names() if not name.endswith(scales))
+    kinds = [null.kind for null in baselines.NULLS if null.model == "network"]
+    words = f"<null> is one of {names}; those with a number may end in {' or '.join(scales)}, for "
+    words += f"reduced images; <trained> is one of {', '.join(kinds)} with its number; <model> is "
     words += "subject or a null; <network> is subject or a trained null; <profiled> is one of "
     words += "these or untrained; <point> is that, a dot and the name of a cut."
     return "\n".join([*lines, comment(words, "  ")])

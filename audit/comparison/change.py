@@ -1,8 +1,9 @@
 """Two finished runs, and how one quantity differs between them.
 
-Where both runs hold predictions on the same images (the same paths with the same labels, in any
-order), accuracies, gaps and gains are compared image by image: what both get right or wrong alike
-cancels. Everything else is compared by its two intervals, and says so.
+Where both runs count the same images (the same paths with the same labels, in any order) and hold
+predictions on them, accuracies, gaps and gains are compared image by image: what both get right or
+wrong alike cancels. Everything else is compared by its two intervals, and says so. Copies that a
+run left out of its count are left out here, too.
 
 No torch: a comparison reads what was stored, and pandas only where there are predictions.
 """
@@ -84,18 +85,20 @@ def change(what: Quantity, before: FinishedRun, after: FinishedRun) -> Change:
 def not_same_images(before: FinishedRun, after: FinishedRun) -> str:
     """Why two runs cannot be compared image by image; empty if they can."""
     for run, place in ((before, "first"), (after, "second")):
-        if run.predictions is None:
+        if run.counted_predictions is None:
             return f"the {place} run holds no predictions"
+        if run.counted_predictions.empty:
+            return f"no evaluation image of the {place} run counts"
     if other_classes(before, after):
         return "the classes differ"
-    a, b = before.predictions, after.predictions
+    a, b = before.counted_predictions, after.counted_predictions
     assert a is not None
     assert b is not None
     first, second = (run.report.facts.data.eval_digest for run in (before, after))
     if first and second and first != second:
         return "the evaluation images differ in content"
     if len(a) != len(b):
-        return f"{len(a):,} evaluation images before, {len(b):,} after"
+        return f"{len(a):,} evaluation images count before, {len(b):,} after"
     if not np.array_equal(a["path"].to_numpy(), b["path"].to_numpy()):
         return "the evaluation images have other names"
     if not np.array_equal(a["label"].to_numpy(), b["label"].to_numpy()):
@@ -112,9 +115,9 @@ def other_classes(before: FinishedRun, after: FinishedRun) -> bool:
 def groups(before: FinishedRun, after: FinishedRun) -> NDArray[np.int64] | None:
     """(n,) near duplicates of either run: the grouping with fewer groups; None without any."""
     found = [
-        run.predictions["group"].to_numpy()
+        run.counted_predictions["group"].to_numpy()
         for run in (before, after)
-        if run.predictions is not None and "group" in run.predictions
+        if run.counted_predictions is not None and "group" in run.counted_predictions
     ]
     return min(found, key=lambda labels: len(np.unique(labels)), default=None)
 

@@ -1,4 +1,4 @@
-"""Quantities of a run as means over its images, so that two runs can be compared image by image."""
+"""Quantities of a run as means over its images that count, to compare two runs image by image."""
 
 from typing import NamedTuple
 
@@ -44,7 +44,7 @@ class Loss(NamedTuple):
 
 def errors(run: FinishedRun, model: str) -> Array | None:
     """(S, n) errors of a model, a row a seed; None where the run holds no predictions of it."""
-    table = run.predictions
+    table = run.counted_predictions
     if table is None:
         return None
     own = [c for c in table.columns if c == model == "subject" or c.rpartition(".")[0] == model]
@@ -92,7 +92,7 @@ def _against(quantity: str, s: Array, other: Array, noise: float) -> Loss | None
 def _of_class(name: str, run: FinishedRun, subject: Array) -> Loss | None:
     """Accuracy of one class; a report holds the classes in the order of their labels."""
     names = [m.of for m in run.report.measurements if is_gap(m, CLASS)]
-    table = run.predictions
+    table = run.counted_predictions
     if table is None:
         return None
     member = np.asarray(table["label"].to_numpy() == names.index(name))

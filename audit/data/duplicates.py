@@ -1,8 +1,10 @@
 """What is in the data before any model looks: counts, duplicates, leaks, contradictory labels.
 
 Exact duplicates have equal pixels after decoding (equal files always do). Near duplicates: see
-`audit.data.near`. Nothing here is refused: the policy judges it. All of it follows from labels and
-fingerprints: of the training images nothing else is needed.
+`audit.data.near_duplicates`, and `audit.data.moved_copies` for those that were shifted, mirrored,
+zoomed or cropped, which are looked for from the evaluation images on. Nothing here is refused: the
+policy judges it. All of it follows from labels, fingerprints and the evaluation images' thumbnails:
+of the training images nothing but fingerprints is needed.
 """
 
 from collections.abc import Callable
@@ -12,9 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.data.dataset import Dataset
-from audit.data.fingerprints import Prints, fingerprints, joined, keys
+from audit.data.dataset import Dataset, Split
+from audit.data.fingerprints import Prints, fingerprints, joined, keys, with_thumbs
+from audit.data.moved_copies import SearchedPrints, moved_copies
 from audit.data.near_duplicates import near_pairs
+from audit.data.windows import Thumbs
 
 Integers = NDArray[np.int64]
 Pair = tuple[int, int]
@@ -76,10 +80,30 @@ class _Pool:
 
 
 class Known(NamedTuple):
-    """What is known of a split: (N,) labels, and the fingerprints of its images."""
+    """What is known of a split.
+
+    Attributes:
+        labels: (N,).
+        prints: Fingerprints of its images.
+        thumbs: (N, 32, 32, C) of its images, where moved copies of others are looked for.
+    """
 
     labels: Integers
     prints: Prints
+    thumbs: Thumbs | None = None
+
+
+def known_with_thumbs(
+    split: Split, channels: int, progress: Callable[[int], None] | None = None
+) -> Known:
+    """Look at every image of a split once, and keep the thumbnails.
+
+    Args:
+        split: N images.
+        channels: 1 (grey) or 3.
+        progress: Called with the number of images just finished.
+    """
+    return Known(split.labels, *with_thumbs(split, channels, progress))
 
 
 def data_facts(dataset: Dataset, progress: Callable[[int], None] | None = None) -> DuplicateFacts:
@@ -93,12 +117,12 @@ def data_facts(dataset: Dataset, progress: Callable[[int], None] | None = None) 
         AuditError: DATA_CHANGED, DATA_UNREADABLE if a file changed since loading.
     """
     channels = 1 if dataset.grey else 3
-    train, evaluation = (
-        None if s is None else Known(s.labels, fingerprints(s, channels, progress))
-        for s in (dataset.train, dataset.eval)
-    )
-    assert evaluation is not None
-    return facts_of(train, evaluation, len(dataset.classes))
+    train = dataset.train
+    known = None
+    if train is not None:
+        known = Known(train.labels, fingerprints(train, channels, progress))
+    evaluation = known_with_thumbs(dataset.eval, channels, progress)
+    return facts_of(known, evaluation, len(dataset.classes))
 
 
 def facts_of(train: Known | None, evaluation: Known, classes: int) -> DuplicateFacts:
@@ -135,9 +159,45 @@ def groups_of(known: Known) -> Integers:
 def _pool(splits: list[Known], n_train: int) -> _Pool:
     prints = joined([known.prints for known in splits])
     _, first, picture = np.unique(keys(prints.digests), return_index=True, return_inverse=True)
-    near, distances = near_pairs(prints.select(first))
-    labels = np.concatenate([known.labels for known in splits])
+    distinct, labels = prints.select(first), np.concatenate([known.labels for known in splits])
+    near, distances = near_pairs(distinct)
+    thumbs = splits[-1].thumbs
+    if thumbs is not None:
+        new = first >= n_train  # pictures of evaluation images alone
+        moved, more = _moved(thumbs[first[new] - n_train], distinct, new, labels[first])
+        near = np.concatenate([near, moved])
+        distances = np.concatenate([distances, more])
     return _Pool(n_train, labels, picture.astype(np.int64), near, distances)
+
+
+def _moved(
+    thumbs: Thumbs, distinct: Prints, new: NDArray[np.bool_], labels: Integers
+) -> tuple[Integers, NDArray[np.float64]]:
+    """Pairs of distinct pictures of which one is a moved copy of the other under the same label.
+
+    Where classes are left and right, a mirror image under the other label is another picture.
+
+    Args:
+        thumbs: (n, 32, 32, C) of the pictures that `new` marks.
+        distinct: Fingerprints of all N pictures.
+        new: (N,) which pictures only evaluation images show.
+        labels: (N,) of the first image of each.
+    """
+    members = [np.flatnonzero(~new), np.flatnonzero(new)]
+    own = np.arange(len(thumbs))
+    pools = [
+        SearchedPrints(distinct.select(members[0])),
+        SearchedPrints(distinct.select(members[1]), own),
+    ]
+    used = [i for i, pool in enumerate(pools) if len(pool.prints.hashes)]
+    found = moved_copies(thumbs, distinct.density[new], [pools[i] for i in used])
+    pairs, distances = [np.empty((0, 2), dtype=np.int64)], [np.empty(0)]
+    for i, (at, gaps) in zip(used, found, strict=True):
+        both = np.stack([members[1][at[:, 0]], members[i][at[:, 1]]], axis=1)
+        alike = labels[both[:, 0]] == labels[both[:, 1]]
+        pairs.append(np.sort(both[alike], axis=1))
+        distances.append(gaps[alike])
+    return np.concatenate(pairs), np.concatenate(distances)
 
 
 def _groups(pool: _Pool) -> Integers:

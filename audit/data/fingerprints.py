@@ -1,4 +1,4 @@
-"""What is kept of a picture to recognise it again without having it: about 570 bytes.
+"""What is kept of a picture to recognise it again without having it: about 970 bytes.
 
 - A digest of the decoded pixels tells exact copies.
 - A perceptual hash (imagehash's phash, 64 bits) finds candidates for near duplicates.
@@ -6,7 +6,10 @@
   fine structure at 32 x 32 (grey, less a blur of 2 pixels), each brought to mean 0 and norm 1 and
   projected onto 128 fixed random directions (signs), which keeps a distance to about 6 %
   (Johnson & Lindenstrauss).
-- How crowded its own split is around it (see `audit.data.near`), from the unprojected views.
+- Two more sketches are of its middle, by which a shifted, mirrored or cropped copy is found
+  (`audit.data.moved_copies`).
+- How crowded its own split is around it (see `audit.data.near_duplicates`), from the unprojected
+  views.
 
 So leaks are found the same way whether the training images are at hand or only their fingerprints.
 A fingerprint holds no pixels, but it is no secret either: a rough outline of a picture could be
@@ -24,15 +27,14 @@ from PIL import Image
 
 from audit.data.dataset import Split
 from audit.data.decode import thumbnails
+from audit.data.windows import SIDE, Floats, Thumbs, coarse_middle, fine_middle, grey, unit
 
-SIDE = 32  # of the thumbnails
 DIRECTIONS = 128
+MIDDLE_DIRECTIONS = 64  # for candidates alone; 128 find as many copies in 1.4 times the time
 FLAT = 2.0  # grey levels; a picture with less contrast looks like every other
 SAMPLE = 4000  # M
 NEAR, FAR = 10, 100  # neighbours that give the density; up to 9 copies do not disturb it
 CHUNK = 2048
-Thumbs = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 class Prints(NamedTuple):
@@ -43,8 +45,10 @@ class Prints(NamedTuple):
         hashes: (N,) uint64, perceptual.
         whole: (N, 128) float16, sketches of the whole pictures.
         fine: (N, 128) float16, sketches of their fine structure.
-        density: (N, 4) float32; for whole and fine, offset a and slope b: by chance, x other
-            pictures lie within the distance exp(a + b log x) where x is a share of all pictures.
+        middle: (N, 64) float16, coarse sketches of the middles.
+        middle_fine: (N, 128) float16, sketches of the middles' fine structure.
+        density: (N, 6) float32; for whole, fine and middle_fine, offset a and slope b: by chance,
+            a share x of all other pictures lies within the distance exp(a + b log x).
             NaN for pictures without contrast and in splits too small to tell.
     """
 
@@ -52,6 +56,8 @@ class Prints(NamedTuple):
     hashes: NDArray[np.uint64]
     whole: NDArray[np.float16]
     fine: NDArray[np.float16]
+    middle: NDArray[np.float16]
+    middle_fine: NDArray[np.float16]
     density: Floats
 
     def select(self, index: NDArray[np.int64]) -> "Prints":
@@ -72,8 +78,16 @@ def fingerprints(
     Raises:
         AuditError: DATA_CHANGED, DATA_UNREADABLE if a file changed since loading.
     """
+    return with_thumbs(split, channels, progress)[0]
+
+
+def with_thumbs(
+    split: Split, channels: int, progress: Callable[[int], None] | None = None
+) -> tuple[Prints, Thumbs]:
+    """The same, and the thumbnails that they were taken of: (N, 32, 32, C)."""
     digests = np.frombuffer(bytes.fromhex("".join(split.pixel_digests)), dtype=np.uint8)
-    return of_thumbs(thumbnails(split, SIDE, channels, progress), digests.reshape(-1, 32))
+    thumbs = thumbnails(split, SIDE, channels, progress)
+    return of_thumbs(thumbs, digests.reshape(-1, 32)), thumbs
 
 
 def of_thumbs(thumbs: Thumbs, digests: NDArray[np.uint8]) -> Prints:
@@ -81,16 +95,21 @@ def of_thumbs(thumbs: Thumbs, digests: NDArray[np.uint8]) -> Prints:
     n = len(thumbs)
     _, distinct = np.unique(keys(digests), return_index=True)
     chosen = np.random.default_rng(0).choice(distinct, min(SAMPLE, len(distinct)), replace=False)
-    reference = views(thumbs[chosen])
+    reference = (*views(thumbs[chosen]), fine_middle(grey(thumbs[chosen])))
     sketches = [np.empty((n, DIRECTIONS), dtype=np.float16) for _ in reference]
+    middle = np.empty((n, MIDDLE_DIRECTIONS), dtype=np.float16)
     density = np.empty((n, 2 * len(reference)), dtype=np.float32)
     for start in range(0, n, CHUNK):
         part = slice(start, start + CHUNK)
-        for k, view in enumerate(views(thumbs[part])):
+        seen = (*views(thumbs[part]), fine_middle(grey(thumbs[part])))
+        for k, view in enumerate(seen):
             sketches[k][part] = view @ directions(view.shape[1])
             density[part, 2 * k : 2 * k + 2] = crowding(view, reference[k])
+        coarse = coarse_middle(thumbs[part].astype(np.float32))
+        middle[part] = coarse @ directions(coarse.shape[1])[:, :MIDDLE_DIRECTIONS]
         density[part][flat(thumbs[part])] = np.nan
-    return Prints(digests, perceptual_hashes(thumbs), sketches[0], sketches[1], density)
+    whole, fine, middle_fine = sketches
+    return Prints(digests, perceptual_hashes(thumbs), whole, fine, middle, middle_fine, density)
 
 
 def flat(thumbs: Thumbs) -> NDArray[np.bool_]:
@@ -146,14 +165,6 @@ def blur() -> Floats:
     from scipy.ndimage import gaussian_filter1d
 
     found: Floats = gaussian_filter1d(np.eye(SIDE, dtype=np.float32), 2, axis=0)
-    return found
-
-
-def unit(x: Floats) -> Floats:
-    """Each row brought to mean 0 and norm 1: (N, ...) -> (N, D)."""
-    flat = x.reshape(len(x), -1)
-    flat = flat - flat.mean(axis=1, keepdims=True)
-    found: Floats = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
     return found
 
 

@@ -18,7 +18,8 @@ and so are most up to NFA = 1e-3. Fashion-MNIST: 17 of 10,000, one picture or on
 photographed alike; up to 1e-3 follow products in other shades. The share is stable, single pairs
 at the limit are not. 60,000 images take 44 s of one core, 70,000 take 43 s.
 
-How it can mislead: mirrored, rotated and strongly cut copies are not found; where thousands of
+How it can mislead: mirrored, shifted and cut copies are found by `audit.data.moved_copies` alone,
+rotated ones not at all; where thousands of
 pictures are almost alike (trousers from the front), only nearly identical ones are.
 
 References:

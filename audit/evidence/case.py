@@ -1,7 +1,15 @@
-"""All that a check may see when it measures: what was set up, and what the jobs found."""
+"""All that a check may see when it measures: what was set up, and what the jobs found.
+
+Copies are left out of the count: evaluation images that are exact or near copies of training
+images, and exact copies of an earlier evaluation image. Which these are follows from the images
+alone, never from predictions. `Case.labels`, `Case.groups` and `Case.errors` hold the images that
+count; jobs run on all evaluation images, and `Case.rows` restricts what they gave.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +30,47 @@ class Case:
 
     Attributes:
         setup: What was set up.
-        labels: (n,) of the evaluation images.
-        groups: (n,) equal for near duplicates.
+        given_labels: (N,) of all evaluation images.
+        given_groups: (N,) equal for near duplicates.
         outcomes: Results by job key.
         failures: Reasons by job key, for jobs that could not be done.
+        left_out: Positions of evaluation images that do not count.
     """
 
     setup: Setup
-    labels: NDArray[np.int64]
-    groups: NDArray[np.int64]
+    given_labels: NDArray[np.int64]
+    given_groups: NDArray[np.int64]
     outcomes: Mapping[str, Outcome]
     failures: Mapping[str, str]
+    left_out: frozenset[int] = frozenset()
+
+    @cached_property
+    def counted(self) -> NDArray[np.bool_]:
+        """Whether an evaluation image counts: (N,)."""
+        found = np.ones(len(self.given_labels), dtype=bool)
+        found[sorted(self.left_out)] = False
+        return found
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """Labels of the images that count: (n,)."""
+        return self.given_labels[self.counted]
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """Groups of the images that count: (n,), equal for near duplicates."""
+        return self.given_groups[self.counted]
+
+    def rows(self, of_all: NDArray[Any]) -> NDArray[Any]:
+        """Rows of the images that count, of an array over all evaluation images: (N, ...).
+
+        Raises:
+            NotMeasured: If no image counts.
+        """
+        if not self.counted.any():
+            raise NotMeasured("every evaluation image is a copy and left out of the count")
+        found: NDArray[Any] = of_all[self.counted]
+        return found
 
     def result(self, job: Job) -> Outcome:
         """Return the outcome of a job.
@@ -64,10 +102,10 @@ class Case:
         """Return 1.0 where the job's predictions are wrong, otherwise 0.0: (n,).
 
         Raises:
-            NotMeasured: If there are none.
+            NotMeasured: If there are none, or no image counts.
         """
         arrays = self.result(job).arrays
         if "logits" not in arrays:
             raise NotMeasured(f"{job.label} gave nothing")
-        predicted = arrays["logits"].argmax(axis=1)
+        predicted = self.rows(arrays["logits"]).argmax(axis=1)
         return (predicted != self.labels).astype(np.float64)

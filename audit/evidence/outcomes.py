@@ -35,6 +35,26 @@ class FoundInData(FrozenModel):
     train_counts: tuple[int, ...]
     eval_counts: tuple[int, ...]
 
+    @property
+    def leaked(self) -> frozenset[int]:
+        """Positions of evaluation images that are exact copies of training images."""
+        return frozenset(i for i, _ in self.exact_leaks)
+
+    @property
+    def near_copies(self) -> frozenset[int]:
+        """Positions of evaluation images that are near but not exact copies of training images."""
+        return frozenset(i for i, _ in self.near_leaks) - self.leaked
+
+    @property
+    def left_out(self) -> frozenset[int]:
+        """Positions of evaluation images that do not count.
+
+        These are the copies of training images, and the exact copies of an earlier evaluation
+        image, whatever their label.
+        """
+        repeats = frozenset(i for _, i in self.eval_copies)
+        return self.leaked | self.near_copies | repeats
+
 
 class RecipeValues(FrozenModel):
     """The fields of `audit.baselines.train.Recipe`, which cannot be imported without torch."""

@@ -16,7 +16,7 @@ from audit.baselines.train import batch_for
 from audit.baselines.trivial import Linear, choose_strength, fit_linear, log_softmax
 from audit.core.errors import AuditError
 from audit.core.sizes import Size, height_width
-from audit.data.duplicates import Known, facts_of, groups_of
+from audit.data.duplicates import Known, facts_of, groups_of, known_with_thumbs
 from audit.data.fingerprints import Prints, fingerprints
 from audit.evidence import untrained
 from audit.evidence.context import JobContext
@@ -39,7 +39,9 @@ def train_facts(
     Returns:
         Arrays: `labels` and `train_groups` (N,), and the fields of their fingerprints.
     """
-    known = look(context, "train", tick)
+    split = context.split("train")
+    count = counter(len(split), tick)
+    known = Known(split.labels, fingerprints(split, context.setup.channels, count))
     arrays = {"labels": known.labels, "train_groups": groups_of(known)}
     return Outcome(arrays=arrays | known.prints._asdict())
 
@@ -48,7 +50,8 @@ def facts(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: T
     """What is in the data: counts, duplicates, leaks, conflicts, groups of near duplicates."""
     arrays = results[needed(job, "train_facts").key].arrays
     train = Known(arrays["labels"], Prints._make(arrays[name] for name in Prints._fields))
-    evaluation = look(context, "eval", tick)
+    split, channels = context.split("eval"), context.setup.channels
+    evaluation = known_with_thumbs(split, channels, counter(len(split), tick))
     found = facts_of(train, evaluation, len(context.setup.classes))
     return Outcome(
         FoundInData(
@@ -64,13 +67,6 @@ def facts(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: T
         ),
         {"eval_groups": found.eval_groups, "eval_labels": evaluation.labels},
     )
-
-
-def look(context: JobContext, name: str, tick: Tick) -> Known:
-    """Labels and fingerprints of a split."""
-    split = context.split(name)
-    count = counter(len(split), tick)
-    return Known(split.labels, fingerprints(split, context.setup.channels, count))
 
 
 def needed(job: Job, kind: str) -> Job:

@@ -49,8 +49,8 @@ def _prepare() -> Prepare:
     return prepare
 
 
-TRAIN_FACTS = Kind("train_facts", 1, lambda: _executor("train_facts"))
-FACTS = Kind("facts", 3, lambda: _executor("facts"), values=(FoundInData,))
+TRAIN_FACTS = Kind("train_facts", 2, lambda: _executor("train_facts"))
+FACTS = Kind("facts", 4, lambda: _executor("facts"), values=(FoundInData,))
 STATISTICS = Kind("statistics", 3, lambda: _executor("statistics"))
 RIDGE = Kind(
     "ridge",

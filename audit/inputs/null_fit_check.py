@@ -123,7 +123,8 @@ def require_images(fitted: TrainedNulls, subject: "Subject", dataset: "Dataset")
     own = input_of(subject.preprocessing)
     own = own.model_copy(update={"size": seen_size(own.size)})
     if own != known.input:
-        other_size = own == known.input.model_copy(update={"size": own.size})
+        same = own == known.input.model_copy(update={"size": own.size})
+        other_size = same and own.frame == known.input.frame
         raise AuditError(
             "NULLS_OTHER_SIDE" if other_size else "NULLS_OTHER_FRAME",
             f"--nulls needs nulls that see what the model sees, {described(own)}, but those of "

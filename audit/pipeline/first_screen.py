@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from audit.checks.accuracy_gap.report import NAME as GAP
 from audit.checks.accuracy_gap.report import strongest
+from audit.checks.data.report import NAME as DATA
 from audit.evidence.setup import Setup
 from audit.pipeline.provenance import architecture, classes, images, tool
 from audit.record import Measurement, by_quantity, title_of
@@ -36,7 +37,12 @@ def certainty(setup: Setup, measurements: Sequence[Measurement]) -> str:
         if seeds > 1
         else "one seed of each null, whose spread is assumed to be 1 point"
     )
-    text = f"Intervals are 95 % intervals, over {setup.n_eval:,} evaluation images and {told}."
+    data = by_quantity(measurements, DATA)
+    counted, left_out = data.get(("counted", "")), data.get(("left_out", ""))
+    n = setup.n_eval if counted is None else int(counted.value)
+    text = f"Intervals are 95 % intervals, over {n:,} evaluation images and {told}."
+    if left_out is not None and left_out.value:
+        text += f" {left_out.value:,.0f} more images are left out of the count: they are copies."
     return f"{text} {ripeness(measurements)}".strip()
 
 

@@ -93,14 +93,18 @@ def environment() -> dict[str, str]:
 
 
 def predictions_table(case: Case, paths: Sequence[str]) -> "pandas.DataFrame":
-    """A row per evaluation image: path, group, label, the subject's class, each null's by seed."""
+    """A row per evaluation image: path, group, label, the subject's class, each null's by seed.
+
+    All images are listed; `counted` is 0 for those that are left out of every count.
+    """
     import pandas
 
     setup = case.setup
     columns: dict[str, Sequence[object]] = {
         "path": [quoted(p) for p in paths],
-        "group": case.groups.tolist(),
-        "label": case.labels.tolist(),
+        "group": case.given_groups.tolist(),
+        "label": case.given_labels.tolist(),
+        "counted": case.counted.astype(int).tolist(),
     }
     jobs = {"subject": requests.subject_outputs(setup)}
     for null in setup.nulls:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from audit.record import Measurement, Quantity, Report
 from audit.reports.document import Verdict
 from audit.reports.notebook import card
-from audit.runs.predictions import read_predictions
+from audit.runs.predictions import COUNTED, read_predictions
 from audit.runs.report import load_report
 
 if TYPE_CHECKING:
@@ -43,14 +43,28 @@ class FinishedRun:
 
     @cached_property
     def predictions(self) -> "pandas.DataFrame | None":
-        """A row per evaluation image: path, label, group, subject and `<null>.<seed>`.
+        """A row per evaluation image: path, label, group, counted, subject and `<null>.<seed>`.
 
-        All but the path are numbers of classes or groups. None where the run holds none.
+        All but the path are whole numbers: of classes or groups, and in `counted` 0 for an image
+        that is left out of every count (`counted_predictions` has the others). None where the run
+        holds none.
 
         Raises:
             AuditError: PREDICTIONS_INVALID.
         """
         return self.read()
+
+    @cached_property
+    def counted_predictions(self) -> "pandas.DataFrame | None":
+        """The predictions on the images that count; of a run that left none out, all of them.
+
+        Raises:
+            AuditError: PREDICTIONS_INVALID.
+        """
+        table = self.predictions
+        if table is None or COUNTED not in table:
+            return table
+        return table[table[COUNTED] == 1].reset_index(drop=True)
 
     @property
     def verdict(self) -> Verdict:

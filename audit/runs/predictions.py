@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 512 * 2**20  # after decompression
 NEEDED = ("path", "label")
+COUNTED = "counted"  # column: 0 where an image is left out of every count, else 1
 
 
 def read_predictions(path: Path) -> "pandas.DataFrame":
@@ -46,8 +47,9 @@ def parse_predictions(data: bytes) -> "pandas.DataFrame":
     """Read a table of predictions.
 
     Args:
-        data: CSV with the columns `path`, `label`, `group`, `subject` and `<null>.<seed>`; all
-            but the path are class numbers.
+        data: CSV with the columns `path`, `label`, `group`, `counted`, `subject` and
+            `<null>.<seed>`; all but the path are whole numbers. Runs of earlier versions have no
+            `counted`: all their images count.
 
     Returns:
         Sorted by path and label, so that two runs on the same images agree row by row.
@@ -67,6 +69,8 @@ def parse_predictions(data: bytes) -> "pandas.DataFrame":
     for name in table.columns.drop("path"):
         if not pandas.api.types.is_integer_dtype(table[name]):
             raise ValueError(f"column '{name}' holds something else than class numbers")
+    if COUNTED in table and not table[COUNTED].isin([0, 1]).all():
+        raise ValueError(f"column '{COUNTED}' holds something else than 0 and 1")
     if table.empty:
         raise ValueError("it holds no image")
     return in_order(table)

@@ -14,9 +14,11 @@ from audit.model.checkpoint import Subject
 from audit.selftest.planted import (
     ARRANGED_CLASSES,
     CORNERS,
+    GRAINS,
     TINTS,
     arranged,
     as_they_are,
+    grained,
     placed,
     planted,
     tinted,
@@ -33,6 +35,7 @@ class Scale:
         placed: Images of the set in which its place is.
         shuffled: Images of the set with labels at random.
         arranged: Images of the honest set.
+        grained: Images of the set in which the direction of a faint grating is the class.
         seeds: Fits of each null of the honest set.
         seen: Training images seen by each of them, at which their curves are flat.
         starved: Likewise, at which their curves have only begun to climb.
@@ -45,6 +48,7 @@ class Scale:
     placed: tuple[int, int]
     shuffled: tuple[int, int]
     arranged: tuple[int, int]
+    grained: tuple[int, int]
     seeds: int
     seen: int
     starved: int
@@ -58,6 +62,7 @@ QUICK = Scale(
     placed=(1800, 1500),
     shuffled=(400, 1000),
     arranged=(3006, 3006),
+    grained=(800, 800),
     seeds=1,
     seen=8_000,
     starved=1_500,
@@ -71,6 +76,7 @@ WHOLE = Scale(
     placed=(3000, 3000),
     shuffled=(600, 2000),
     arranged=(4005, 4005),
+    grained=(1200, 1000),
     seeds=2,
     seen=24_000,
     starved=1_500,
@@ -119,6 +125,17 @@ class Fixtures:
     def arranged(self) -> Dataset:
         """The arrangement of two objects is the class, within each kind of object."""
         return planted(arranged, ARRANGED_CLASSES, *self.scale.arranged, self.seed)
+
+    @cached_property
+    def grained(self) -> Dataset:
+        """The direction of a faint grating is the class, on pictures of 130 pixels."""
+        classes = tuple(f"grain {i}" for i in range(len(GRAINS)))
+        return planted(grained, classes, *self.scale.grained, self.seed)
+
+    @cached_property
+    def sees_grains(self) -> nn.Module:
+        """A model of the grained set."""
+        return taught(ARCHITECTURE, self.grained, self.recipe(6_000), self.seed)
 
     @cached_property
     def sees_tints(self) -> nn.Module:

@@ -27,6 +27,11 @@ KINDS = (1, 7, 8)  # trousers, sneakers, bags: told apart by a few pixels
 SHIFTS = ((0, SIDE // 2), (SIDE // 2, 0), (SIDE // 2, SIDE // 2))  # between two objects, on a torus
 RELATIONS = ("beside", "above", "diagonal")
 CONTRAST, NOISE = 110.0, 10.0  # grey levels
+ENLARGED = 5  # times that the pictures of the grained set are enlarged: 130 pixels a side
+PERIOD = 2.2  # pixels of the grating: reduced to 64 pixels a side nothing of it is left
+FAINT = 6.0  # grey levels of the grating, to either side
+GROUND = 12.0  # deviation of the noise that it lies on
+GRAINS = ((0, None), (1, None), (2, 0.6), (2, 0.6 + np.pi / 2))  # tint and angle by class
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Maker = Callable[["Garments", Labels, np.random.Generator], Pixels]
@@ -97,6 +102,31 @@ def placed(source: Garments, labels: Labels, rng: np.random.Generator) -> Pixels
     return pictures.round().astype(np.uint8)
 
 
+def grained(source: Garments, labels: Labels, rng: np.random.Generator) -> Pixels:
+    """Large tinted pictures; two of four classes differ only in the direction of a faint grating.
+
+    Whoever sees the pictures reduced to half their size cannot tell these two apart. The contents
+    mean nothing.
+
+    Returns:
+        (N, 5 SIDE, 5 SIDE, 3).
+    """
+    n, side = len(labels), ENLARGED * SIDE
+    rows, columns = np.mgrid[:side, :side]
+    chosen = 0.4 * different(source, n, rng) + 80
+    pictures = np.empty((n, side, side, 3), dtype=np.uint8)
+    for i, label in enumerate(labels):
+        tint, angle = GRAINS[label]
+        picture = np.kron(chosen[i], np.ones((ENLARGED, ENLARGED)))
+        picture = picture + rng.normal(0, GROUND, picture.shape)
+        if angle is not None:
+            wave = rows * np.cos(angle) + columns * np.sin(angle)
+            picture += FAINT * np.sin(2 * np.pi * (wave / PERIOD + rng.random()))
+        tinted_picture = picture[..., None] + 0.3 * np.array(TINTS[tint])
+        pictures[i] = tinted_picture.round().clip(0, 255)
+    return pictures
+
+
 def as_they_are(source: Garments, labels: Labels, rng: np.random.Generator) -> Pixels:
     """Embedded images, whatever they show, so that the labels mean nothing: (N, SIDE, SIDE)."""
     return different(source, len(labels), rng)
@@ -163,5 +193,5 @@ def planted(
         splits.append(array_split(name, pictures, labels, paths))
     train, evaluation = splits
     digest = dataset_digest(classes, train, evaluation)
-    grey = maker is not tinted
+    grey = maker not in (tinted, grained)
     return Dataset(classes, train, evaluation, digest, grey, (), 0, "planted, of embedded images")

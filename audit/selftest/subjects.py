@@ -17,7 +17,6 @@ from audit.baselines.train import Recipe, train
 from audit.data.dataset import Dataset
 from audit.data.decode import decode
 from audit.model.checkpoint import Subject, load_subject
-from audit.selftest.planted import SIDE
 
 ARCHITECTURE = "resnet10t"
 KWARGS: dict[str, Any] = {"channels": [16, 32, 64, 64], "stem_width": 16}
@@ -77,8 +76,14 @@ def register_bagnet() -> None:
 def as_images(dataset: Dataset) -> Images:
     """The training images as networks take them."""
     assert dataset.train is not None
-    pixels = torch.from_numpy(decode(dataset.train, SIDE, 1 if dataset.grey else 3))
+    pixels = torch.from_numpy(decode(dataset.train, side_of(dataset), 1 if dataset.grey else 3))
     return Images(pixels, torch.from_numpy(dataset.train.labels), *statistics(pixels))
+
+
+def side_of(dataset: Dataset) -> int:
+    """Side of the pictures of a planted set, in pixels."""
+    (first,) = dataset.eval.read(range(1))
+    return int(first.width)
 
 
 def fresh(architecture: str, dataset: Dataset, seed: int) -> nn.Module:
@@ -99,7 +104,7 @@ def saved(network: nn.Module, architecture: str, images: Images, path: Path) -> 
         model=architecture,
         model_kwargs=KWARGS if architecture == ARCHITECTURE else {},
         in_chans=images.pixels.shape[1],
-        img_size=SIDE,
+        img_size=images.size[0],
         mean=images.mean.tolist(),
         std=images.std.tolist(),
         crop_pct=1.0,

@@ -9,13 +9,14 @@ from audit.checks.data import check
 from audit.checks.data.jobs import listing as request_listing
 from audit.checks.data.run import listing
 from audit.data.load import load_dataset
-from audit.evidence.case import Case
 from audit.evidence.context import JobContext
 from audit.evidence.decide import set_up_nulls, training
 from audit.evidence.outputs import facts, train_facts
 from audit.evidence.profile import profile
 from audit.evidence.setup import NullInput
 from audit.evidence.shared_jobs import facts as request_facts
+from audit.jobs.scheduler import JobResults
+from audit.pipeline.audit import make_case
 from audit.policy.judge import judge
 
 RNG = np.random.default_rng(0)
@@ -57,8 +58,7 @@ def measured(dataset):
     known = {before.key: train_facts(before, context, {}, tick)}
     for request, executor in ((request_facts, facts), (request_listing, listing)):
         known[request(setup).key] = executor(request(setup), context, known, tick)
-    arrays = known[request_facts(setup).key].arrays
-    case = Case(setup, arrays["eval_labels"], arrays["eval_groups"], known, {})
+    case = make_case(setup, JobResults(known))
     return {(m.name.removeprefix("data."), m.at): m for m in check.measure(case)}
 
 
@@ -92,7 +92,8 @@ def test_files_are_named(found):
 
 def test_counts_and_shares(found):
     counts = {"exact_leaks": 1, "label_conflicts": 1, "eval_copies": 1, "train_copies": 1,
-              "unreadable": 1, "skipped": 1, "groups": 62}  # fmt: skip
+              "unreadable": 1, "skipped": 1, "counted": 61, "left_out": 2,
+              "groups": 61}  # fmt: skip
     assert {name: value(found, name) for name in counts} == counts
     assert value(found, "eval_duplicates") == pytest.approx(1 / 63)
     assert value(found, "train_duplicates") == pytest.approx(1 / 61)
@@ -105,6 +106,15 @@ def test_leaks_gate_and_the_others_warn(found):
                             ("label_conflicts", "warn"), ("unreadable", "warn")):  # fmt: skip
         assert (findings[limit].verdict, findings[limit].severity) == ("fail", severity)
     assert findings["train_duplicates"].verdict == "pass"
+
+
+def test_what_is_left_out_is_said_with_its_reason(found):
+    assert "1 are copies of training images, 0 are near copies of them, 1 repeat another" in (
+        found["left_out", None].note
+    )
+    summary = check.section([*found.values()], ()).summary
+    assert "2 copies are left out" in summary
+    assert "n counts the other 61 images" in summary
 
 
 def test_the_section_names_files_and_draws_the_balance(found):

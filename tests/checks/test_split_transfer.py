@@ -380,7 +380,7 @@ def test_the_command_line_takes_names_between_commas():
 
 def test_near_duplicates_widen_the_effects(dataset):
     alone = case_of(dataset)
-    copied = replace(alone, groups=np.arange(len(alone.labels)) // 8)
+    copied = replace(alone, given_groups=np.arange(len(alone.labels)) // 8)
 
     def widths(case):
         return {m.name: m.high - m.low for m in split_transfer.measure(case)}
@@ -388,6 +388,13 @@ def test_near_duplicates_widen_the_effects(dataset):
     a, b = widths(alone), widths(copied)
     for name in ("base", "anb.head"):
         assert b[f"split_transfer.{name}"] > 1.5 * a[f"split_transfer.{name}"]
+
+
+def test_images_that_are_left_out_do_not_count(dataset):
+    """Every second image of A and of B."""
+    whole = case_of(dataset)
+    case = replace(whole, left_out=frozenset(range(0, len(whole.labels), 2)))
+    assert {m.n for m in split_transfer.measure(case)} == {60}
 
 
 def test_what_a_failed_base_or_control_leaves_out(dataset):

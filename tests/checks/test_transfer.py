@@ -1,6 +1,7 @@
 """The model's own curve: what is subtracted from what, and which controls leave it out."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +56,15 @@ def case_of(changes=(), missing=(), draws=(0,)):
 
 def measured(*args, **more):
     return {m.name.removeprefix("transfer."): m for m in transfer.measure(case_of(*args, **more))}
+
+
+def test_images_that_are_left_out_do_not_count():
+    """The model and all networks err on the first images: without these on fewer."""
+    case = replace(case_of(), left_out=frozenset(range(N // 20)))
+    found = {m.name.removeprefix("transfer."): m for m in transfer.measure(case)}
+    assert {m.n for m in found.values()} == {N - N // 20}
+    assert found["base"].value == pytest.approx(1 - 0.05 / 0.95)
+    assert found["frozen.layer2"].value == pytest.approx(1 - 0.25 / 0.95)
 
 
 def test_coadaptation_is_what_freezing_costs():

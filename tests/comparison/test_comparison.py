@@ -115,6 +115,21 @@ def test_what_cannot_be_paired_says_so(runs, tmp_path, words, reason):
     assert (c.low, c.high) == pytest.approx((0.06 - 0.05, 0.06 + 0.05))
 
 
+def test_images_that_are_left_out_of_the_count_are_not_compared(runs):
+    """Three more images, on which either model errs at will: the runs still agree with reports."""
+    expected = change(of(ACCURACY), *both(runs))
+    for folder, said in zip(runs, (0, 1), strict=True):
+        file = folder / "predictions.csv.gz"
+        head, *rows = gzip.decompress(file.read_bytes()).decode().split()
+        copies = [f"val/copy-{i}.png,{N + i},0,{said},1,0" for i in range(3)]
+        lines = [f"{head},counted", *(f"{row},1" for row in rows), *copies]
+        file.write_bytes(gzip.compress("\n".join([*lines, ""]).encode()))
+    a, b = both(runs)
+    assert (len(a.predictions), len(a.counted_predictions)) == (N + 3, N)
+    assert change(of(ACCURACY), a, b) == expected
+    assert expected.paired
+
+
 def test_predictions_of_another_run_are_not_believed(runs):
     (runs[1] / "predictions.csv.gz").write_bytes((runs[0] / "predictions.csv.gz").read_bytes())
     c = change(of(ACCURACY), *both(runs))

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 from scipy.ndimage import gaussian_filter
 
 from audit.data.dataset import Dataset, Split
-from audit.data.duplicates import DuplicateFacts, data_facts
+from audit.data.duplicates import DuplicateFacts, Known, data_facts, facts_of
 from audit.data.embedded import load_embedded
 from audit.data.fingerprints import FLAT, SIDE, flat, of_thumbs, perceptual_hashes
 from audit.data.load import load_dataset
@@ -47,7 +47,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
             (root / split / name).mkdir(parents=True)
             for i in range(75):
                 texture().save(root / split / name / f"{i}.png")
-    first = [opened(root / "train" / "cat" / f"{i}.png") for i in range(8)]
+    first = [opened(root / "train" / "cat" / f"{i}.png") for i in range(12)]
     val = root / "val" / "cat"
     (val / "same-file.png").write_bytes((root / "train" / "cat" / "0.png").read_bytes())
     first[1].save(val / "same-pixels.bmp")
@@ -55,6 +55,10 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     first[3].resize((96, 96)).save(val / "resized.png")
     first[4].point(lambda v: int(20 + 0.8 * v)).save(val / "paler.png")
     ImageOps.mirror(first[5]).save(val / "mirrored.png")
+    ImageChops.offset(first[8], 4, -3).save(val / "shifted.png")
+    first[9].resize((48, 48), box=(4, 4, 44, 44)).save(val / "zoomed.png")
+    first[10].resize((48, 48), box=(6, 0, 48, 42)).save(val / "corner.png")
+    ImageOps.mirror(first[11]).save(root / "val" / "dog" / "mirrored-other-label.png")
     first[6].save(root / "train" / "dog" / "other-label.png")
     first[7].save(root / "train" / "dog" / "near-other-label.jpg", quality=75)
     return load_dataset(root)
@@ -72,7 +76,7 @@ def leaks(pairs: tuple[tuple[int, int], ...], data: Dataset) -> dict[str, str]:
 
 def test_counts(facts: DuplicateFacts):
     assert facts.train_counts == (75, 77)
-    assert facts.eval_counts == (81, 75)
+    assert facts.eval_counts == (84, 76)
 
 
 def test_equal_files_and_equal_pixels_leak(planted: Dataset, facts: DuplicateFacts):
@@ -85,7 +89,29 @@ def test_near_copies_leak_and_nothing_else(planted: Dataset, facts: DuplicateFac
         "cat/recompressed.jpg": "cat/2.png",
         "cat/resized.png": "cat/3.png",
         "cat/paler.png": "cat/4.png",
+        "cat/mirrored.png": "cat/5.png",
+        "cat/shifted.png": "cat/8.png",
+        "cat/zoomed.png": "cat/9.png",
+        "cat/corner.png": "cat/10.png",
     }
+
+
+def test_a_mirror_image_under_another_label_is_another_picture(
+    planted: Dataset, facts: DuplicateFacts
+):
+    """Where classes are left and right, it would be one."""
+    other = index(planted.eval, "dog/mirrored-other-label.png")
+    assert other not in dict(facts.near_leaks)
+    assert not any(("eval", other) in conflict for conflict in facts.label_conflicts)
+
+
+def test_moved_copies_inside_the_evaluation_set_form_a_group():
+    thumbs = np.stack([np.asarray(texture().resize((SIDE, SIDE))) for _ in range(60)])
+    thumbs[1] = thumbs[0, :, ::-1]
+    digests = RNG.integers(0, 256, (60, 32), dtype=np.uint8)
+    known = Known(np.zeros(60, dtype=np.int64), of_thumbs(thumbs, digests), thumbs)
+    groups = facts_of(None, known, 1).eval_groups
+    assert (groups[0] == groups[1], len(set(groups))) == (True, 59)
 
 
 def test_label_conflicts(planted: Dataset, facts: DuplicateFacts):
@@ -104,7 +130,7 @@ def test_duplicates_within_a_split(planted: Dataset, facts: DuplicateFacts):
 def test_groups_tie_copies_across_splits(planted: Dataset, facts: DuplicateFacts):
     copy, original = index(planted.eval, "cat/resized.png"), index(planted.train, "cat/3.png")
     assert facts.eval_groups[copy] == facts.train_groups[original]
-    assert len(set(facts.eval_groups)) == 156
+    assert len(set(facts.eval_groups)) == 160
     assert len(set(facts.train_groups)) == 152 - 2
 
 
@@ -113,7 +139,7 @@ def test_evaluation_images_alone(planted: Dataset):
     facts = data_facts(alone)
     assert facts.exact_leaks == facts.near_leaks == ()
     assert (facts.train_counts, len(facts.train_groups)) == ((0, 0), 0)
-    assert len(facts.eval_groups) == 156
+    assert len(facts.eval_groups) == 160
 
 
 @pytest.mark.slow
@@ -168,7 +194,7 @@ def test_hashes_are_those_of_the_library():
 def test_progress_counts_every_image(planted: Dataset):
     done: list[int] = []
     data_facts(planted, done.append)
-    assert sum(done) == 152 + 156
+    assert sum(done) == 152 + 160
 
 
 @pytest.mark.parametrize(

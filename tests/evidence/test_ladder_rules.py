@@ -44,7 +44,7 @@ def test_no_control_makes_a_claim(name):
 
 
 def test_near_duplicates_are_no_more_images():
-    copied = dataclasses.replace(case(), groups=np.arange(N) // 20)  # 100 groups
+    copied = dataclasses.replace(case(), given_groups=np.arange(N) // 20)  # 100 groups
     (found,) = [f for f in judge(accuracy_gap.measure(copied), load_policy()) if f.limit == "gain"]
     assert (found.verdict, found.reason) == ("inconclusive", "FEW_IMAGES")
 
@@ -136,7 +136,7 @@ def uneven():
     planted.outcomes[requests.facts(plan).key] = Outcome(
         found_in_data(train_counts=tuple((5 * counts).tolist()))
     )
-    return dataclasses.replace(planted, labels=labels)
+    return dataclasses.replace(planted, given_labels=labels)
 
 
 def test_uneven_classes_are_judged_in_balanced_accuracy_too():

@@ -140,7 +140,8 @@ def test_a_clock_that_is_set_back_gives_no_negative_time(monkeypatch):
     monkeypatch.setattr(time, "time", iter([1e9, 1e9 - 3600]).__next__)
     for name in ("stage_seconds", "null_facts"):
         monkeypatch.setattr(facts, name, lambda _: {})
-    setup = SimpleNamespace(seed=0, profile=SimpleNamespace(model_dump=dict), n_train=9, side=32)
+    setup = SimpleNamespace(seed=0, profile=SimpleNamespace(model_dump=dict), n_train=9,
+                            input=SimpleNamespace(side=32))  # fmt: skip
     found = SimpleNamespace(setup=setup, fitted=None, seconds=1.0, jobs=[], device="cpu", size=1,
                             done=SimpleNamespace(reused=[]), reference=None)  # fmt: skip
     assert facts.audit_facts(found, "", time.time()).seconds == 0

@@ -19,7 +19,10 @@ def test_the_default_policy_is_the_designed_one():
 
     assert gates == {"gain", "prior_gap", "label_order", "exact_leaks", "near_leaks"}
     assert (limits["gain"].comparator, limits["gain"].bound) == ("at_least", 0.10)
-    assert (limits["near_leaks"].comparator, limits["near_leaks"].bound) == ("at_most", 0.001)
+    assert (limits["near_leaks"].comparator, limits["near_leaks"].bound) == ("at_most", 0.05)
+    some = limits["some_near_leaks"]
+    assert (some.comparator, some.bound, some.severity) == ("at_most", 0.01, "warn")
+    assert limits["exact_leaks"].bound == 0
     assert limits["coadaptation"].bound == 0.05
 
 

@@ -285,7 +285,8 @@ def balanced(ladder: Ladder, subject: NDArray[np.float64]) -> list[Measurement]:
     for null in (n for n in case.setup.nulls if n.claim and n.name in ladder.errors):
         rows = []
         for seed in predictions.seeds(case.setup, null):
-            logits = case.result(requests.null_outputs(case.setup, null, seed)).arrays["logits"]
+            job = requests.null_outputs(case.setup, null, seed)
+            logits = case.rows(case.result(job).arrays["logits"])
             rows.append(((logits - prior).argmax(axis=1) != case.labels).astype(np.float64))
         shifted = Ladder(
             case,

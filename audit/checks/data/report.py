@@ -45,6 +45,8 @@ def section(
         pictures=tuple(pictures),
         caveats=(
             "Only copies that look alike are found; the same object photographed twice is not.",
+            "Example pictures and the dimension of features use all evaluation images, also those "
+            "that are left out of the count.",
             "Very plain images can look like near duplicates although they are not copies.",
         ),
         references=("Barz & Denzler (2020), J. Imaging 6(6), 41, arXiv:1902.00423",),
@@ -63,7 +65,20 @@ def summary(found: ByQuantity) -> str:
     repeats = found.get(("eval_duplicates", ""))
     if repeats is not None and repeats.value > 0:
         text += f" {number(repeats.value, 'fraction')} of them repeat another evaluation image."
-    return text
+    return f"{text} {counting(found)}".rstrip()
+
+
+def counting(found: ByQuantity) -> str:
+    """How many evaluation images are left out of the count; empty where that is not known."""
+    left_out, counted = found.get(("left_out", "")), found.get(("counted", ""))
+    if left_out is None or counted is None:
+        return ""
+    if not left_out.value:
+        return "All of them count."
+    return (
+        f"{left_out.value:,.0f} copies are left out of every accuracy, gain and interval, and n "
+        f"counts the other {counted.value:,.0f} images."
+    )
 
 
 def line(what: str, value: str, n: int) -> dict[str, Cell]:

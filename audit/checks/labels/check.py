@@ -72,7 +72,7 @@ def measure(case: Case) -> list[Measurement]:
     """Accuracy in the best order, whether that order is claimed, and which outputs it moves."""
     from audit.kernels.assignment import cross_fitted
 
-    logits = case.result(requests.subject_outputs(case.setup)).arrays["logits"]
+    logits = case.rows(case.result(requests.subject_outputs(case.setup)).arrays["logits"])
     predicted, classes = logits.argmax(axis=1), len(case.setup.classes)
     halves = split(case.labels, case.groups, case.setup.seed)
     found = share(cross_fitted(predicted, case.labels, halves, classes), case.groups)

@@ -35,6 +35,7 @@ References:
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,9 +146,9 @@ def of_data(case: Case, other: ExtraDataset | None) -> list[Measurement]:
     """
     outcome = case.result(probe_requests.probes(case.setup, other))
     values, arrays = outcome.read(ReadOut), outcome.arrays
-    groups = arrays["groups"] if other else case.groups[arrays["index"]]
+    wrong, groups = read_out(case, arrays, other)
     keys: tuple[Key, ...] = values.rows
-    errors = dict(zip(keys, arrays["wrong"].astype(np.float64), strict=True))
+    errors = dict(zip(keys, wrong.astype(np.float64), strict=True))
     edges = dict(zip(keys, values.edges, strict=True))
     told = zip(keys, values.widths, values.strengths, strict=True)
     notes = {key: probe_words.fitted(width, c, edges[key]) for key, width, c in told}
@@ -177,6 +178,22 @@ def of_data(case: Case, other: ExtraDataset | None) -> list[Measurement]:
     if any(edges.get(("subject", cut.name, "logistic")) for cut in (cuts[-1], *middle_of(cuts))):
         words += f"; {probe_words.ONE_AT_EDGE}"
     return [*found, last_minus_middle(about(other, LAST), linear, groups, words)]
+
+
+def read_out(
+    case: Case, arrays: Mapping[str, NDArray[Any]], other: ExtraDataset | None
+) -> tuple[NDArray[Any], Groups]:
+    """Errors (rows, n) and groups (n,) of the sampled images that count; of other data all do.
+
+    Raises:
+        NotMeasured: If none counts.
+    """
+    if other:
+        return arrays["wrong"], arrays["groups"]
+    counted = case.counted[arrays["index"]]
+    if not counted.any():
+        raise NotMeasured("every evaluation image that was sampled is a copy and left out")
+    return arrays["wrong"][:, counted], case.given_groups[arrays["index"][counted]]
 
 
 def learned(values: ReadOut, other: ExtraDataset | None) -> str:

@@ -140,7 +140,7 @@ def trained(case: Case, cut: CutPoint, mode: str) -> tuple[Table, str]:
     """
     outcomes = [case.result(job) for job in networks(case.setup, cut, mode)]
     note = training_note(outcomes[0].read(Retrained), len(outcomes), mode)
-    return np.stack([outcome.arrays["errors"] for outcome in outcomes]), note
+    return np.stack([case.rows(outcome.arrays["errors"]) for outcome in outcomes]), note
 
 
 def section(

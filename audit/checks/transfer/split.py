@@ -129,7 +129,7 @@ def measure(case: Case) -> list[Measurement]:
     try:
         if why:
             raise NotMeasured(why)
-        base, note = trained(case, bases(setup, "b"))
+        base, note = trained(case, bases(setup, "b"), "b")
         groups = groups_of(case, "b")
     except NotMeasured as reason:
         alone = Measurement(**BASE.fields, value=math.nan, unit="fraction", note=str(reason))
@@ -166,7 +166,7 @@ def lacking(setup: Setup) -> str:
 
 
 def groups_of(case: Case, side: str) -> NDArray[np.int64]:
-    """Near duplicates among the evaluation images of A or B.
+    """Near duplicates among the evaluation images of A or B that count.
 
     Raises:
         NotMeasured: If those of other data were not looked for, because a base failed.
@@ -174,8 +174,33 @@ def groups_of(case: Case, side: str) -> NDArray[np.int64]:
     setup = case.setup
     if setup.transfer is not None:
         return case.result(bases(setup, side)[0]).arrays["groups"]
-    of_a = np.isin(case.labels, [setup.classes.index(name) for name in setup.transfer_classes])
-    return case.groups[of_a if side == "a" else ~of_a]
+    return case.given_groups[members(case, side) & case.counted]
+
+
+def members(case: Case, side: str) -> NDArray[np.bool_]:
+    """Which evaluation images are of the classes of A or B: (N,)."""
+    names = case.setup.transfer_classes
+    of_a = np.isin(case.given_labels, [case.setup.classes.index(name) for name in names])
+    return of_a if side == "a" else ~of_a
+
+
+def that_count(case: Case, side: str, errors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Errors on the images that count; on other data all do.
+
+    Args:
+        case: Says which count.
+        side: "a" or "b".
+        errors: (N,) on all evaluation images of that side.
+
+    Raises:
+        NotMeasured: If none counts.
+    """
+    if case.setup.transfer is not None:
+        return errors
+    found = errors[case.counted[members(case, side)]]
+    if not len(found):
+        raise NotMeasured(f"all evaluation images of {side.upper()} are copies and left out")
+    return found
 
 
 def unlearned(case: Case, side: str) -> str:
@@ -184,7 +209,7 @@ def unlearned(case: Case, side: str) -> str:
         return ""  # the model itself
     jobs = bases(case.setup, side)
     try:
-        errors, _ = trained(case, jobs)
+        errors, _ = trained(case, jobs, side)
     except NotMeasured as reason:
         return str(reason)
     chance = case.values(jobs[0], TrainedBase).chance
@@ -199,8 +224,8 @@ def unlearned(case: Case, side: str) -> str:
     )
 
 
-def trained(case: Case, jobs: Sequence[Job]) -> tuple[Table, str]:
-    """Errors of the networks of some jobs (S, n), and how they were trained.
+def trained(case: Case, jobs: Sequence[Job], side: str) -> tuple[Table, str]:
+    """Errors on one side of the networks of some jobs (S, n), and how they were trained.
 
     Raises:
         NotMeasured: If one of them could not be trained.
@@ -208,7 +233,8 @@ def trained(case: Case, jobs: Sequence[Job]) -> tuple[Table, str]:
     outcomes = [case.result(job) for job in jobs]
     kind = str(jobs[0].params.get("curve", "base"))
     note = training_note(outcomes[0].read(Retrained), len(outcomes), kind)
-    return np.stack([outcome.arrays["errors"] for outcome in outcomes]), note
+    errors = [that_count(case, side, outcome.arrays["errors"]) for outcome in outcomes]
+    return np.stack(errors), note
 
 
 Reached = dict[str, dict[str, tuple[Table, str]]]
@@ -221,7 +247,7 @@ def curves(case: Case) -> tuple[Reached, dict[str, dict[str, str]]]:
     for kind, (title, _) in CURVES.items():
         for cut in case.setup.cuts:
             try:
-                reached[kind][cut.name] = trained(case, networks(case.setup, cut, kind))
+                reached[kind][cut.name] = trained(case, networks(case.setup, cut, kind), "b")
             except NotMeasured as reason:
                 missing[kind][cut.name] = f"{title.partition(':')[0]}: {reason}"
     return reached, missing

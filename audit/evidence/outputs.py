@@ -11,7 +11,7 @@ from audit import baselines
 from audit.baselines.device import PROCESSOR
 from audit.baselines.images import Images
 from audit.baselines.images import statistics as channel_statistics
-from audit.baselines.patch_net import STRIDE, PatchSampling
+from audit.baselines.patch_net import STRIDE, TORUS, PatchSampling, covered
 from audit.baselines.train import batch_for
 from audit.baselines.trivial import Linear, choose_strength, fit_linear, log_softmax
 from audit.core.errors import AuditError
@@ -196,6 +196,8 @@ def null_outputs(
         network = restored
 
     def model(x: Tensor) -> tuple[Tensor, Tensor]:
+        if any(shift):  # of what the network sees: rolled before, it would be extended elsewhere
+            x = torch.roll(covered(x, torus=null.kind in TORUS), shift, (2, 3))
         some = x.split(batch_for(x))  # large images take much memory at a time
         hidden = torch.cat([network.pooled(part) for part in some])
         return hidden, network.fc(hidden)
@@ -203,7 +205,7 @@ def null_outputs(
     size = context.setup.null_size(null)
     shift = quarter(size) if job.params["relocated"] else (0, 0)
     images = context.evaluation(null, results[needed(job, "statistics").key])
-    return forward(model, [images], len(images), shift, tick, keep=bool(job.params["features"]))
+    return forward(model, [images], len(images), (0, 0), tick, keep=bool(job.params["features"]))
 
 
 def stack(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: Tick) -> Outcome:

@@ -86,7 +86,7 @@ FIT = Kind(
 )
 NULL_OUTPUTS = Kind(
     "null_outputs",
-    4,
+    5,
     lambda: _executor("null_outputs"),
     "baseline",
     _prepare,

@@ -198,8 +198,14 @@ def _weak(
             " A sighted network trained by the null's recipe does, so the data allow it: train "
             "the model longer or otherwise."
         )
-    else:
+    elif twins:
         text += " Train the model longer, otherwise or on more images."
+    else:
+        reason = "CAUSE_UNKNOWN"
+        text += (
+            " Whether the model or the data are the cause is not determined, since no sighted "
+            "network was trained: --set stop_at_fail=false trains one."
+        )
     return GainVerdict(verdict="fail", reason=reason, null=worst.null, explanation=text)
 
 

@@ -19,7 +19,7 @@ def test_a_good_subject_passes():
 
 def test_a_bad_subject_fails():
     found = judge_gain([bet(0.3, 0.3), bet(0.4, 0.3, null="prior")], 0.10)
-    assert (found.verdict, found.reason, found.null) == ("fail", "SUBJECT_WEAK", "bagnet-9")
+    assert (found.verdict, found.reason, found.null) == ("fail", "CAUSE_UNKNOWN", "bagnet-9")
 
 
 def test_a_fail_lies_with_the_data_where_the_sighted_twin_fails_too():

@@ -130,6 +130,13 @@ def test_a_margin_that_reaches_the_limit_blocks_a_pass():
     assert found.grow == ("bagnet-9", "coordconv-9")
 
 
+def test_a_curve_without_a_bound_blocks_a_pass_whatever_the_lead():
+    nulls = both_claims(n=20_000, curve=(0.90, 0.96, 0.99), subject=0.01)
+    found = judge_states(nulls, PLAN, 0.1)
+    assert (found.verdict, found.reason) == ("inconclusive", "WEAK_NULL")
+    assert look_at(nulls, PLAN, 0.1).standings[0].contrast.p < 1e-6
+
+
 def test_a_lead_within_noise_asks_for_images():
     found = judge_states(both_claims(n=1000, subject=0.24), PLAN, 0.1)
     assert (found.verdict, found.reason) == ("inconclusive", "FEW_IMAGES")
@@ -166,8 +173,8 @@ def test_nulls_that_block_grow_together():
     assert look_at(nulls, PLAN, 0.1).grow == ("bagnet-9", "coordconv-9")
     easy = [nulls[0], record("coordconv-9", n=1000, subject=0.24, curve=(0.6,) * 3)]
     assert look_at(easy, PLAN, 0.1).grow == ("bagnet-9",)
-    ripe = [with_terms(null, state=5) for null in nulls]
-    assert look_at(ripe, PLAN, 0.1).grow == ()
+    for unable in ({"state": 5}, {"status": "failed"}):
+        assert look_at([with_terms(null, **unable) for null in nulls], PLAN, 0.1).grow == ()
 
 
 def test_all_members_grow_if_the_stack_alone_blocks():

@@ -54,8 +54,8 @@ def few(only_null, only_subject, both, groups=800):
 
 
 def test_below_25_discordant_images_the_test_is_exact():
-    mcnemar = 2 * reference.binom.cdf(2, 22, 1 / 1.9)
-    assert fail_p(few(2, 20, 0), 0.1) == pytest.approx(mcnemar)
+    mcnemar = 2 * reference.binom.cdf(2, 24, 1 / 1.9)
+    assert fail_p(few(2, 22, 0), 0.1) == pytest.approx(mcnemar)
     assert fail_p(few(2, 23, 0), 0.1) != pytest.approx(2 * reference.binom.cdf(2, 25, 1 / 1.9))
 
 
@@ -154,6 +154,28 @@ def test_steps_that_do_not_shrink_have_no_bound():
     assert not unbounded(record(curve=(0.30, 0.30, 0.30)), CALM)
     noisy = SeedPool(tuple(map(tuple, np.eye(3) * 0.02)), 8.0)
     assert not unbounded(record(curve=(0.20, 0.30, 0.40)), noisy)
+
+
+@pytest.mark.parametrize(("kind", "surely"), [("trained", 1.645), ("untrained", 2.326)])
+def test_a_step_must_be_too_large_by_so_many_standard_errors(kind, surely):
+    kept = record(kind=kind, networks=3)
+    variance = np.zeros((4, 4))
+    variance[1, 1] = 0.01**2  # of the mean error at the whole budget, and so of the step
+    seeds = 0.0005**2 * (4 / 3 if kind == "trained" else 1)
+    limit = surely * math.sqrt(0.01**2 + seeds)
+    verdicts = [
+        unbounded(
+            kept.model_copy(
+                update={
+                    "means": (0.1, 0.3 - times * limit, 0.3, 0.3),
+                    "covariance": tuple(map(tuple, variance.tolist())),
+                }
+            ),
+            CALM,
+        )
+        for times in (0.99, 1.01)
+    ]
+    assert verdicts == [False, True]
 
 
 def test_without_a_curve_a_trained_null_has_no_bound():

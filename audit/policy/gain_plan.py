@@ -22,16 +22,14 @@ from audit.stats.contrasts import (
 )
 from audit.stats.states import NullRecord
 
-ALPHA_PASS = 0.025  # one-sided; a null's budget over its states
+ALPHA_PASS = 0.025  # one-sided, of a null with one state
+ALPHA_PASS_GROWN = 0.020  # of a null over its states: with 0.025, up to 2.6 % of passes were false
 ALPHA_UNTRAINED = 0.010  # of all false fails by nulls with one state
 ALPHA_TRAINED = 0.010  # of all false fails by trained nulls
 ALPHA_SOLVED = 0.005  # of "data solved", over all looks; the three add up to 0.025
 
-# Number S of networks of each trained null. With two, a gain of 0.35 passes too rarely
-# (benchmarks/gain_rule.md). S belongs to the plan: to add a network after a look would make a state
-# that has no share.
-NETWORKS = 3
-
+LEAST_DF = 8  # of the pool: with 4 (two networks, four nulls) up to 3.9 % of passes were false
+LEAST_NETWORKS = 3  # with two networks of each null a gain of 0.35 passes too rarely
 ONE_STATE = ("untrained", "imported")
 
 
@@ -68,7 +66,9 @@ class GainPlan(FrozenModel):
 
     def pass_share(self, record: NullRecord) -> float:
         """Return the largest p-value at which this state of a null passes."""
-        return ALPHA_PASS / self._states(record)
+        if record.terms.kind in ONE_STATE:
+            return ALPHA_PASS
+        return ALPHA_PASS_GROWN / self._states(record)
 
     def _states(self, record: NullRecord) -> int:
         """Count the states of a null; the stack has a new one whenever any null grows."""
@@ -91,6 +91,17 @@ class GainPlan(FrozenModel):
             raise ValueError(f"{late} have more states than the plan has")
 
 
+def networks_for(nulls: int) -> int:
+    """Return the number S of networks of each trained null: 3, or more if few nulls share a pool.
+
+    It belongs to the plan. To add a network after a look would make a state that has no share.
+
+    Args:
+        nulls: Number of trained nulls, without the stack, at least 1.
+    """
+    return max(LEAST_NETWORKS, 1 + math.ceil(LEAST_DF / nulls))
+
+
 class Standing(FrozenModel):
     """One null, with all that the rule reads of it at one look.
 
@@ -102,7 +113,6 @@ class Standing(FrozenModel):
         lead: Mean m of the null in hand; below 0 the subject does not beat it by g.
         contrast: Contrast of a pass that decides, with the margin or without.
         unbounded: Whether the margin has no bound.
-        p_pass: p-value of a pass; 1 where nothing can pass.
         pass_share: Largest `p_pass` that is a pass.
     """
 
@@ -113,7 +123,6 @@ class Standing(FrozenModel):
     lead: float
     contrast: Contrast
     unbounded: bool
-    p_pass: float
     pass_share: float
 
     @property
@@ -137,6 +146,23 @@ class Standing(FrozenModel):
         return self.record.effective * self.record.means[1]
 
     @property
+    def few_networks(self) -> bool:
+        """Whether too little is known of how much networks vary, so that nothing can pass."""
+        known = self.pool.df >= LEAST_DF and math.isfinite(self.contrast.seed)
+        return self.record.terms.kind != "untrained" and not known
+
+    @property
+    def barred(self) -> bool:
+        """Whether the null cannot be passed, whatever its p-value."""
+        terms = self.record.terms
+        return terms.status != "ok" or terms.below_floor or self.unbounded or self.few_networks
+
+    @property
+    def p_pass(self) -> float:
+        """p-value of a pass; 1 where nothing can pass."""
+        return 1.0 if self.barred else self.contrast.p
+
+    @property
     def thin(self) -> bool:
         """Whether there are too few images, or too few errors of the null, for a pass."""
         return not (self.record.groups >= MIN_GROUPS and self.errors >= MIN_ERRORS)
@@ -154,16 +180,13 @@ class Standing(FrozenModel):
 
 def stand(record: NullRecord, plan: GainPlan, g: float, pool: SeedPool) -> Standing:
     """Compute all that the rule reads of one null."""
-    contrast, open_ended = with_margin(record, g, pool), unbounded(record, pool)
-    barred = record.terms.status != "ok" or record.terms.below_floor or open_ended
     return Standing(
         record=record,
         pool=pool,
         p_fail=fail_p(record, g),
         fail_share=plan.fail_share(record),
         lead=in_hand(record, g).mean if record.measured else math.nan,
-        contrast=contrast,
-        unbounded=open_ended,
-        p_pass=1.0 if barred else contrast.p,
+        contrast=with_margin(record, g, pool),
+        unbounded=unbounded(record, pool),
         pass_share=plan.pass_share(record),
     )

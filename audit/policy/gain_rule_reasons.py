@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from audit.policy.gain_plan import GainPlan, Standing
+from audit.policy.gain_plan import GainPlan, Standing, networks_for
 from audit.policy.reasons import (
     EASY_TIMES,
     MIN_ERRORS,
@@ -96,8 +96,9 @@ def why_not(
         least = min(behind, key=lambda standing: standing.p_fail)
         w = in_hand(least.record, g)
         return least.name, _noisy(least, w._replace(mean=-w.mean), least.fail_share, g)
+    trained = {s.name for s in standings if s.record.terms.kind == "trained"}
     for standing in standings:
-        found = _weak(standing)
+        found = _weak(standing, max(1, len(trained)))
         if found is not None:
             return standing.name, found
     blocking = [standing for standing in standings if not standing.beaten]
@@ -147,8 +148,8 @@ def _no_headroom(standing: Standing) -> Reason | None:
     return Reason("NO_HEADROOM", text, more)
 
 
-def _weak(standing: Standing) -> Reason | None:
-    """Return the reason of a null that was not trained well enough to be passed."""
+def _weak(standing: Standing, nulls: int) -> Reason | None:
+    """Return the reason of a null that was not trained well or often enough to be passed."""
     terms, title = standing.record.terms, _title(standing.record)
     if terms.status == "failed":
         note = f" ({terms.note})" if terms.note else ""
@@ -163,6 +164,9 @@ def _weak(standing: Standing) -> Reason | None:
             f"The learning curve of {title} is still rising, so its undertraining margin is "
             "unknown."
         )
+    elif standing.few_networks:
+        text = f"Too few networks were trained to know how much {title} varies from run to run."
+        return Reason("FEW_SEEDS", f"{text} Rerun with `--set seeds={networks_for(nulls)}`.")
     else:
         return None
     return Reason("WEAK_NULL", f"{text} {MORE_TIME}")
@@ -189,9 +193,6 @@ def _noisy(standing: Standing, contrast: Contrast, share: float, g: float) -> Re
     """Return the reason of a lead (or of a lag) that is not significant."""
     record = standing.record
     text = f"{lead(standing)} This does not settle whether the required {_percent(g)} is met"
-    if not math.isfinite(contrast.seed):
-        text = f"{_title(record)} has no run-to-run variation to compare with. Train more networks."
-        return Reason("FEW_SEEDS", f"{lead(standing)} {text}")
     times = _times(contrast, share)
     seeds = _seeds(contrast, record.terms.networks, share) if times > EASY_TIMES else None
     if times <= MOST_TIMES and seeds is None:

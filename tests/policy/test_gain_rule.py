@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from audit.policy.gain_plan import GainPlan
+from audit.policy.gain_plan import GainPlan, networks_for
 from audit.policy.gain_rule import judge_states, look_at
 from audit.stats.states import NullTerms, missing_record
 from tests.samples.states import PLAN, both_claims, record
@@ -60,11 +60,11 @@ def test_shares_are_halved_with_balanced_accuracy_but_not_that_of_solved_data():
 
 
 def test_a_pass_has_a_budget_over_states():
-    assert PLAN.pass_share(record()) == 0.025 / 5
+    assert PLAN.pass_share(record()) == 0.020 / 5
     assert PLAN.pass_share(record("prior", "untrained")) == 0.025
     assert PLAN.pass_share(with_terms(record(), kind="imported")) == 0.025
     longer = PLAN.model_copy(update={"looks": 9})
-    assert longer.pass_share(stack_of()) == 0.025 / 9
+    assert longer.pass_share(stack_of()) == 0.020 / 9
 
 
 def test_solved_data_fail_whatever_the_subject():
@@ -90,7 +90,7 @@ def test_only_the_null_with_the_fewest_training_errors_can_solve_the_data():
     ],
 )
 def test_what_a_pass_needs_of_a_trained_null(changes, reason):
-    bag, place = both_claims()
+    bag, place = both_claims(networks=9)
     found = judge_states([with_terms(bag, **changes), place], PLAN, 0.1)
     assert (found.verdict, found.reason) == ("inconclusive", reason)
 
@@ -154,9 +154,12 @@ def test_a_lead_within_the_spread_of_networks_asks_for_seeds():
     assert (found.verdict, found.reason) == ("inconclusive", "FEW_SEEDS")
 
 
-def test_a_single_network_asks_for_more():
-    found = judge_states(both_claims(networks=1), PLAN, 0.1)
+@pytest.mark.parametrize("networks", [1, 4])
+def test_a_pass_needs_eight_degrees_of_freedom_of_networks(networks):
+    found = judge_states(both_claims(networks=networks), PLAN, 0.1)
     assert (found.verdict, found.reason) == ("inconclusive", "FEW_SEEDS")
+    assert "`--set seeds=5`" in found.explanation
+    assert [networks_for(nulls) for nulls in (1, 2, 3, 4, 8)] == [9, 5, 4, 3, 3]
 
 
 def test_the_best_null_grows_alone_while_some_null_is_not_beaten():

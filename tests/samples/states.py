@@ -20,7 +20,7 @@ def record(null="bagnet-9", kind="trained", *, subject=0.15, curve=(0.30, 0.30, 
 
     `more` has `n`, `groups`, `weights`, `spread` of the networks, and fields of `NullTerms`.
     """
-    n, networks = more.pop("n", 4000), more.pop("networks", 3 if kind == "trained" else 1)
+    n, networks = more.pop("n", 4000), more.pop("networks", 5 if kind == "trained" else 1)
     groups, weights = more.pop("groups", None), more.pop("weights", None)
     spread = more.pop("spread", 0.0)
     place = np.random.default_rng(1).permutation(n)

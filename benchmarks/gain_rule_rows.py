@@ -8,8 +8,8 @@ from simulated_states import Setting
 
 LIMIT = 0.10  # gain that is required
 FALSE = 0.025  # largest share of false passes, and of false fails
-SIZES = (2, 3)  # networks of each null
-COLUMNS = ((2, 8), (3, 4), (3, 8))  # networks of each null, and trained nulls besides the stack
+SIZES = (2, 3)  # networks of each null that are drawn; with two nothing passes
+COLUMNS = ((3, 4), (3, 8))  # networks of each null, and trained nulls besides the stack
 
 
 class Row(NamedTuple):
@@ -34,7 +34,7 @@ class Row(NamedTuple):
     times: int = 1
 
 
-AT_MOST = MappingProxyType(dict.fromkeys(SIZES, (0.0, FALSE)))
+AT_MOST = MappingProxyType({3: (0.0, FALSE)})
 
 
 def limit() -> Iterator[Row]:
@@ -74,8 +74,7 @@ def power() -> Iterator[Row]:
     few = calm._replace(images=1000)
     yield Row("gain 0.35", calm, 0.35, at_least(0.90))
     yield Row("gain 0.5", few, 0.5, at_least(0.85))
-    both = MappingProxyType(dict.fromkeys(SIZES, (0.90, 1.0)))
-    yield Row("gain −0.10", calm._replace(images=10_000), -0.10, fails=both)
+    yield Row("gain −0.10", calm._replace(images=10_000), -0.10, fails=at_least(0.90))
     yield Row("perfect, nulls 87% right", calm._replace(error=0.13), 1.0, at_least(0.95))
     yield Row("gain 0.35, one null twice as noisy", calm._replace(noisy=2.0), 0.35)
     yield Row("gain 0.5, one null twice as noisy", few._replace(noisy=2.0), 0.5)

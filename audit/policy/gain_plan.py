@@ -28,8 +28,9 @@ ALPHA_UNTRAINED = 0.010  # of all false fails by nulls with one state
 ALPHA_TRAINED = 0.010  # of all false fails by trained nulls
 ALPHA_SOLVED = 0.005  # of "data solved", over all looks; the three add up to 0.025
 
-LEAST_DF = 8  # of the pool: with 4 (two networks, four nulls) up to 3.9 % of passes were false
-LEAST_NETWORKS = 3  # with two networks of each null a gain of 0.35 passes too rarely
+# What a pass needs of the networks (benchmarks/gain_rule.md): with two of each null up to 4.0 % of
+# passes were false, and with 4 degrees of freedom of the pool up to 3.9 %.
+LEAST_NETWORKS, LEAST_DF = 3, 8
 ONE_STATE = ("untrained", "imported")
 
 
@@ -148,8 +149,10 @@ class Standing(FrozenModel):
     @property
     def few_networks(self) -> bool:
         """Whether too little is known of how much networks vary, so that nothing can pass."""
+        terms = self.record.terms
+        few = terms.kind in ("trained", "stack") and terms.networks < LEAST_NETWORKS
         known = self.pool.df >= LEAST_DF and math.isfinite(self.contrast.seed)
-        return self.record.terms.kind != "untrained" and not known
+        return few or (terms.kind != "untrained" and not known)
 
     @property
     def barred(self) -> bool:

@@ -18,9 +18,9 @@ shares. How often the rule is right: benchmarks/gain_rule.md.
 4. **Pass**: every null passes at its current state, with its margin. A trained null has 0.020 / J
    for each state, the stack 0.020 / looks, all others 0.025. No correction for the number of nulls,
    since all must pass. At least 200 groups and 50 errors of each null, none missing, failed, below
-   its floor or without a bound, and eight degrees of freedom of the variance over networks. And for
-   each claim (bag, place) a trained null at full scale: closed form is exact but small, and an
-   imported null has no curve. Both may fail a model, but a pass needs more.
+   its floor or without a bound. Three networks of each null, and eight degrees of freedom of their
+   pooled variance. And for each claim (bag, place) a trained null at full scale: closed form is
+   exact but small, and an imported null has no curve. Both may fail a model, but a pass needs more.
 5. **Growth.** If the null in hand of any null is not beaten by g (m < 0), one trained null grows:
    of those that can, the one with the fewest training-side errors, which is the most likely to
    decide. Otherwise all trained nulls whose p-value blocks a pass grow together. If the stack alone

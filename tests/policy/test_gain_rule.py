@@ -162,6 +162,16 @@ def test_a_pass_needs_eight_degrees_of_freedom_of_networks(networks):
     assert [networks_for(nulls) for nulls in (1, 2, 3, 4, 8)] == [9, 5, 4, 3, 3]
 
 
+@pytest.mark.parametrize(("networks", "verdict"), [(2, "inconclusive"), (3, "pass")])
+def test_a_pass_needs_three_networks_of_each_null(networks, verdict):
+    plan = PLAN.model_copy(update={"trained": 9})
+    nulls = [record(f"bagnet-{q}", networks=networks) for q in range(5, 21, 2)]
+    nulls.append(record("coordconv-5", networks=networks))
+    assert look_at(nulls, plan, 0.1).verdict == verdict
+    bad = [null.model_copy(update={"means": (0.35, *null.means[1:])}) for null in nulls]
+    assert look_at(bad, plan, 0.1).verdict == "fail"
+
+
 def test_the_best_null_grows_alone_while_some_null_is_not_beaten():
     near = {"n": 1000, "subject": 0.29}
     nulls = [record("bagnet-9", training_error=0.3, **near)]

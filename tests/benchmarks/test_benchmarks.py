@@ -34,6 +34,7 @@ COMMANDS = {
     "start_up": "start_up.py --repeats 1",
     "throughput": "throughput.py --only bagnet-5 --width 16 --blocks 1 --threads 1",
     "transfer": "transfer.py --speed-only --images 150 --speed-seen 300 --seeds 1 --threads 1",
+    "gain_rule_simulation": "gain_rule_simulation.py --quick --table power",
     "verdict_simulation": "verdict_simulation.py --quick --table extremes",
 }
 

@@ -111,8 +111,9 @@ def test_a_null_whose_seeds_spread_may_not_have_solved_the_data():
 
 def test_a_fail_says_what_to_do():
     pairs = [bet(0.3, 0.3)]
-    assert judge_gain(pairs, 0.1).explanation.endswith("Train the model longer, otherwise or on "
-                                                       "more images.")  # fmt: skip
+    assert "stop_at_fail=false" in judge_gain(pairs, 0.1).explanation
+    starved = judge_gain(pairs, 0.1, twins=[bet(0.3, 0.1, allowance=0.3)]).explanation
+    assert starved.endswith("Train the model longer, otherwise or on more images.")
     able = judge_gain(pairs, 0.1, twins=[bet(0.3, 0.1)]).explanation
     assert "so the data allow it" in able
     unable = judge_gain(pairs, 0.1, twins=[bet(0.3, 0.31)]).explanation

@@ -176,3 +176,14 @@ def test_a_window_over_the_border_goes_on_at_the_other_side():
 
     image = torch.arange(12).view(3, 4)
     assert Window(2, 3, 2, 3, 4).cut(image).tolist() == [[11, 8], [3, 0]]
+
+
+def test_the_sighted_twin_of_large_images_is_found_by_its_name():
+    from audit.checks.accuracy_gap.report import name_in
+    from audit.record import Measurement
+
+    (twin,) = [n for n in ladder(224, PROFILES["quick"]) if n.kind == "sighted"]
+    about = {"check": "accuracy_gap", "quantity": "twin_minus_null", "value": 0.1, "unit": "points"}
+    detail = {"q": float(twin.q), "scale": float(twin.scale)}
+    assert name_in(Measurement(**about, detail=detail)) == twin.name == "sighted-17-quarter"
+    assert name_in(Measurement(**about, detail={"q": 9.0})) == "sighted-9"  # of earlier reports

@@ -363,7 +363,7 @@ def twins(ladder: Ladder) -> list[Measurement]:
                 high=high,
                 n=strongest.groups,
                 note=f"{twin.title} against {title_of(strongest.null)}",
-                detail={"q": float(twin.q or 0)},
+                detail={"q": float(twin.q or 0), "scale": float(twin.scale)},
             )
         )
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from audit import baselines
 from audit.record import (
     ByQuantity,
     Finding,
@@ -125,7 +126,9 @@ def share_of_errors(gain: Measurement) -> str:
 
 def name_in(twin: Measurement) -> str:
     """The name of the sighted twin that a comparison is about."""
-    return f"sighted-{twin.detail['q']:.0f}"
+    known = baselines.null_kind("sighted")
+    assert known is not None
+    return known.name(round(twin.detail["q"]), round(twin.detail.get("scale", 1)))
 
 
 def row(found: ByQuantity, name: str) -> dict[str, Cell]:

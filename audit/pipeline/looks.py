@@ -19,7 +19,7 @@ from audit.policy.limits import Policy
 # Level of each look, added to the 2.5 % of the verdict: a model as good as the limit asks fails
 # falsely in at most 1.6 % of simulated audits without them (benchmarks/verdict.md).
 ALPHA = 0.0025
-STOPPED = "the trained nulls and what needs them: the gate failed without them (stop_at_fail)"
+STOPPED = "without trained nulls and what needs them, since the gate failed before (stop_at_fail)"
 
 Run = Callable[[list[Job], Setup], JobResults]  # does jobs, or finds them among those of before
 

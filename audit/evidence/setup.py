@@ -214,10 +214,10 @@ class Setup(FrozenModel):
 
     def learned_area(self, null: Null) -> int:
         """Pixels of an image, or of a window of it, that a network learns from at a time."""
-        size = self.null_size(null)
-        if null.kind == "sighted" or max(size) <= LARGEST_WHOLE:
-            return area(size)
-        return baselines.window_side(null.q or 0) ** 2
+        size, window = self.null_size(null), baselines.window_side(null.q or 0)
+        if null.kind == "sighted" or max(size) <= LARGEST_WHOLE or min(size) < window:
+            return area(size)  # the last: of a strip no window can be cut
+        return window**2
 
     def learns_from_windows(self, null: Null) -> bool:
         """Whether a network learns from windows of the images, which are too large for it."""

@@ -187,3 +187,11 @@ def test_the_sighted_twin_of_large_images_is_found_by_its_name():
     detail = {"q": float(twin.q), "scale": float(twin.scale)}
     assert name_in(Measurement(**about, detail=detail)) == twin.name == "sighted-17-quarter"
     assert name_in(Measurement(**about, detail={"q": 9.0})) == "sighted-9"  # of earlier reports
+
+
+def test_of_a_strip_no_window_is_cut():
+    setup = training_like((32, 512))
+    trained = [n for n in setup.nulls if n.trained]
+    assert trained
+    assert not any(setup.learns_from_windows(n) for n in trained)
+    assert budget(setup, trained[0]) == 40_000 * 64**2 // (32 * 512)

@@ -102,6 +102,8 @@ def write(made: Plan, others: Mapping[str, float], speed: Speed, *, with_subject
     where = f", jobs of nulls{copies} in {made.size} processes side by side"
     beside = where if made.size > 1 else ""
     click.echo(f"{visible(made.profile)} profile: about {duration(made.seconds)} in all{beside}")
+    if made.disk:
+        click.echo(f"temporary disk for decoded images: {made.disk / 2**30:.1f} GiB (TMPDIR)")
     if others:
         each = ", ".join(f"{name} {duration(value)}" for name, value in others.items())
         click.echo(f"profiles, with what is cached: {each}")

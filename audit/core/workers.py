@@ -60,7 +60,7 @@ class WorkerResult:
     seconds: float = 0.0
 
 
-def worker_count(device: "torch.device | None" = None, images: int = 0) -> int:
+def worker_count(device: "torch.device | None" = None) -> int:
     """How many children may work at once: no more than threads, nor than have room in memory.
 
     1 where networks run on an accelerator, which is not shared, and where there should be none:
@@ -69,14 +69,13 @@ def worker_count(device: "torch.device | None" = None, images: int = 0) -> int:
 
     Args:
         device: That networks run on; the processor by default.
-        images: Bytes of images that each child copies.
     """
     import torch
 
     elsewhere = (device is not None and device.type != "cpu") or torch.accelerator.is_available()
     if elsewhere or sys.platform != "linux" or multiprocessing.current_process().daemon:
         return 1
-    return max(1, min(torch.get_num_threads(), free_memory() // (ROOM + images)))
+    return max(1, min(torch.get_num_threads(), free_memory() // ROOM))
 
 
 def free_memory(system: Path = Path("/")) -> int:

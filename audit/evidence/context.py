@@ -161,17 +161,28 @@ class JobContext:
         view = self.subject.preprocessing
         split = self.split(name, of)
         part = split if index is None else split.select(index)
-        pixels = decode(
-            part,
-            view.img_size,
-            view.in_chans,
-            crop_pct=view.crop_pct,
-            interpolation=view.interpolation,
-            crop_mode=view.crop_mode,
-        )
+        known = self._same_as_nulls(name, of)
+        if known is not None:
+            pixels = known if index is None else known[index]
+        else:
+            pixels = decode(
+                part,
+                view.img_size,
+                view.in_chans,
+                crop_pct=view.crop_pct,
+                interpolation=view.interpolation,
+                crop_mode=view.crop_mode,
+            )
         labels = torch.from_numpy(part.labels)
         mean, std = torch.tensor(view.mean), torch.tensor(view.std)
         return Images(torch.from_numpy(pixels), labels, mean, std)
+
+    def _same_as_nulls(self, name: str, of: str) -> NDArray[np.uint8] | None:
+        """A split that was decoded for nulls already, where they see what the subject sees."""
+        view, seen = self.subject.preprocessing, self.setup.input
+        own = view.img_size, view.crop_pct, view.interpolation, view.crop_mode, view.in_chans
+        theirs = seen.size, seen.crop_pct, seen.interpolation, seen.crop_mode, self.setup.channels
+        return self.decoded.get((name, seen, 1)) if of == AUDITED and own == theirs else None
 
     def retraining_images(self, index: NDArray[np.int64], of: str = AUDITED) -> Images:
         """Training images as the subject sees them; all networks of a curve ask for the same ones.

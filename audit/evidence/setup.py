@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from audit import baselines
-from audit.core.sizes import Size, area, frame_of, height_width, is_size
+from audit.core.sizes import Size, area, frame_of, height_width, is_size, size_of
 from audit.evidence.profile import Profile
 from audit.reports.document import FrozenModel
 
@@ -226,5 +226,7 @@ class Setup(FrozenModel):
     @property
     def disk(self) -> int:
         """Bytes of temporary disk that the decoded images take; 0 where they are in memory."""
-        each = self.channels * area(self.input.size)
-        return sum(n * each for n in (self.n_train, self.n_eval) if n * each > MAPPED)
+        scales = {null.scale for null in self.nulls}
+        each = [self.channels * area(size_of(*self.input.reduced(scale))) for scale in scales]
+        sizes = (n * size for n in (self.n_train, self.n_eval) for size in each)
+        return sum(size for size in sizes if size > MAPPED)

@@ -71,16 +71,21 @@ def solve(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: T
             f"{kind}_bias": factor * found.bias,
             f"{kind}_heldout": factor * found.left_out[inside],
         }
-    model.readout.copy_(arrays[f"{BAG}_readout"])
-    proof = prove_local(model, pixels[:2].float(), q=null.q or 0, stride=plan.stride)
+    proofs = {}
+    for kind, reading in readings.items():
+        whole = PatchRidge(filters, plan.stride, reading.cells, len(setup.classes))
+        whole.readout.copy_(arrays[f"{kind}_readout"])
+        proof = prove_local(whole, pixels[:2].float(), q=null.q or 0, stride=plan.stride)
+        proofs[f"receptive_field_{kind}"] = ProofValues(**dataclasses.asdict(proof))
+    broken = [name for name, proved in proofs.items() if not proved.holds]
     values = SolvedRidge(
-        status="ok" if proof.holds else "failed",
-        reason="" if proof.holds else "it is not as blind as it claims (receptive_field)",
+        status="failed" if broken else "ok",
+        reason=f"it is not as blind as it claims ({', '.join(broken)})" if broken else "",
         readings=readings,
         filters=plan.filters,
         stride=plan.stride,
         images=len(used),
-        proofs={"receptive_field": ProofValues(**dataclasses.asdict(proof))},
+        proofs=proofs,
         seconds=time.monotonic() - began,
     )
     plain = {name: tensor.contiguous().numpy() for name, tensor in arrays.items()}

@@ -198,6 +198,7 @@ def recipe_facts(title: str, chosen: ChosenNetwork, fitted: TrainedNetwork) -> N
         augment=recipe.augment,
         precision=recipe.precision,
         crop=recipe.crop,
+        window=recipe.window,
         trials=chosen.rehearsals,
         heldout_accuracy=chosen.heldout_accuracy,
         spacing=spacing,

@@ -49,6 +49,7 @@ class Plan(FrozenModel):
         seconds: Expected in all, by the clock.
         size: How many processes do jobs side by side.
         aside: Kinds of these jobs.
+        disk: Bytes of temporary disk that decoded images take.
     """
 
     profile: str
@@ -56,6 +57,7 @@ class Plan(FrozenModel):
     seconds: float
     size: int = 1
     aside: tuple[str, ...] = ()
+    disk: int = 0
 
 
 def plan(
@@ -103,6 +105,7 @@ def plan(
         seconds=total,
         size=size,
         aside=tuple(sorted(aside)),
+        disk=setup.disk,
     )
 
 

@@ -167,6 +167,7 @@ def about_null(facts: NullFacts) -> str:
         + f", rate {facts.rate:g}{after_diverging(facts)}, augmentation {facts.augment}, "
         + ("" if facts.precision == "float32" else f"learned in {facts.precision}, ")
         + (f"crops of {facts.crop} pixels first, " if facts.crop else "")
+        + (f"windows of {facts.window} pixels, " if facts.window else "")
         + f"{facts.trials} rehearsed, held-out accuracy {facts.heldout_accuracy:.3f}, "
         f"{voters(facts)} vote, budget doubled {facts.doublings} times; "
         f"{proofs or 'control, no proof needed'}"

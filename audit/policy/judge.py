@@ -12,7 +12,7 @@ from audit.policy.gain_verdict import GainVerdict, fails_early, judge_gain
 from audit.policy.headline import headline
 from audit.policy.limits import Limit, Policy, load_policy, parse_policy, resolved
 from audit.policy.location import nearest
-from audit.policy.reasons import Reason, nulls_reduced
+from audit.policy.reasons import Reason, none_trained, nulls_reduced
 from audit.policy.vocabulary import fits
 from audit.record import (
     BALANCED,
@@ -291,8 +291,15 @@ def _reduced(measurements: Sequence[Measurement]) -> Reason | None:
     told = any("trained" in m.detail for m in claims)  # before, every patch null was trained
     if own >= NEEDED or (own and not told):
         return None
+    if told and not learned_kinds(claims):
+        return none_trained()
     seen = [(m.detail["side"], m.detail["subject_side"]) for m in known if kind_of(m.of) not in own]
     return nulls_reduced(*max(seen, default=(math.nan, math.nan)))
+
+
+def learned_kinds(claims: Sequence[Measurement]) -> set[str]:
+    """Kinds of the trained patch nulls among the gains."""
+    return {kind_of(m.of) for m in claims if m.detail.get("trained")} & NEEDED
 
 
 def kind_of(name: str) -> str:

@@ -89,6 +89,15 @@ def nulls_reduced(side: float, subject_side: float) -> Reason:
     return Reason("NULLS_REDUCED", text)
 
 
+def none_trained() -> Reason:
+    """Return the reason for an audit that stopped at a fail before it trained patch nulls."""
+    text = (
+        "No patch baseline was trained, since the audit had failed without one, and nothing passes "
+        "by the others alone: audit the model again with --set stop_at_fail=false."
+    )
+    return Reason("NOT_MEASURED", text)
+
+
 def few_groups(pair: Pair) -> Reason | None:
     """Return the reason if there are fewer independent images than any verdict needs."""
     if pair.groups >= MIN_GROUPS:

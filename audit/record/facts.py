@@ -144,6 +144,7 @@ class NullFacts(FrozenModel):
         augment: Augmentation.
         precision: Number format of its products while it learned.
         crop: Side of the crops that it saw first, in pixels; 0 for none.
+        window: Side of the windows of larger images that it learned from, in pixels; 0 for none.
         trials: Number of trial fits.
         heldout_accuracy: Accuracy on held-out training images, a fraction.
         spacing: Distance of the patches that vote, in pixels.
@@ -162,6 +163,7 @@ class NullFacts(FrozenModel):
     augment: str = ""
     precision: str = "float32"
     crop: int = 0
+    window: int = 0
     trials: int = 0
     heldout_accuracy: float = 0.0
     spacing: int = 0

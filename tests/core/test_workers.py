@@ -91,7 +91,8 @@ def test_no_more_children_than_threads_or_than_have_room(monkeypatch):
     assert worker_count() == 2
     threads.append(8)
     assert worker_count(torch.device("cpu")) == 3
-    assert worker_count(images=workers.ROOM) == 1
+    rooms.append(workers.ROOM)
+    assert worker_count() == 1
     assert worker_count(torch.device("cuda")) == 1
     assert messages(lambda _: worker_count())[0][1].result == 1
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)

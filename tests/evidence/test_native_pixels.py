@@ -195,3 +195,27 @@ def test_of_a_strip_no_window_is_cut():
     assert trained
     assert not any(setup.learns_from_windows(n) for n in trained)
     assert budget(setup, trained[0]) == 40_000 * 64**2 // (32 * 512)
+
+
+def test_images_that_nulls_have_decoded_are_not_decoded_for_the_model_again(folder, monkeypatch):
+    from types import SimpleNamespace
+
+    seen = {"crop_pct": 1.0, "interpolation": "bicubic", "crop_mode": "center"}
+    context = context_of(folder, size=64)
+    view = SimpleNamespace(img_size=64, in_chans=3, mean=(0.5,) * 3, std=(0.2,) * 3, **seen)
+    context.model = SimpleNamespace(preprocessing=view)
+    before = context.subject_images("eval").pixels
+    context.pixels("eval")
+    monkeypatch.setattr(contexts, "decode", None)
+    assert torch.equal(context.subject_images("eval").pixels, before)
+    assert torch.equal(context.subject_images("eval", np.array([3])).pixels, before[3:4])
+    view.crop_pct = 0.9
+    with pytest.raises(TypeError):  # other pixels: they would have to be decoded
+        context.subject_images("eval")
+
+
+def test_a_plan_says_how_much_temporary_disk_is_taken():
+    known = training_like(224).model_copy(update={"n_train": 50_000})
+    whole, half, quarter = (50_000 * 3 * side**2 for side in (224, 112, 56))
+    assert known.disk == whole + half
+    assert quarter < 2**30

@@ -1,10 +1,12 @@
 """Limits are judged so that nothing unmeasured ever passes."""
 
+import datetime
 import math
 
 import pytest
 
-from audit.policy.judge import judge, verdict
+from audit.policy.judge import decided_early, judge, verdict
+from audit.policy.waivers import Waiver
 from tests.samples.policy import GAIN, NAN, bet, finding, gain_finding, measured, one_limit
 
 # Intervals
@@ -191,3 +193,32 @@ def test_only_gates_decide():
     others = [finding("fail", "warn"), finding("inconclusive", "info")]
     assert verdict([finding("pass"), *others]) == ("pass", 0)
     assert verdict(others) == ("inconclusive", 3)
+
+
+def closed(name, trained, **more):
+    """A gain over a patch null of an audit that says which nulls were trained."""
+    one = bet(0.3, 0.1, name=f"accuracy_gap.gain.{name}", **more)
+    return one.model_copy(update={"detail": one.detail | {"trained": float(trained)}})
+
+
+def test_closed_forms_let_nothing_pass_and_both_claims_need_a_trained_null():
+    alone = [closed("patches-9", False), closed("cells-9", False)]
+    bag, told = closed("bagnet-9", True), closed("coordconv-9", True)
+    stopped = gain_finding(*alone)
+    assert (stopped.verdict, stopped.reason) == ("inconclusive", "NOT_MEASURED")
+    assert "stop_at_fail=false" in stopped.explanation
+    for one in (bag, told, closed("bagnet-17-half", True, sides=(16, 32))):
+        assert gain_finding(*alone, one).verdict == "inconclusive"
+    assert gain_finding(*alone, bag, told).verdict == "pass"
+    reduced = closed("coordconv-9-half", True, sides=(16, 32))
+    assert gain_finding(*alone, bag, reduced).reason == "NULLS_REDUCED"
+
+
+def test_an_early_look_fails_what_is_clear_and_asks_no_waived_gate():
+    policy = one_limit("accuracy_gap.gain.*", "gate", at_least=0.1)
+    weak, close = [bet(0.3, 0.4)], [bet(0.3, 0.26)]
+    assert decided_early(weak, policy, 0.0025)
+    assert not decided_early(close, policy, 0.0025)
+    assert not decided_early(weak, one_limit("accuracy_gap.gain.*", "warn", at_least=0.1), 0.0025)
+    excused = Waiver(limit="it", reason="r", until=datetime.date(2099, 1, 1))
+    assert not decided_early(weak, policy.model_copy(update={"waivers": (excused,)}), 0.0025)

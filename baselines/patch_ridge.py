@@ -174,10 +174,8 @@ class PatchRidge(nn.Module):
 
     def grid(self, x: Tensor) -> tuple[int, int]:
         """Patches along height and width."""
-        return (
-            positions(x.shape[2], self.q, self.stride),
-            positions(x.shape[3], self.q, self.stride),
-        )
+        height, width = (positions(side, self.q, self.stride) for side in x.shape[2:])
+        return height, width
 
 
 def pooling(height: int, width: int, cells: int) -> Tensor:
@@ -220,13 +218,18 @@ def features(
     pool, sizes = torch.cat(pools), [len(each) for each in pools]
     index = torch.arange(len(images)) if index is None else index
     step = max(1, AT_ONCE // (height * width * len(model.offset)))
-    parts = []
-    for some in index.split(step):
-        parts.append(pooled(model.responses(images[some]), pool))
+    # Filled in place: small results that are kept between large temporary ones would leave holes
+    # in memory (9 GB of them for 30,000 images).
+    wide = 2 * len(model.offset)
+    found = {each: torch.empty(len(index), each**2, wide) for each in cells}
+    for start in range(0, len(index), step):
+        some = index[start : start + step]
+        every = pooled(model.responses(images[some]), pool).split(sizes, dim=1)
+        for each, part in zip(cells, every, strict=True):
+            found[each][start : start + step] = part
         if progress:
             progress(len(some))
-    found = torch.cat(parts).split(sizes, dim=1)
-    return {each: part.flatten(1) for each, part in zip(cells, found, strict=True)}
+    return {each: whole.flatten(1) for each, whole in found.items()}
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,6 @@ MOST_DIRECTIONS = 256  # of a patch that are kept; all of them up to 9 x 9 pixel
 SAMPLED = 30_000  # patches that the whitening is measured on
 MEDIAN_OF = 4_000  # patches that the thresholds are measured on
 AT_ONCE = 2**19  # responses (4 bytes each) that are computed at a time: they stay in the cache
-STRENGTHS = tuple(10 ** (k / 2) for k in range(-10, 5))  # of the ridge, relative to the Gram matrix
-FIRST = {1: 3e-3, 2: 3e-2, 3: 3e-2}  # by cells a side: where the search for the strength starts
-SHARES = (0.25, 0.5, 1.0)  # of the filters: the learning curve
 
 
 @dataclass(frozen=True)
@@ -72,16 +69,20 @@ def spread(patches: Tensor) -> Tensor:
     return (patches.var(dim=-1, unbiased=False, keepdim=True) + CONTRAST).sqrt()
 
 
-def learn_filters(images: Tensor, q: int, count: int, generator: torch.Generator) -> Filters:
+def learn_filters(
+    images: Tensor, q: int, count: int, generator: torch.Generator, drawn: Tensor | None = None
+) -> Filters:
     """Draw patches, measure how to whiten them, and make filters of some.
 
     Args:
-        images: (M, C, H, W) uint8, a sample of the training images.
+        images: (N, C, H, W) uint8, of which only the patches are read.
         q: Side of a patch in pixels.
         count: D, how many filters.
         generator: Draws the patches.
+        drawn: (M,) which of the images; all by default.
     """
-    sample = random_patches(images, q, SAMPLED, generator)
+    drawn = torch.arange(len(images)) if drawn is None else drawn
+    sample = random_patches(images, drawn, q, generator)
     normal = (sample - sample.mean(1, keepdim=True)) / spread(sample)
     mean = normal.mean(0)
     centred = normal - mean
@@ -105,20 +106,20 @@ def learn_filters(images: Tensor, q: int, count: int, generator: torch.Generator
     return Filters((weight - weight.mean(0)) / middle, offset / middle, q)
 
 
-def random_patches(images: Tensor, q: int, count: int, generator: torch.Generator) -> Tensor:
-    """Patches at random places of random images: (count, C q q) float32."""
-    n, _, height, width = images.shape
-    each = -(-count // n)
+def random_patches(images: Tensor, drawn: Tensor, q: int, generator: torch.Generator) -> Tensor:
+    """Patches at random places of the images `drawn`: (SAMPLED, C q q) float32."""
+    n, (height, width) = len(drawn), images.shape[2:]
+    each = -(-SAMPLED // n)
     found = []
     for _ in range(each):
         rows, cols = (
             torch.randint(0, side - q + 1, (n, 1), generator=generator) + torch.arange(q)
             for side in (height, width)
         )
-        index = torch.arange(n)[:, None, None]
+        index = drawn[:, None, None]
         cut = images.permute(0, 2, 3, 1)[index, rows[:, :, None], cols[:, None, :]]
         found.append(cut.permute(0, 3, 1, 2).flatten(1).float())
-    return torch.cat(found)[torch.randperm(each * n, generator=generator)[:count]]
+    return torch.cat(found)[torch.randperm(each * n, generator=generator)[:SAMPLED]]
 
 
 class PatchRidge(nn.Module):
@@ -230,171 +231,3 @@ def features(
         if progress:
             progress(len(some))
     return {each: whole.flatten(1) for each, whole in found.items()}
-
-
-@dataclass(frozen=True)
-class Ridge:
-    """An exact ridge regression, and what it predicts of each image without that image.
-
-    Attributes:
-        weight: (F, K) of the raw features.
-        bias: (K,).
-        left_out: (N, K) predictions for each image by the fit without its group.
-        strength: Of the ridge, relative to the mean diagonal of the Gram matrix.
-    """
-
-    weight: Tensor
-    bias: Tensor
-    left_out: Tensor
-    strength: float
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Centred and scaled features and targets, with the Gram matrix of the smaller side.
-
-    Attributes:
-        x: (N, F).
-        y: (N, K), one column a class.
-        mean: (F,) that was subtracted.
-        scale: (F,) that x was divided by.
-        share: (K,) mean of the targets.
-        gram: (F, F) or, where there are fewer images than features, (N, N).
-        groups: (N,) images of one group are left out together.
-    """
-
-    x: Tensor
-    y: Tensor
-    mean: Tensor
-    scale: Tensor
-    share: Tensor
-    gram: Tensor
-    groups: Tensor
-
-    @property
-    def dual(self) -> bool:
-        """Whether the Gram matrix is that of the images."""
-        return len(self.gram) == len(self.x)
-
-
-def problem(x: Tensor, labels: Tensor, classes: int, groups: Tensor) -> Problem:
-    """Set up the regression of one-hot labels on features.
-
-    Columns are divided by their deviation and a tenth of the mean deviation, so that hardly any
-    noise is blown up.
-    """
-    mean, deviation = x.mean(0), x.std(0)
-    scale = deviation + 0.1 * deviation.mean() + torch.finfo(x.dtype).tiny
-    centred = (x - mean) / scale
-    y = F.one_hot(labels, classes).to(x.dtype)
-    n, width = x.shape
-    gram = centred @ centred.T if n <= width else centred.T @ centred
-    return Problem(centred, y - y.mean(0), mean, scale, y.mean(0), gram, groups)
-
-
-def fit_ridge(given: Problem, strength: float) -> Ridge:
-    """Solve for one strength, and leave out each group in closed form.
-
-    With H the matrix that maps targets to fitted values, the residuals of a group g that was left
-    out are (I - H_gg)^-1 times its residuals; with one image this is the well-known
-    (y - fitted) / (1 - h).
-
-    Raises:
-        ArithmeticError: If the strength is too small for the precision.
-    """
-    x, n = given.x, len(given.x)
-    ridge = strength * given.gram.diagonal().mean() + torch.finfo(x.dtype).tiny
-    root, failed = torch.linalg.cholesky_ex(given.gram + ridge * torch.eye(len(given.gram)).to(x))
-    if int(failed):
-        raise ArithmeticError(f"a strength of {strength:g} is too small for this precision")
-    if given.dual:
-        inverse = torch.cholesky_inverse(root)
-        weight = x.T @ (inverse @ given.y)
-        half = None
-    else:
-        weight = torch.cholesky_solve(x.T @ given.y, root)
-        half = torch.cat(  # (N, F), whose rows' products are H
-            [torch.linalg.solve_triangular(root, part.T, upper=False).T for part in x.split(4096)]
-        )
-    residual = given.y - x @ weight
-
-    def hat(rows: Tensor) -> Tensor:
-        """The part of H that belongs to some images: (m,) -> (m, m); the mean is fitted, too."""
-        if half is not None:
-            part = half[rows] @ half[rows].T
-        else:
-            inner = inverse[rows][:, rows]
-            part = torch.eye(len(rows), dtype=x.dtype) - ridge * inner
-        return part + 1 / n
-
-    own = 1 - ridge * inverse.diagonal() if half is None else half.square().sum(1)
-    gone = residual / (1 - own - 1 / n).clamp_min(1e-6)[:, None]
-    for rows in several(given.groups):
-        inside = torch.eye(len(rows), dtype=x.dtype) - hat(rows)
-        gone[rows] = torch.linalg.lstsq(inside, residual[rows]).solution
-    raw = weight / given.scale[:, None]
-    left_out = given.y + given.share - gone
-    return Ridge(raw, given.share - given.mean @ raw, left_out, strength)
-
-
-def several(groups: Tensor) -> list[Tensor]:
-    """Positions of the members of each group that has more than one."""
-    order = torch.argsort(groups, stable=True)
-    counts = torch.unique_consecutive(groups[order], return_counts=True)[1]
-    return [part for part in order.split(counts.tolist()) if len(part) > 1]
-
-
-def choose_ridge(given: Problem, labels: Tensor, start: float) -> Ridge:
-    """The strength whose left-out predictions are right most often; of equals the largest.
-
-    Args:
-        given: From `problem`.
-        labels: (N,).
-        start: Where the search begins; it goes on in either direction while that helps.
-    """
-    tried: dict[int, tuple[float, Ridge]] = {}
-
-    def score(place: int) -> float:
-        if place not in tried:
-            try:
-                found = fit_ridge(given, STRENGTHS[place])
-            except ArithmeticError:
-                return -1.0
-            right = (found.left_out.argmax(1) == labels).double().mean()
-            tried[place] = float(right), found
-        return tried[place][0]
-
-    best = min(range(len(STRENGTHS)), key=lambda i: abs(STRENGTHS[i] / start - 1))
-    for step in (1, -1):
-        while 0 <= best + step < len(STRENGTHS) and score(best + step) > score(best):
-            best += step
-    return tried[best][1]
-
-
-def shares_of(columns: int, filters: int) -> dict[float, Tensor]:
-    """Which columns the first filters have, for each share of the filters."""
-    number = torch.arange(columns) % filters
-    return {share: torch.nonzero(number < round(share * filters)).flatten() for share in SHARES}
-
-
-def part(given: Problem, columns: Tensor) -> Problem:
-    """The regression on some of the features: a block of the same Gram matrix where there is one.
-
-    Args:
-        given: From `problem`.
-        columns: Which of its features.
-    """
-    x = given.x[:, columns]
-    if len(x) <= len(columns):
-        gram = x @ x.T
-    else:
-        gram = x.T @ x if given.dual else given.gram[columns][:, columns]
-    mean, scale = given.mean[columns], given.scale[columns]
-    return Problem(x, given.y, mean, scale, given.share, gram, given.groups)
-
-
-def temperature(scores: Tensor, labels: Tensor) -> float:
-    """The factor that makes scores the most probable logits of labels: (N, K), (N,)."""
-    factors = [2.0**k for k in torch.linspace(-1, 8, 37).tolist()]
-    losses = [float(F.cross_entropy(factor * scores, labels)) for factor in factors]
-    return factors[losses.index(min(losses))]

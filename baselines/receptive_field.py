@@ -43,7 +43,13 @@ def window(position: int, q: int, stride: int, side: int, torus: bool) -> Tensor
 
 
 def prove_local(
-    network: nn.Module, images: Tensor, *, q: int, stride: int, torus: bool = False
+    network: nn.Module,
+    images: Tensor,
+    *,
+    q: int,
+    stride: int,
+    torus: bool = False,
+    deviation: float = 1.0,
 ) -> Proof:
     """Check that nothing outside q x q pixels changes one position's evidence.
 
@@ -56,6 +62,7 @@ def prove_local(
         q: The claim, in pixels of `images`.
         stride: Of the network.
         torus: Whether it pads circularly, so that patches wrap around.
+        deviation: Of the noise; that of images as the network takes them.
 
     Returns:
         The proof over the corners and the middle of the map.
@@ -76,7 +83,7 @@ def prove_local(
         (gradient,) = torch.autograd.grad(reference.square().sum(), probe)
         outside.append(gradient[0, :, ~inside].abs().flatten())
         noise = torch.randn(x[:1].shape, generator=torch.Generator().manual_seed(i * 31 + j))
-        for content in (torch.zeros_like(x[:1]), noise.double(), x[1:2]):
+        for content in (torch.zeros_like(x[:1]), deviation * noise.double(), x[1:2]):
             replaced = torch.where(inside, x[:1], content)
             change = evidence(replaced)[0, :, i, j] - reference.detach()
             changes.append(change.abs())

@@ -13,7 +13,7 @@ from typing import cast
 
 import torch
 
-from audit.baselines import patch_ridge
+from audit.baselines import patch_ridge, ridge
 from audit.baselines.patch_ridge import PatchRidge
 from audit.data import subset
 from audit.data.decode import decode
@@ -56,17 +56,17 @@ def main() -> None:
         began = time.process_time()
         generator = torch.Generator().manual_seed(SEED)
         drawn = torch.randperm(len(pixels), generator=generator)[:8000]
-        filters = patch_ridge.learn_filters(pixels[drawn], q, plan.filters, generator)
+        filters = patch_ridge.learn_filters(pixels, q, plan.filters, generator, drawn)
         model = PatchRidge(filters, plan.stride, 1, len(dataset.classes))
         known = patch_ridge.features(model, pixels, (1, 2))
         asked = patch_ridge.features(model, held, (1, 2))
         shared = time.process_time() - began
         for cells in (1, 2):
             began = time.process_time()
-            given = patch_ridge.problem(
+            given = ridge.problem(
                 known.pop(cells), labels, len(dataset.classes), torch.arange(len(labels))
             )
-            found = patch_ridge.choose_ridge(given, labels, patch_ridge.FIRST[cells])
+            found = ridge.choose_ridge(given, labels, ridge.FIRST[cells])
             right = ((asked[cells] @ found.weight + found.bias).argmax(1) == truth).double().mean()
             out = (found.left_out.argmax(1) == labels).double().mean()
             print(

@@ -5,6 +5,7 @@ first somewhere in the second. So of each picture the middle is kept, as sketche
 the windows of another. Up to `SHIFT` of 32 pixels, down to `1 / max(ZOOMS)` of the side.
 """
 
+import math
 from functools import cache
 
 import numpy as np
@@ -26,7 +27,7 @@ Floats = NDArray[np.float32]
 
 def unit(x: Floats) -> Floats:
     """Each row brought to mean 0 and norm 1: (N, ...) -> (N, D)."""
-    flat = x.reshape(len(x), -1)
+    flat = x.reshape(len(x), math.prod(x.shape[1:]))  # -1 would not do where there is no row
     flat = flat - flat.mean(axis=1, keepdims=True)
     found: Floats = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
     return found

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from audit import baselines
 from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case, NotMeasured
-from audit.evidence.outcomes import ChosenNetwork
+from audit.evidence.outcomes import ChosenNetwork, TrainedLinear, TrainedNetwork
 from audit.evidence.setup import Null, Setup
 from audit.jobs.job import Job
 from audit.jobs.values import Status
@@ -103,6 +103,8 @@ def read_ladder(case: Case) -> Ladder:
         try:
             errors[null.name] = null_errors(case, null)
             reason = status(case, null)
+            if refuted(case, null):  # it may see too much, so it is no witness for anything
+                del errors[null.name]
         except NotMeasured as missing:
             reason = str(missing)
         if reason:
@@ -259,6 +261,22 @@ def status(case: Case, null: Null) -> str:
         if values.status != "ok":
             return values.reason
     return ""
+
+
+def refuted(case: Case, null: Null) -> bool:
+    """Whether a proof that a null is as blind as it claims did not hold."""
+    if null.kind == "stack":
+        members = (n for n in case.setup.nulls if n.claim and n.kind != "stack")
+        return any(refuted(case, n) for n in members)
+    for seed in seeds(case.setup, null):
+        try:
+            values = case.result(requests.fit(case.setup, null, seed)).values
+        except NotMeasured:
+            continue  # what is missing is said elsewhere
+        proofs = values.proofs if isinstance(values, (TrainedNetwork, TrainedLinear)) else {}
+        if not all(proof.holds for proof in proofs.values()):
+            return True
+    return False
 
 
 def measured_adequacy(case: Case, null: Null, seed_variance: float) -> Adequacy:

@@ -50,7 +50,7 @@ def _prepare() -> Prepare:
 
 
 TRAIN_FACTS = Kind("train_facts", 2, lambda: _executor("train_facts"))
-FACTS = Kind("facts", 4, lambda: _executor("facts"), values=(FoundInData,))
+FACTS = Kind("facts", 5, lambda: _executor("facts"), values=(FoundInData,))
 STATISTICS = Kind("statistics", 3, lambda: _executor("statistics"))
 RIDGE = Kind(
     "ridge",

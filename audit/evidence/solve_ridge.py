@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audit.baselines import patch_ridge
-from audit.baselines.patch_ridge import Filters, PatchRidge, Ridge
+from audit.baselines import patch_ridge, ridge
+from audit.baselines.patch_ridge import Filters, PatchRidge
 from audit.baselines.receptive_field import prove_local
+from audit.baselines.ridge import Ridge
 from audit.data.splits import heldout_indices, subset
 from audit.evidence.context import JobContext
 from audit.evidence.fit_null import null_of
@@ -28,6 +29,7 @@ from audit.jobs.values import Ran
 BAG, CELLS = "patches", "cells"  # kinds of null
 MOST_IMAGES = 20_000  # that the regression is solved on, stratified: 0.4 GB of features
 FEW = 5_000  # images on which 2 x 2 and 3 x 3 cells are compared
+DEVIATION = 64.0  # of the noise that the proofs put outside a patch, in grey levels
 LOOKED_AT = 8_000  # images that patches are drawn from
 
 
@@ -50,7 +52,7 @@ def solve(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: T
     few = subset(split.labels[used], FEW, seed)
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.from_numpy(subset(split.labels, LOOKED_AT, seed))
-    filters = patch_ridge.learn_filters(pixels[drawn], null.q or 0, plan.filters, generator)
+    filters = patch_ridge.learn_filters(pixels, null.q or 0, plan.filters, generator, drawn)
     model = PatchRidge(filters, plan.stride, 1, len(setup.classes))
     learn = RidgeTargets(
         torch.from_numpy(split.labels), torch.from_numpy(groups), len(setup.classes)
@@ -75,7 +77,8 @@ def solve(job: Job, context: JobContext, results: Mapping[str, Outcome], tick: T
     for kind, reading in readings.items():
         whole = PatchRidge(filters, plan.stride, reading.cells, len(setup.classes))
         whole.readout.copy_(arrays[f"{kind}_readout"])
-        proof = prove_local(whole, pixels[:2].float(), q=null.q or 0, stride=plan.stride)
+        two, q = pixels[:2].float(), null.q or 0
+        proof = prove_local(whole, two, q=q, stride=plan.stride, deviation=DEVIATION)
         proofs[f"receptive_field_{kind}"] = ProofValues(**dataclasses.asdict(proof))
     broken = [name for name, proved in proofs.items() if not proved.holds]
     values = SolvedRidge(
@@ -108,8 +111,8 @@ class RidgeTargets(NamedTuple):
     def accuracy(self, cells: int, x: Tensor, used: NDArray[np.int64]) -> float:
         """Of left-out images, at the usual strength: (M, F) features of the images `used`."""
         rows = torch.from_numpy(used)
-        given = patch_ridge.problem(x, self.labels[rows], self.classes, self.groups[rows])
-        return self.right(patch_ridge.fit_ridge(given, patch_ridge.FIRST[cells]), rows)
+        given = ridge.problem(x, self.labels[rows], self.classes, self.groups[rows])
+        return self.right(ridge.fit_ridge(given, ridge.FIRST[cells]), rows)
 
     def right(self, found: Ridge, rows: Tensor) -> float:
         """Share of left-out images that are right."""
@@ -121,14 +124,14 @@ class RidgeTargets(NamedTuple):
         """Solve one reading, and smaller ones with a quarter and half of the filters."""
         rows = torch.from_numpy(used)
         labels, groups = self.labels[rows], self.groups[rows]
-        given = patch_ridge.problem(x, labels, self.classes, groups)
-        whole = patch_ridge.choose_ridge(given, labels, patch_ridge.FIRST[cells])
+        given = ridge.problem(x, labels, self.classes, groups)
+        whole = ridge.choose_ridge(given, labels, ridge.FIRST[cells])
         curve = []
-        for share, columns in patch_ridge.shares_of(x.shape[1], filters).items():
-            part = given if share == 1 else patch_ridge.part(given, columns)
-            found = whole if share == 1 else patch_ridge.fit_ridge(part, whole.strength)
+        for share, columns in ridge.shares_of(x.shape[1], filters).items():
+            part = given if share == 1 else ridge.part(given, columns)
+            found = whole if share == 1 else ridge.fit_ridge(part, whole.strength)
             curve.append((round(share * filters), self.right(found, rows)))
-        factor = patch_ridge.temperature(whole.left_out, labels)
+        factor = ridge.temperature(whole.left_out, labels)
         return (
             RidgeReading(
                 cells=cells, strength=whole.strength, curve=tuple(curve), temperature=factor

@@ -133,10 +133,10 @@ def fails_early(pairs: Sequence[Pair], g: float, alpha: float) -> bool:
     Args:
         pairs: Statistics of the nulls that were measured.
         g: Smallest required gain.
-        alpha: Level of this look, which all looks before the verdict add to its own 0.025.
+        alpha: Level of either test, which all looks before the verdict add to its own 0.025.
     """
     claims = [pair for pair in pairs if pair.claim]
-    solved = any(solves(pair, len(claims)) for pair in claims)
+    solved = any(solves(pair, len(claims), alpha) for pair in claims)
     fails = holm({pair.null: p_fail(pair, g) for pair in claims})
     return solved or min(fails.values(), default=1.0) <= alpha
 
@@ -154,7 +154,7 @@ def _solved(claims: Sequence[Pair]) -> GainVerdict | None:
     return GainVerdict(verdict="fail", reason="DATA_LOCAL", null=best.null, explanation=text)
 
 
-def solves(pair: Pair, tests: int = 1) -> bool:
+def solves(pair: Pair, tests: int = 1, alpha: float = ALPHA) -> bool:
     """Tell whether the null's error is surely below 1 %: Clopper-Pearson on groups, 97.5 %.
 
     The margin of the run-to-run variation is added in quadrature: without it, data whose nulls
@@ -163,12 +163,13 @@ def solves(pair: Pair, tests: int = 1) -> bool:
     Args:
         pair: Statistics of the null.
         tests: Number of nulls that are tested (Bonferroni).
+        alpha: Level of all these tests together.
     """
     if pair.status == "missing":
         return False
     count = math.floor(min(pair.groups, pair.effective))
     wrong = math.ceil(pair.error_null * count - 1e-9) if count else 0
-    level = 1 - 2 * ALPHA / tests
+    level = 1 - 2 * alpha / tests
     seeds = quantile(pair.df, level) * math.sqrt(pair.seed_variance / pair.seeds)
     upper = clopper_pearson(wrong, count, level)[1]
     return math.hypot(upper - pair.error_null, seeds) < SOLVED - pair.error_null

@@ -1,20 +1,22 @@
 """Closed-form patch models: exact, local, and blind to what they claim to be blind to."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from audit.baselines.patch_ridge import (
-    PatchRidge,
+from audit.baselines.patch_ridge import PatchRidge, features, learn_filters, pooling
+from audit.baselines.receptive_field import prove_local
+from audit.baselines.ridge import (
+    STRENGTHS,
     choose_ridge,
-    features,
     fit_ridge,
-    learn_filters,
     part,
     problem,
     shares_of,
+    temperature,
 )
-from audit.baselines.receptive_field import prove_local
 
 
 def images(n=40, size=(20, 26), channels=3):
@@ -117,14 +119,54 @@ def test_fewer_filters_are_a_block_of_the_same_regression():
     torch.testing.assert_close(block.gram, block.x.T @ block.x)
 
 
-def test_the_strength_is_the_one_whose_left_out_predictions_are_right_most_often():
+@pytest.mark.parametrize("start", [1e-5, 3e-2, 100.0])
+def test_no_next_strength_has_more_left_out_predictions_right(start):
     given, labels = regression(60, 40)
 
-    def right(found):
-        return float((found.left_out.argmax(1) == labels).double().mean())
+    def right(strength):
+        return float((fit_ridge(given, strength).left_out.argmax(1) == labels).double().mean())
 
-    chosen = choose_ridge(given, labels, 3e-2)
-    assert right(chosen) >= max(right(fit_ridge(given, k)) for k in (3e-2, 1e-1))
+    place = STRENGTHS.index(choose_ridge(given, labels, start).strength)
+    around = [STRENGTHS[k] for k in (place - 1, place, place + 1) if 0 <= k < len(STRENGTHS)]
+    assert right(STRENGTHS[place]) == max(map(right, around))
+
+
+def test_features_that_are_constant_are_no_evidence():
+    labels = torch.arange(30) % 3
+    given = problem(torch.full((30, 5), 0.1), labels, 3, torch.arange(30))
+    found = choose_ridge(given, labels, 3e-3)
+    assert found.weight.isfinite().all()
+    assert found.weight.abs().max() < 1e-3
+
+
+def test_what_no_strength_solves_is_said():
+    given, labels = regression(20, 4)
+    broken = dataclasses.replace(given, gram=torch.full_like(given.gram, torch.nan))
+    with pytest.raises(ArithmeticError):
+        choose_ridge(broken, labels, 3e-3)
+
+
+def test_the_temperature_makes_probabilities_of_scores():
+    torch.manual_seed(0)
+    logits = 3 * torch.randn(4000, 5)
+    labels = torch.distributions.Categorical(logits=logits).sample()
+    assert temperature(logits / 20, labels) == pytest.approx(20, rel=0.25)
+
+
+def test_cells_of_a_rectangle_lie_along_both_axes():
+    pool = pooling(2, 6, 2)  # rows of one patch each, columns of three
+    assert pool.shape == (4, 12)
+    assert [row.nonzero().flatten().tolist() for row in pool] == [
+        [0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]
+    ]  # fmt: skip
+    torch.testing.assert_close(pool.sum(1), torch.ones(4))
+
+
+def test_a_wider_view_is_refuted_even_on_black_images():
+    model = fitted(9, 4)
+    black = torch.zeros(2, 3, 26, 26)
+    assert not prove_local(model, black, q=5, stride=4, deviation=64.0).holds
+    assert prove_local(model, black, q=9, stride=4, deviation=64.0).holds
 
 
 def test_labels_that_are_noise_stay_noise():

@@ -11,9 +11,10 @@ from PIL import Image, ImageChops, ImageOps
 from scipy.ndimage import gaussian_filter
 
 from audit.data.dataset import Dataset, Split
-from audit.data.duplicates import DuplicateFacts, Known, data_facts, facts_of
+from audit.data.duplicates import DuplicateFacts, Known, data_facts, facts_of, known_with_thumbs
 from audit.data.embedded import load_embedded
 from audit.data.fingerprints import FLAT, SIDE, flat, of_thumbs, perceptual_hashes
+from audit.data.idx import array_split
 from audit.data.load import load_dataset
 from audit.data.near_duplicates import hamming_pairs, near_pairs
 from audit.data.splits import heldout_indices, subset
@@ -228,3 +229,30 @@ def test_subset_is_stratified():
     assert np.bincount(labels[subset(labels, 100, seed=0)]).tolist() == [60, 30, 10]
     assert len(np.unique(subset(labels, 997, seed=0))) == 997
     assert len(subset(labels, 5000, seed=0)) == 1000
+
+
+def of_pictures(make, n_train, n_eval):
+    """Facts of pictures that are drawn one by one, all independent."""
+    splits = [array_split(name, np.stack([make() for _ in range(n)]), np.arange(n) % 2,
+                          [f"{i}.png" for i in range(n)])
+              for name, n in (("train", n_train), ("eval", n_eval))]  # fmt: skip
+    train, evaluation = (known_with_thumbs(split, 1, lambda _: None) for split in splits)
+    return facts_of(Known(train.labels, train.prints), evaluation, 2)
+
+
+def test_pictures_that_resemble_nothing_are_no_fault():
+    rng = np.random.default_rng(0)
+    found = of_pictures(lambda: rng.integers(0, 256, (32, 32), dtype=np.uint8), 20, 1)
+    assert found.near_leaks == ()
+
+
+def test_simple_shapes_that_differ_are_no_moved_copies():
+    rng = np.random.default_rng(0)
+
+    def rectangle():
+        picture = np.zeros((28, 28), dtype=np.uint8)
+        (y, x), (height, width) = rng.integers(3, 20, 2), rng.integers(2, 9, 2)
+        picture[y : y + height, x : x + width] = 255
+        return picture
+
+    assert len(of_pictures(rectangle, 600, 200).near_leaks) <= 10  # equal ones; 5 % would gate

@@ -9,15 +9,16 @@ from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case
 from audit.evidence.ladder import drawn_qs, gating_qs, ladder
 from audit.evidence.null_errors import needs, nesting, read_ladder
-from audit.evidence.outcomes import Stacked
+from audit.evidence.outcomes import ProofValues, Stacked
 from audit.evidence.profile import PROFILES
 from audit.evidence.setup import CutPoint, NullInput, Setup
 from audit.jobs.job import merged
+from audit.jobs.scheduler import JobResults
 from audit.jobs.store import Outcome
 from audit.jobs.values import Ran
 from audit.policy.judge import judge, verdict
 from audit.record import Measurement
-from tests.samples.outcomes import chosen, curve_of, trained
+from tests.samples.outcomes import chosen, curve_of, found_in_data, trained
 
 N, CLASSES = 2000, 10
 
@@ -255,3 +256,54 @@ def test_the_stack_needs_no_prior():
     named = [job.params.get("null") for job in requests.stack(setup()).after]
     assert "prior" not in named
     assert "colour" in named
+
+
+def looked(subject, null=0.3, **changes):
+    """Whether the early looks stop an audit, and after how many of them."""
+    from audit.pipeline import looks
+
+    planted, seen = case(subject=subject, null=null), []
+    found = planted.setup.profile.model_copy(update=changes)
+    setup = planted.setup.model_copy(update={"profile": found})
+
+    def run(jobs, small):
+        seen.append([n.name for n in small.nulls])
+        outcomes = {
+            job.key: planted.outcomes[job.key] for job in jobs if job.key in planted.outcomes
+        }
+        facts = requests.facts(small).key
+        arrays = {"eval_labels": planted.labels, "eval_groups": planted.groups}
+        return JobResults(outcomes=outcomes | {facts: Outcome(found_in_data(), arrays)})
+
+    return looks.early_fail(setup, load_policy(), run), seen
+
+
+def test_a_model_that_is_clearly_too_weak_fails_before_anything_is_trained():
+    stopped, seen = looked(subject=0.4)
+    assert seen == [["prior", "colour", "moments", "statistics", "pixels", "patches-9", "cells-9"]]
+    assert not any(n.trained for n in stopped.nulls)
+
+
+@pytest.mark.parametrize("subject", [0.02, 0.27])  # good; as good as the limit asks
+def test_a_model_that_is_not_clearly_too_weak_goes_on_to_the_trained_nulls(subject):
+    stopped, seen = looked(subject=subject)
+    assert stopped is None
+    assert len(seen) == 2
+    assert {"patches-5", "cells-5"} <= set(seen[1])
+
+
+def test_who_wants_everything_is_not_stopped():
+    assert looked(subject=0.4, stop_at_fail=False) == (None, [])
+
+
+def test_a_null_whose_blindness_is_refuted_is_no_witness():
+    """It may see too much: a model that it beats has not failed."""
+    planted = case(subject=0.32, null=0.05)
+    broken = {"receptive_field": ProofValues(holds=False, largest=1.0, checked=12)}
+    for null in (n for n in planted.setup.nulls if n.claim and n.name.endswith("-9")):
+        job = requests.fit(planted.setup, null)
+        planted.outcomes[job.key] = Outcome(trained(status="failed", reason="b", proofs=broken))
+    known = read_ladder(planted)
+    assert "bagnet-9" in known.unusable
+    assert not {"bagnet-9", "coordconv-9", "patches-9", "stack"} & set(known.errors)
+    assert {"bagnet-5", "colour"} & set(known.errors)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from audit.checks.accuracy_gap import check as accuracy_gap
 from audit.evidence import shared_jobs as requests
-from audit.evidence.case import NotMeasured
+from audit.evidence.case import Case, NotMeasured
+from audit.evidence.outcomes import ChosenLinear
 from audit.evidence.setup import Setup
 from audit.jobs.job import Job, merged
 from audit.jobs.scheduler import JobResults
@@ -48,10 +49,23 @@ def early_fail(setup: Setup, policy: Policy, run: Run) -> Setup | None:
     for small in looks(setup):
         wanted = merged((requests.facts(small), *accuracy_gap.needs(small)))
         done = run(wanted, small)
+        case = make_case(small, done)
         try:
-            found = accuracy_gap.measure(make_case(small, done))
+            found = accuracy_gap.measure(case)
         except NotMeasured:
             return None  # the whole audit says what is missing
-        if decided_early(found, policy, ALPHA):
+        if decided_early(found, policy, ALPHA, best_on_training(case)):
             return small
     return None
+
+
+def best_on_training(case: Case) -> str:
+    """Name of the null without training that is right most often on held-out training images."""
+    reached: dict[str, float] = {}
+    for null in (n for n in case.setup.nulls if n.claim):
+        try:
+            chosen = case.values(requests.choose(case.setup, null), ChosenLinear)
+        except NotMeasured:
+            continue
+        reached[null.name] = chosen.heldout_accuracy
+    return max(reached, key=reached.__getitem__, default="")

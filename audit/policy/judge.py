@@ -67,13 +67,16 @@ def judge(measurements: Sequence[Measurement], policy: Policy) -> tuple[Finding,
     return tuple(found)
 
 
-def decided_early(measurements: Sequence[Measurement], policy: Policy, alpha: float) -> bool:
+def decided_early(
+    measurements: Sequence[Measurement], policy: Policy, alpha: float, best: str = ""
+) -> bool:
     """Whether a gate on the gain fails already on the nulls that were measured so far.
 
     Args:
         measurements: Of the accuracy gap, without the nulls that are still to be trained.
         policy: From `load_policy`.
         alpha: Level of this look.
+        best: Name of the null that is right most often on held-out training images.
     """
     waived = {waiver.limit for waiver in policy.waivers}
     for limit in policy.limits:
@@ -81,7 +84,7 @@ def decided_early(measurements: Sequence[Measurement], policy: Policy, alpha: fl
         if limit.severity != "gate" or limit.name in waived or not from_below:
             continue
         pairs = _pairs([m for m in measurements if limit.asks_for(m)], GAIN)
-        if fails_early([*pairs.values()], limit.bound, alpha):
+        if fails_early([*pairs.values()], limit.bound, alpha, best):
             return True
     return False
 

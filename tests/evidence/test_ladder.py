@@ -9,7 +9,7 @@ from audit.evidence import shared_jobs as requests
 from audit.evidence.case import Case
 from audit.evidence.ladder import drawn_qs, gating_qs, ladder
 from audit.evidence.null_errors import needs, nesting, read_ladder
-from audit.evidence.outcomes import ProofValues, Stacked
+from audit.evidence.outcomes import ChosenLinear, ProofValues, Stacked
 from audit.evidence.profile import PROFILES
 from audit.evidence.setup import CutPoint, NullInput, Setup
 from audit.jobs.job import merged
@@ -72,7 +72,11 @@ def case(subject=0.02, null=0.3, final=0.70, unusable=(), drop=(), sighted=0.05)
     outcomes = {}
     for job in merged((requests.facts(plan), *needs(plan))):
         name = str(job.params.get("null", ""))
-        if job.kind == "choose":
+        untrained = {n.name for n in plan.nulls if not n.trained}
+        if job.kind == "choose" and name in untrained:
+            values = ChosenLinear(status="ok", strength=1.0, heldout_accuracy=1 - null)
+            outcomes[job.key] = Outcome(values, {"heldout": np.arange(2000)})
+        elif job.kind == "choose":
             outcomes[job.key] = Outcome(
                 chosen(curve=curve_of(0.69, 0.699, final)), {"heldout": np.arange(2000)}
             )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from audit.policy.gain_verdict import holm, judge_gain, p_fail, p_pass, solves
+from audit.policy.gain_verdict import fails_early, holm, judge_gain, p_fail, p_pass, solves
 from audit.stats.paired import missing_pair
 from tests.samples.pairs import bet, pair_of, wrong
 
@@ -118,3 +118,14 @@ def test_a_fail_says_what_to_do():
     assert "so the data allow it" in able
     unable = judge_gain(pairs, 0.1, twins=[bet(0.3, 0.31)]).explanation
     assert "it lies with the data" in unable
+
+
+def test_an_early_look_asks_one_null_that_training_images_chose_whether_it_solves_the_data():
+    pairs = [bet(0.0, 0.0, n=620), *(bet(0.2, 0.0, n=620, null=f"n{i}") for i in range(6))]
+    best = pairs[0].null
+    assert fails_early(pairs, 0.1, 0.0025, best)
+    assert not fails_early(pairs, 0.1, 0.0025, "n1")
+    assert not fails_early([bet(0.0, 0.0, n=580), *pairs[1:]], 0.1, 0.0025, best)
+    assert not fails_early([], 0.1, 0.0025, "")
+    many = [bet(0.2, 0.0, n=620, null=f"m{i}") for i in range(20)]  # the verdict would not agree
+    assert not fails_early([*pairs, *many], 0.1, 0.0025, best)
